@@ -1,0 +1,288 @@
+"""Other ways to say the same numbers: from ICC, Cohen's d, R² and cell means to what a model is given.
+
+Every function returns absolute numbers in the units of the response, and every standard deviation is passed by a
+name that says which one it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from math import isfinite, sqrt
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+
+def icc(*, group_sd: float, residual_sd: float) -> float:
+    """Give the intraclass correlation: the share of the variance that lies between groups.
+
+    It is also the correlation of two measurements of one group, in a model with a random intercept and no random
+    slope. Both standard deviations are those that remain given the fixed effects (the conditional ICC of a model
+    with predictors, the unconditional ICC of one without).
+
+    Parameters
+    ----------
+    group_sd : float
+        Standard deviation of the random intercepts, in the units of the response.
+    residual_sd : float
+        Standard deviation of the residuals, in the units of the response.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If an sd is negative, or both are 0.
+
+    Examples
+    --------
+    >>> icc(group_sd=1.0, residual_sd=3.0)
+    0.1
+    """
+    _total_sd(group_sd, residual_sd)  # refuses what is not a pair of standard deviations
+    return group_sd**2 / (group_sd**2 + residual_sd**2)
+
+
+def sd_from_icc(icc: float, *, total_sd: float | None = None, residual_sd: float | None = None) -> tuple[float, float]:
+    """Find the two standard deviations behind an intraclass correlation, given one more number.
+
+    Parameters
+    ----------
+    icc : float
+        Share of the variance that lies between groups, 0 or more and below 1 (1 is allowed with `total_sd`).
+    total_sd : float, optional
+        Standard deviation of single measurements around the fixed effects: ``sqrt(group_sd**2 + residual_sd**2)``.
+    residual_sd : float, optional
+        Standard deviation within groups. Give this or `total_sd`.
+
+    Returns
+    -------
+    group_sd, residual_sd : float
+        In the units of the response.
+
+    Raises
+    ------
+    ValueError
+        If `icc` is outside its range, or not exactly one sd is given.
+
+    Examples
+    --------
+    >>> group_sd, residual_sd = sd_from_icc(0.1, total_sd=10.0)
+    >>> round(group_sd, 3), round(residual_sd, 3)
+    (3.162, 9.487)
+    """
+    if (total_sd is None) == (residual_sd is None):
+        raise ValueError("an ICC is a ratio: give exactly one of total_sd= and residual_sd= to set the scale")
+    if not 0 <= icc <= 1:
+        raise ValueError(f"an ICC of a random intercept lies between 0 and 1; got {icc:g}")
+    if residual_sd is None:
+        total = _sd(total_sd, "total_sd")
+        return total * sqrt(icc), total * sqrt(1 - icc)
+    if icc == 1:
+        raise ValueError("an ICC of 1 leaves no residual variance: give total_sd= instead of residual_sd=")
+    residual = _sd(residual_sd, "residual_sd")
+    return residual * sqrt(icc / (1 - icc)), residual
+
+
+def effect_from_d(
+    d: float,
+    *,
+    group_sd: float,
+    residual_sd: float,
+    standardizer: Literal["total", "residual", "group"],
+) -> float:
+    """Turn Cohen's d into a difference in the units of the response.
+
+    With groups there are several standard deviations that a d may have been divided by, and they give different
+    differences; this is why the standardizer has no default (Hedges 2007).
+
+    Parameters
+    ----------
+    d : float
+        Standardised difference of two means.
+    group_sd : float
+        Standard deviation of the random intercepts, in the units of the response.
+    residual_sd : float
+        Standard deviation of the residuals, in the units of the response.
+    standardizer : "total", "residual" or "group"
+        The sd that `d` is a multiple of: ``sqrt(group_sd**2 + residual_sd**2)`` (of single measurements),
+        `residual_sd` (within groups) or `group_sd` (between the true means of groups).
+
+    Returns
+    -------
+    float
+        Difference of two means, in the units of the response.
+
+    Raises
+    ------
+    ValueError
+        If `standardizer` is none of the three, or an sd is negative.
+
+    Examples
+    --------
+    >>> effect_from_d(0.5, group_sd=3.0, residual_sd=4.0, standardizer="total")
+    2.5
+    >>> effect_from_d(0.5, group_sd=3.0, residual_sd=4.0, standardizer="residual")
+    2.0
+    """
+    sds = {
+        "total": _total_sd(group_sd, residual_sd),
+        "residual": residual_sd,
+        "group": group_sd,
+    }
+    if standardizer not in sds:
+        raise ValueError(f"standardizer must be 'total', 'residual' or 'group'; got {standardizer!r}")
+    return d * sds[standardizer]
+
+
+def slope_from_r2(r2: float, *, predictor_sd: float, group_sd: float, residual_sd: float) -> float:
+    """Find the slope of a single predictor that explains a share of the variance.
+
+    The share is the marginal R²: the variance of the fixed part over the variance of everything
+    (Nakagawa & Schielzeth 2013).
+
+    Parameters
+    ----------
+    r2 : float
+        Marginal R² of a model with this one predictor, 0 or more and below 1.
+    predictor_sd : float
+        Standard deviation of the predictor, in its own units.
+    group_sd : float
+        Standard deviation of the random intercepts, in the units of the response (0 if there are none).
+    residual_sd : float
+        Standard deviation of the residuals, in the units of the response.
+
+    Returns
+    -------
+    float
+        Positive slope, in units of the response per unit of the predictor.
+
+    Raises
+    ------
+    ValueError
+        If `r2` is outside its range, an sd is negative, or `predictor_sd` is 0.
+
+    Examples
+    --------
+    >>> slope_from_r2(0.2, predictor_sd=2.0, group_sd=3.0, residual_sd=4.0)
+    1.25
+    """
+    if not 0 <= r2 < 1:
+        raise ValueError(f"r2 must be 0 or more and below 1; got {r2:g}")
+    if _sd(predictor_sd, "predictor_sd") == 0:
+        raise ValueError("predictor_sd is 0: a predictor that does not vary explains nothing")
+    return sqrt(r2 / (1 - r2)) * _total_sd(group_sd, residual_sd) / predictor_sd
+
+
+def beta_from_means(
+    means: pd.Series | Mapping[str, Mapping[Any, float]],
+) -> dict[str, float]:
+    """Turn the means of the cells of a factorial design into coefficients in treatment coding.
+
+    The first level named of every factor is its reference (of an ordered level of categories: the first category).
+
+    Parameters
+    ----------
+    means : Series or mapping
+        Means in the units of the response. For one factor a mapping ``{factor: {level: mean}}``; for any number, a
+        Series whose index levels are named after the factors and that holds every combination once.
+
+    Returns
+    -------
+    dict of str to float
+        By the names that formulaic gives to ``a * b``: "Intercept", "a[T.x]", "b[T.y]", "a[T.x]:b[T.y]".
+
+    Raises
+    ------
+    ValueError
+        If a factor has no name, or a combination of levels is missing or occurs twice.
+
+    Examples
+    --------
+    >>> beta_from_means({"fertilizer": {"Control": 10, "A": 12}})
+    {'Intercept': 10.0, 'fertilizer[T.A]': 2.0}
+
+    >>> cells = pd.MultiIndex.from_product([["word", "nonword"], ["easy", "hard"]], names=["kind", "context"])
+    >>> beta_from_means(pd.Series([500, 530, 600, 680], index=cells))
+    {'Intercept': 500.0, 'kind[T.nonword]': 100.0, 'context[T.hard]': 30.0, 'kind[T.nonword]:context[T.hard]': 50.0}
+    """
+    cells = _cells(means)
+    factors = [str(name) for name in cells.index.names]
+    levels = [_levels(cells.index.get_level_values(i)) for i in range(len(factors))]
+    combinations_ = pd.MultiIndex.from_product(levels)
+    ordered = pd.Series(cells.to_numpy(), index=_plain(cells.index)).reindex(combinations_)
+    table = ordered.to_numpy(dtype=float).reshape([len(named) for named in levels])
+    if not np.isfinite(table).all():
+        lost = combinations_[~np.isfinite(table.ravel())][0]
+        raise ValueError(f"means has no finite value for the cell {_cell(factors, lost)}; every combination needs one")
+    # Along every axis: the reference stays, every other level becomes its difference from the reference.
+    for axis in range(table.ndim):
+        reference, others = np.split(table, [1], axis=axis)
+        table = np.concatenate([reference, others - reference], axis=axis)
+
+    beta = {}
+    for size in range(len(factors) + 1):
+        for chosen in combinations(range(len(factors)), size):
+            # formulaic lets the first factor vary fastest among the columns of an interaction
+            for cell in sorted(np.ndindex(*table.shape), key=lambda cell: cell[::-1]):
+                if all((cell[i] > 0) == (i in chosen) for i in range(len(factors))):
+                    name = ":".join(f"{factors[i]}[T.{levels[i][cell[i]]}]" for i in chosen)
+                    beta[name or "Intercept"] = float(table[cell])
+    return beta
+
+
+def _cells(means: pd.Series | Mapping[str, Mapping[Any, float]]) -> pd.Series:
+    """Cell means as a Series whose index has named levels and no duplicates."""
+    if not isinstance(means, pd.Series):
+        if len(means) != 1 or not isinstance(next(iter(means.values())), Mapping):
+            raise ValueError(
+                "means must be {factor: {level: mean}} for one factor, as in {'fertilizer': {'Control': 10, 'A': 12}}, "
+                "or a Series with one named index level per factor"
+            )
+        factor, by_level = next(iter(means.items()))
+        means = pd.Series(dict(by_level)).rename_axis(factor)
+    if not len(means):
+        raise ValueError("means is empty; give the mean of every cell")
+    if any(name is None for name in means.index.names):
+        raise ValueError(f"every index level of means needs the name of its factor; got {list(means.index.names)}")
+    if means.index.has_duplicates:
+        twice = means.index[means.index.duplicated()][0]
+        raise ValueError(f"means holds the cell {_cell([str(n) for n in means.index.names], twice)} more than once")
+    return means
+
+
+def _levels(values: pd.Index) -> list[Any]:
+    """Levels of a factor, the reference first."""
+    if isinstance(values, pd.CategoricalIndex):
+        return [level for level in values.categories if level in set(values)]
+    return list(values.unique())
+
+
+def _plain(index: pd.Index) -> pd.MultiIndex:
+    """Same cells as a MultiIndex of plain objects, also for one factor."""
+    return pd.MultiIndex.from_arrays([list(index.get_level_values(i)) for i in range(index.nlevels)])
+
+
+def _cell(factors: list[str], cell: Any) -> str:
+    """Name a cell: kind = word, context = easy."""
+    values = cell if isinstance(cell, tuple) else (cell,)
+    return ", ".join(f"{factor} = {value}" for factor, value in zip(factors, values, strict=True))
+
+
+def _sd(value: float | None, name: str) -> float:
+    """Finite number of 0 or more."""
+    if value is None or not (isfinite(value) and value >= 0):
+        raise ValueError(f"{name} is a standard deviation and cannot be negative; got {value}")
+    return float(value)
+
+
+def _total_sd(group_sd: float, residual_sd: float) -> float:
+    """Standard deviation of single measurements, above 0."""
+    total = sqrt(_sd(group_sd, "group_sd") ** 2 + _sd(residual_sd, "residual_sd") ** 2)
+    if total == 0:
+        raise ValueError("group_sd and residual_sd are both 0: without any variance there is no scale")
+    return total

@@ -1,0 +1,114 @@
+"""Other parametrisations, against the world they describe."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lmmsim.convert import beta_from_means, effect_from_d, icc, sd_from_icc, slope_from_r2
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.05, 0.5, 0.99])
+def test_icc_comes_back_from_the_sds_it_gave(rho):
+    for scale in ({"total_sd": 10.0}, {"residual_sd": 3.0}):
+        group_sd, residual_sd = sd_from_icc(rho, **scale)
+        assert icc(group_sd=group_sd, residual_sd=residual_sd) == pytest.approx(rho, abs=1e-15)
+    assert sd_from_icc(rho, residual_sd=3.0)[1] == 3.0
+    assert np.hypot(*sd_from_icc(rho, total_sd=10.0)) == pytest.approx(10.0)
+
+
+def test_icc_is_the_correlation_of_two_measurements_of_a_group():
+    rng = np.random.default_rng(1)
+    group_sd, residual_sd = sd_from_icc(0.3, total_sd=5.0)
+    n = 100_000
+    y = group_sd * rng.standard_normal((n, 1)) + residual_sd * rng.standard_normal((n, 2))
+    assert abs(np.corrcoef(y.T)[0, 1] - 0.3) < 4.5 * (1 - 0.3**2) / np.sqrt(n)
+
+
+def test_a_d_means_another_difference_with_every_standardizer():
+    sds = {"group_sd": 3.0, "residual_sd": 4.0}
+    assert [effect_from_d(0.2, **sds, standardizer=s) for s in ("total", "residual", "group")] == pytest.approx(
+        [1.0, 0.8, 0.6]
+    )
+
+
+def test_standardizer_has_no_default():
+    with pytest.raises(TypeError, match="standardizer"):
+        effect_from_d(0.2, group_sd=3.0, residual_sd=4.0)
+
+
+def test_slope_from_r2_explains_that_share_of_the_variance():
+    slope = slope_from_r2(0.13, predictor_sd=2.0, group_sd=3.0, residual_sd=4.0)
+    fixed = slope**2 * 2.0**2
+    assert fixed / (fixed + 3.0**2 + 4.0**2) == pytest.approx(0.13)
+
+
+@pytest.mark.parametrize("sizes", [(3,), (2, 3), (3, 2), (2, 3, 3)])
+def test_coefficients_reproduce_the_cell_means_by_the_names_of_formulaic(sizes):
+    from formulaic import model_matrix
+
+    rng = np.random.default_rng(2)
+    factors = ["dose", "kind", "site"][: len(sizes)]
+    # labels whose alphabetical order is not the order they are named in
+    levels = [[f"{factor}{size - i}" for i in range(size)] for factor, size in zip(factors, sizes, strict=True)]
+    index = pd.MultiIndex.from_product(levels, names=factors)
+    means = pd.Series(rng.normal(size=len(index)), index=index)
+    if len(factors) == 1:
+        beta = beta_from_means({"dose": dict(zip(levels[0], means, strict=True))})
+    else:
+        beta = beta_from_means(means)
+
+    cells = pd.DataFrame(list(itertools.product(*levels)), columns=factors)
+    for factor, named in zip(factors, levels, strict=True):
+        cells[factor] = pd.Categorical(cells[factor], categories=named)
+    X = model_matrix(" * ".join(factors), cells)
+    assert list(beta) == list(X.columns)
+    np.testing.assert_allclose(X.to_numpy() @ np.array(list(beta.values())), means.to_numpy(), atol=1e-14)
+
+
+def test_cells_may_come_in_any_order():
+    index = pd.MultiIndex.from_tuples([("u", "x"), ("v", "y"), ("v", "x"), ("u", "y")], names=["a", "b"])
+    beta = beta_from_means(pd.Series([1, 10, 4, 3], index=index))
+    assert beta == {"Intercept": 1.0, "a[T.v]": 3.0, "b[T.y]": 2.0, "a[T.v]:b[T.y]": 4.0}
+
+
+def test_categories_keep_their_order():
+    arm = pd.CategoricalIndex(["drug", "Control"], categories=["Control", "drug"], name="arm")
+    assert beta_from_means(pd.Series([7.0, 5.0], index=arm)) == {"Intercept": 5.0, "arm[T.drug]": 2.0}
+
+
+def test_means_of_observed_groups_can_be_passed_on():
+    data = pd.DataFrame({"a": ["u", "u", "v", "v"], "b": ["x", "y", "x", "y"], "m": [1.0, 3.0, 4.0, 10.0]})
+    assert beta_from_means(data.groupby(["a", "b"])["m"].mean())["a[T.v]:b[T.y]"] == 4.0
+
+
+two = pd.MultiIndex.from_tuples([("u", "x"), ("u", "y"), ("v", "x")], names=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: sd_from_icc(0.1), "give exactly one of total_sd= and residual_sd="),
+        (lambda: sd_from_icc(0.1, total_sd=1, residual_sd=1), "give exactly one"),
+        (lambda: sd_from_icc(-0.1, total_sd=1), "between 0 and 1; got -0.1"),
+        (lambda: sd_from_icc(1.0, residual_sd=1), "leaves no residual variance"),
+        (lambda: sd_from_icc(0.1, total_sd=-1), "total_sd is a standard deviation and cannot be negative; got -1"),
+        (lambda: icc(group_sd=0, residual_sd=0), "both 0"),
+        (lambda: icc(group_sd=-1, residual_sd=1), "group_sd is a standard deviation"),
+        (
+            lambda: effect_from_d(1, group_sd=1, residual_sd=1, standardizer="pooled"),
+            "standardizer must be 'total', 'residual' or 'group'; got 'pooled'",
+        ),
+        (lambda: slope_from_r2(1.0, predictor_sd=1, group_sd=1, residual_sd=1), "below 1; got 1"),
+        (lambda: slope_from_r2(0.5, predictor_sd=0, group_sd=1, residual_sd=1), "predictor_sd is 0"),
+        (lambda: beta_from_means(pd.Series([1, 2, 3], index=two)), "no finite value for the cell a = v, b = y"),
+        (lambda: beta_from_means(pd.Series([1, 2], index=two[[0, 0]])), "the cell a = u, b = x more than once"),
+        (lambda: beta_from_means(pd.Series([1, 2])), "needs the name of its factor"),
+        (lambda: beta_from_means({"Control": 10, "A": 12}), "means must be {factor: {level: mean}} for one factor"),
+        (lambda: beta_from_means({"arm": {}}), "means is empty"),
+    ],
+)
+def test_impossible_requests_say_what_is_wrong(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
