@@ -1,0 +1,273 @@
+"""Models: a formula with its numbers, and the matrices X, Z, G, R, V they imply.
+
+    y = X beta + Z u + eps,   u ~ N(0, G),   eps ~ N(0, R),   V = Z G Z' + R
+
+Every number is named by the term it belongs to and is in the units of the response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from lmmsim import covariance, draws, echo
+from lmmsim.bars import split
+from lmmsim.formula import Matrices, RandomTerm, build
+from lmmsim.residual import IID, Residual
+
+if TYPE_CHECKING:
+    from lmmsim.matrices import Labelled
+
+
+@dataclass(frozen=True)
+class Random:
+    """How the random effects of one grouping factor vary.
+
+    Parameters
+    ----------
+    sd : float or mapping
+        Standard deviations in the units of the response, by term:
+        `{"Intercept": 2.0, "week": 0.4}`. A single number is an intercept's.
+    corr : float, mapping or array_like
+        One correlation for all pairs, `{("Intercept", "week"): 0.3}`, or the
+        matrix in the order of `sd`. Terms in different bars are independent.
+    shape : draws.Shape, optional
+        Normal unless said otherwise; the standard deviations stay what they are.
+
+    Examples
+    --------
+    >>> Random(sd={"Intercept": 2.0, "week": 0.4}, corr=0.3).covariance(["Intercept", "week"])
+    array([[4.  , 0.24],
+           [0.24, 0.16]])
+    """
+
+    sd: float | Mapping[str, float]
+    corr: float | Mapping[tuple[str, str], float] | np.ndarray | Sequence[Sequence[float]] = 0.0
+    shape: draws.Shape = field(default_factory=draws.normal)
+
+    @property
+    def sds(self) -> dict[str, float]:
+        """Standard deviations by term."""
+        return dict(self.sd) if isinstance(self.sd, Mapping) else {"Intercept": float(self.sd)}
+
+    def covariance(self, names: Iterable[str]) -> np.ndarray:
+        """Covariance matrix of the named terms, in that order."""
+        names, sds = list(names), self.sds
+        corr = self.corr if isinstance(self.corr, int | float) else self._matrix(names)
+        return covariance.from_sd([sds[name] for name in names], corr)
+
+    def _matrix(self, names: list[str]) -> np.ndarray:
+        """The correlation matrix of the named terms, from a mapping or a larger matrix."""
+        everyone = list(self.sds)
+        k = len(everyone)
+        if isinstance(self.corr, Mapping):
+            corr = np.eye(k)
+            for (one, other), value in self.corr.items():
+                if one not in everyone or other not in everyone or one == other:
+                    raise ValueError(f"a correlation is given for {one!r} and {other!r}; the terms are {everyone}")
+                i, j = everyone.index(one), everyone.index(other)
+                corr[i, j] = corr[j, i] = value
+        else:
+            corr = np.asarray(self.corr, dtype=float)
+            if corr.shape != (k, k):
+                raise ValueError(f"corr has shape {corr.shape}; {k} terms need ({k}, {k})")
+        chosen = [everyone.index(name) for name in names]
+        return corr[np.ix_(chosen, chosen)]
+
+
+@dataclass(frozen=True, init=False)
+class Model:
+    """A world: the formula of a mixed model, with a number for each of its parameters.
+
+    Parameters
+    ----------
+    formula : str
+        `y ~ x + (x | g)`; the random terms in parentheses, as in lme4.
+    beta : mapping
+        Every fixed coefficient by name, in the units of the response.
+        `Model.template` prints the names that a formula needs.
+    random : mapping, optional
+        For every grouping factor its `Random`, or the sd of an intercept.
+    residual : float, IID, AR1 or CompoundSymmetry
+        A number is the sd of independent normal residuals.
+
+    Raises
+    ------
+    ValueError
+        For a formula that cannot be read, a grouping factor without numbers or
+        not in the formula, a negative sd, or correlations that cannot be. What
+        depends on the columns is checked when the model meets a design.
+
+    Examples
+    --------
+    >>> from lmmsim import crossed
+    >>> model = Model("y ~ 1 + (1 | plot)", beta={"Intercept": 10.0}, random={"plot": 2.0}, residual=1.0)
+    >>> model.V(crossed(plot=1, week=[0, 1]))
+    array([[5., 4.],
+           [4., 5.]])
+    """
+
+    formula: str
+    beta: dict[str, float]
+    random: dict[str, Random]
+    residual: Residual
+
+    def __init__(
+        self,
+        formula: str,
+        beta: Mapping[str, float],
+        random: Mapping[str, Random | float] | None = None,
+        residual: Residual | float = 1.0,
+    ) -> None:
+        random = dict(random or {})
+        groups = dict.fromkeys(":".join(bar.group) for bar in split(formula).bars)
+        _check_names(formula, "random", groups, random)
+        effects = {group: _as_random(random[group]) for group in groups}
+        for group, effect in effects.items():
+            _check_sds(group, effect)
+        for name, value in beta.items():
+            if not np.isfinite(value):
+                raise ValueError(f"beta of '{name}' is {value}; a coefficient is a finite number")
+        # the way to give a frozen dataclass its fields
+        object.__setattr__(self, "formula", formula)
+        object.__setattr__(self, "beta", {name: float(value) for name, value in beta.items()})
+        object.__setattr__(self, "random", effects)
+        object.__setattr__(self, "residual", IID(sd=residual) if isinstance(residual, int | float) else residual)
+
+    @property
+    def response(self) -> str:
+        """Name of the response."""
+        return split(self.formula).response
+
+    def matrices(self, design: pd.DataFrame) -> Matrices:
+        """Build the columns of all terms, and check every name against them."""
+        matrices = build(self.formula, design)
+        _check_names(self.formula, "beta", matrices.X.columns, self.beta)
+        for group, effect in self.random.items():
+            names = [name for term in matrices.terms if term.group == group for name in term.names]
+            _check_names(self.formula, f"random['{group}'] sd", names, effect.sds)
+        return matrices
+
+    def X(self, design: pd.DataFrame) -> pd.DataFrame:
+        """Columns of the fixed part, shape (n, p)."""
+        return self.matrices(design).X
+
+    def Z(self, design: pd.DataFrame) -> Labelled:
+        """One column per random effect, shape (n, q), sparse."""
+        from lmmsim.matrices import random_columns
+
+        return random_columns(self.matrices(design).terms, design.index)
+
+    def G(self, design: pd.DataFrame) -> Labelled:
+        """Covariance of the random effects, shape (q, q), sparse."""
+        from lmmsim.matrices import random_covariance
+
+        terms = self.matrices(design).terms
+        return random_covariance(terms, [self.covariance(term) for term in terms])
+
+    def R(self, design: pd.DataFrame) -> Labelled:
+        """Covariance of the residuals, shape (n, n), sparse."""
+        from lmmsim.matrices import labelled
+
+        return labelled(self.residual.R(design), design.index, design.index)
+
+    def V(self, design: pd.DataFrame) -> np.ndarray:
+        """Covariance of the response given X, Z G Z' + R, shape (n, n)."""
+        Z, G, R = self.Z(design), self.G(design), self.R(design)
+        return (Z @ G @ Z.T + R).toarray()
+
+    def covariance(self, term: RandomTerm) -> np.ndarray:
+        """Covariance matrix of one random term's effects."""
+        return self.random[term.group].covariance(term.names)
+
+    def describe(self, design: pd.DataFrame) -> str:
+        """Say in words and numbers what the model means for a design."""
+        return echo.describe(self, design)
+
+    def icc(self, design: pd.DataFrame) -> pd.Series:
+        """Share of the variance given X that each group explains, averaged over the design."""
+        return echo.icc(self, design)
+
+    def r2(self, design: pd.DataFrame) -> pd.Series:
+        """Share of the variance that the fixed part (marginal), or it and the groups (conditional), explain."""
+        return echo.r2(self, design)
+
+    def latex(self) -> str:
+        """Write the equation with its numbers in LaTeX."""
+        return echo.latex(self)
+
+    def _repr_latex_(self) -> str:
+        return f"$${self.latex()}$$"
+
+    def __str__(self) -> str:
+        return echo.equation(self)
+
+    @staticmethod
+    def template(formula: str, design: pd.DataFrame) -> str:
+        """Return the form that a formula needs filled in, as Python source.
+
+        Examples
+        --------
+        >>> print(Model.template("y ~ x + (x | g)", pd.DataFrame({"x": [1.0, 2.0], "g": ["a", "b"]})))
+        Model(
+            "y ~ x + (x | g)",
+            beta={
+                "Intercept": ...,
+                "x": ...,
+            },
+            random={
+                "g": Random(sd={"Intercept": ..., "x": ...}, corr=...),
+            },
+            residual=...,
+        )
+        """
+        return echo.template(formula, build(formula, design))
+
+    @classmethod
+    def from_fit(cls, fit: Any) -> Model:
+        """Make the world that a fit describes, so that a study can start from real data.
+
+        Parameters
+        ----------
+        fit : Fit or statsmodels MixedLMResults
+            From `LMM(...)(data)`, or from `smf.mixedlm(...).fit()`.
+
+        Returns
+        -------
+        Model
+            With the estimates as its truth.
+        """
+        from lmmsim import from_fit
+
+        return cls(**from_fit.numbers(fit))
+
+
+def _check_names(formula: str, what: str, needed: Iterable[str], given: Iterable[str]) -> None:
+    """Refuse names that are missing or too many, listing both."""
+    without = [name for name in needed if name not in given]
+    extra = [name for name in given if name not in set(needed)]
+    if without or extra:
+        lines = [f"{what} does not match the formula '{formula}'."]
+        lines += [f"  without a value: {', '.join(without)}"] if without else []
+        lines += [f"  not in the formula: {', '.join(map(str, extra))}"] if extra else []
+        raise ValueError("\n".join(lines))
+
+
+def _as_random(value: Random | float) -> Random:
+    return value if isinstance(value, Random) else Random(sd=value)
+
+
+def _check_sds(group: str, effect: Random) -> None:
+    for name, sd in effect.sds.items():
+        if not (np.isfinite(sd) and sd >= 0):
+            raise ValueError(
+                f"the sd of '{name}' in '{group}' is {sd}; a standard deviation is a finite number, 0 or more"
+            )
+    try:
+        effect.covariance(effect.sds)
+    except ValueError as error:
+        raise ValueError(f"random['{group}']: {error}") from error

@@ -1,0 +1,126 @@
+"""Formulas are read as lme4 reads them, and complain where they cannot be read."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lmmsim.bars import split
+from lmmsim.formula import build, rebuild, used_columns
+
+
+@pytest.fixture
+def pupils():
+    return pd.DataFrame(
+        {
+            "school": pd.Categorical(["b", "b", "a", "a"], categories=["b", "a"]),
+            "room": [1, 2, 1, 2],
+            "hours": [1.0, 2.0, 3.0, 5.0],
+            "method": pd.Categorical(["usual", "new", "usual", "new"], categories=["usual", "new"]),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("(1 | a)", ["(1 | a)"]),
+        ("(1 | a/b)", ["(1 | a)", "(1 | a:b)"]),
+        ("(x | a/b/c)", ["(x | a)", "(x | a:b)", "(x | a:b:c)"]),
+        ("(x || a)", ["(1 | a)", "(0 + x | a)"]),
+        ("(1 + x + z || a)", ["(1 | a)", "(0 + x | a)", "(0 + z | a)"]),
+        ("(0 + x | a:b) + (1 | c)", ["(0 + x | a:b)", "(1 | c)"]),
+    ],
+)
+def test_bars_expand_as_in_lme4(written, meant):
+    assert [str(bar) for bar in split(f"y ~ x + {written}").bars] == meant
+
+
+def test_parentheses_without_a_bar_belong_to_the_fixed_part():
+    parts = split("y ~ (a + b)**2 + np.log(x) + (1 | g)")
+    assert parts.fixed == "(a + b)**2 + np.log(x)"
+
+
+@pytest.mark.parametrize(
+    ("formula", "problem", "place"),
+    [
+        ("y ~ x + (x | g", "never closed", "("),
+        ("y ~ x) + 1", "never opened", ")"),
+        ("y ~ x + (x | )", "a group is a column", " )"),
+        ("y ~ ( | g)", "nothing stands before the bar", "|"),
+        ("y ~ x | g", "stands alone in parentheses", "|"),
+        ("y ~ x * (1 | g)", "stands alone in parentheses", "|"),
+        ("y ~ (1 | g | h)", "one bar", "|"),
+        ("y ~ x & z", "Unknown operator", "&"),
+        ("log(y) ~ x", "must be one column", "l"),
+        ("y x", "needs a response", ""),
+    ],
+)
+def test_a_formula_error_points_at_the_place(formula, problem, place):
+    with pytest.raises(ValueError, match=problem) as error:
+        split(formula) if problem != "Unknown operator" else build(formula, pd.DataFrame({"x": [1.0], "z": [1.0]}))
+    _, shown, caret = str(error.value).split("\n")
+    assert shown.strip() == formula
+    assert shown[caret.index("^") :].startswith(place)
+
+
+def test_columns_bear_the_names_that_statsmodels_prints(pupils):
+    X = build("score ~ hours * method", pupils).X
+    assert X.columns.tolist() == ["Intercept", "hours", "method[T.new]", "hours:method[T.new]"]
+
+
+@pytest.mark.parametrize(
+    "fixed",
+    ["poly(hours, 2)", "bs(hours, df=4)", "C(method, contr.sum)", "I(hours ** 2)", "np.log(hours)", "0 + method"],
+)
+def test_whatever_formulaic_reads_can_be_used(fixed, pupils):
+    assert len(build(f"score ~ {fixed} + (1 | school)", pupils).X) == len(pupils)
+
+
+def test_the_order_of_a_categorical_is_kept(pupils):
+    assert build("y ~ (1 | school)", pupils).terms[0].levels.tolist() == ["b", "a"]
+
+
+def test_labels_that_are_used_again_in_another_school_are_other_classrooms(pupils):
+    school, room = build("y ~ (1 | school/room)", pupils).terms
+    assert room.levels.tolist() == ["b:1", "b:2", "a:1", "a:2"]
+    assert room.codes.tolist() == [0, 1, 2, 3]
+    assert school.codes.tolist() == [0, 0, 1, 1]
+
+
+def test_labels_that_are_unique_keep_their_own_name():
+    data = pd.DataFrame({"school": ["a", "a", "b"], "room": ["a/1", "a/2", "b/1"]})
+    assert build("y ~ (1 | school/room)", data).terms[1].levels.tolist() == ["a/1", "a/2", "b/1"]
+
+
+def test_new_rows_get_the_old_columns_and_unknown_groups_get_no_code(pupils):
+    old = build("y ~ center(hours) + (hours | school) + (1 | school:room)", pupils)
+    new = rebuild(old, pupils.iloc[[2, 3]].assign(school=["a", "c"]))
+    np.testing.assert_allclose(new.X["center(hours)"], [3 - 2.75, 5 - 2.75])
+    assert new.terms[0].codes.tolist() == [1, -1]
+    assert new.terms[1].codes.tolist() == [2, -1]
+
+
+def test_used_columns_include_those_inside_functions_and_groups(pupils):
+    assert used_columns("y ~ poly(hours, 2) + (1 | school)", pupils) == ["school", "hours"]
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are(pupils):
+    with pytest.raises(ValueError, match=r"names 'klass', 'time', not a column of the data; the columns are 'school'"):
+        build("y ~ time + (1 | klass)", pupils)
+    with pytest.raises(ValueError, match="'minutes'"):
+        build("y ~ np.log(minutes)", pupils)
+
+
+def test_missing_values_are_counted(pupils):
+    with pytest.raises(ValueError, match=r"missing values: 1 in 'hours' \(of 4 rows\)"):
+        build("y ~ hours", pupils.assign(hours=[1.0, np.nan, 2.0, 3.0]))
+
+
+def test_a_frame_without_rows_is_refused(pupils):
+    with pytest.raises(ValueError, match="the data have no rows"):
+        build("y ~ hours", pupils.iloc[:0])
+
+
+def test_one_random_effect_cannot_be_named_twice(pupils):
+    with pytest.raises(ValueError, match="the random effect 'Intercept' twice"):
+        build("y ~ (hours | school) + (1 | school)", pupils)
