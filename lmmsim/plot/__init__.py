@@ -1,0 +1,38 @@
+"""Pictures: one function for each, a table in and matplotlib Axes out.
+
+Nothing statistical is computed here, no style is set for other pictures, nothing is shown: that is left to the
+notebook. Every function takes `ax=`. Without it, the current Axes are used if they are still empty, a new figure
+otherwise, so that two pictures never end up on top of each other. An analysis has one colour, marker and line in all
+pictures, by its name (`COLOURS`); treatments have others (`TREATMENTS`), of which the reference level's is grey.
+"""
+
+from lmmsim.plot.coverage import zip_plot
+from lmmsim.plot.data import layout, trajectories
+from lmmsim.plot.effects import caterpillar, qq, shrinkage
+from lmmsim.plot.equation import equation, parts
+from lmmsim.plot.estimates import intervals, sampling
+from lmmsim.plot.matrices import matrix
+from lmmsim.plot.studies import lineup, power, predictive
+from lmmsim.plot.style import COLOURS, PARTS, TREATMENTS, Style, style
+
+__all__ = [
+    "COLOURS",
+    "PARTS",
+    "TREATMENTS",
+    "Style",
+    "caterpillar",
+    "equation",
+    "intervals",
+    "layout",
+    "lineup",
+    "matrix",
+    "parts",
+    "power",
+    "predictive",
+    "qq",
+    "sampling",
+    "shrinkage",
+    "style",
+    "trajectories",
+    "zip_plot",
+]
