@@ -184,6 +184,7 @@ def drop_out(
 
     Examples
     --------
+    >>> import numpy as np
     >>> visits = pd.DataFrame({"patient": ["p1"] * 3 + ["p2"] * 3, "month": [0, 1, 2] * 2})
     >>> visits["systolic"] = [150.0, 130.0, 135.0, 160.0, 155.0, 120.0]
     >>> leave = drop_out(unit="patient", time="month", response="systolic",
