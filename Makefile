@@ -1,0 +1,66 @@
+# make book, make test: all that is needed beforehand is make and Python 3.11 or later.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# The first Python that is new enough; another one: make test PYTHON=/path/to/python
+PYTHON ?= $(shell for python in python3 python python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c "import sys; sys.exit(sys.version_info < (3, 11))" 2>/dev/null && echo $$python && break; done)
+VENV := .venv
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+STAMP := $(VENV)/installed
+PORT ?= 8000
+
+.PHONY: help env book test test-quick book-test check serve lint format bench clean distclean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(STAMP)  ## make the environment .venv and install everything in it
+
+book: $(STAMP)  ## execute and build the whole book; any warning is an error
+	$(BIN)/jupyter-book build . -W -n --keep-going
+	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
+
+test: $(STAMP)  ## test the package and the repository
+	$(BIN)/python -m pytest -n auto -m "not chapters and not pages"
+
+test-quick: $(STAMP)  ## the same without the slow statistical tests
+	$(BIN)/python -m pytest -m "not slow and not chapters and not pages"
+
+book-test: book  ## build the book and read its pages, in a browser if there is one
+	$(BIN)/python -m pytest -n auto tests/test_pages.py
+
+check: lint test book-test  ## everything that continuous integration runs
+
+serve: book  ## build the book and serve it on this machine (another port: PORT=8123)
+	@echo "http://localhost:$(PORT)/    (stop with Ctrl-C)"
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+lint: $(STAMP)  ## style, formatting, types
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+format: $(STAMP)  ## let ruff format the code
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+
+bench: $(STAMP)  ## measure the claims about speed
+	$(BIN)/python benchmarks/bench.py
+
+clean:  ## remove what was built
+	rm -rf _build build dist .pytest_cache .ruff_cache .mypy_cache
+	find book lmmsim tests -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean  ## remove the environment too
+	rm -rf $(VENV) lmmsim.egg-info
+
+# Installed once, and again when what is to be installed changes.
+$(STAMP): pyproject.toml requirements-lock.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed and was not found. Say where it is: make PYTHON=/path/to/python"; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) can't make a virtual environment (the lines above say why)."; \
+		echo "On Debian and Ubuntu: sudo apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements-lock.txt -e ".[book,test]"
+	@touch $@

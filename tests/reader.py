@@ -1,0 +1,111 @@
+"""A reader of the built book: pages as trees, links that must lead somewhere, a browser if the machine has one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from bs4 import BeautifulSoup, Tag
+
+HTML = Path(__file__).resolve().parents[1] / "_build" / "html"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+GENERATED = {"genindex.html", "search.html", "prf-prf.html", "py-modindex.html"}  # by Sphinx, not by us
+
+
+def pages(top: Path = HTML) -> list[str]:
+    """Names of the book's pages, relative to the top of the site."""
+    names = (path.relative_to(top).as_posix() for path in sorted(top.rglob("*.html")))
+    return [n for n in names if n not in GENERATED | {"index.html"} and not n.startswith(("_modules/", "_static/"))]
+
+
+@cache
+def tree(name: str, top: Path = HTML) -> BeautifulSoup:
+    """One page, parsed."""
+    return BeautifulSoup((top / name).read_text(encoding="utf-8"), "lxml")
+
+
+@cache
+def anchors(name: str, top: Path = HTML) -> frozenset[str]:
+    """Every place on a page that a link can point at."""
+    return frozenset(str(tag.get("id") or tag.get("name")) for tag in tree(name, top).select("[id], a[name]"))
+
+
+def article(name: str, top: Path = HTML) -> Tag:
+    """The text of a page, without menus."""
+    found = tree(name, top).select_one("article.bd-article")
+    assert found is not None, f"{name} has no article"
+    return found
+
+
+def figures(name: str, top: Path = HTML) -> list[tuple[str, str, str]]:
+    """(source, alt text, caption) of every picture in a page's text."""
+    result = []
+    for image in article(name, top).select("img"):
+        figure = image.find_parent("figure")
+        text = figure.select_one("figcaption .caption-text, figcaption p") if figure else None
+        result.append(
+            (str(image["src"]), str(image.get("alt", "")).strip(), text.get_text(" ", strip=True) if text else "")
+        )
+    return result
+
+
+def broken_links(name: str, top: Path = HTML) -> list[str]:
+    """Links, pictures and scripts of a page that lead nowhere inside the site."""
+    broken = []
+    for tag in tree(name, top).select("[href], [src]"):
+        link = str(tag.get("href") or tag.get("src"))
+        parts = urlsplit(link)
+        if parts.scheme or parts.netloc or not link:
+            continue
+        target = (top / name).parent / unquote(parts.path) if parts.path else top / name
+        if not target.resolve().is_file():
+            broken.append(link)
+        elif parts.fragment and target.suffix == ".html":
+            page = target.resolve().relative_to(top.resolve()).as_posix()
+            if unquote(parts.fragment) not in anchors(page, top):
+                broken.append(link)
+    return broken
+
+
+def foreign_requests(name: str, top: Path = HTML) -> list[str]:
+    """What a browser would load from another host: scripts, styles, pictures, frames, fonts."""
+    page = tree(name, top)
+    loads = [str(tag["src"]) for tag in page.select("[src]")]
+    loads += [
+        str(tag["href"])
+        for tag in page.select("link[href]")
+        if set(tag.get("rel") or []) & {"stylesheet", "preload", "icon", "preconnect", "dns-prefetch"}
+    ]
+    loads += re.findall(r"url\(([^)]+)\)", " ".join(tag.get_text() for tag in page.select("style")))
+    return [link for link in loads if re.match(r"\s*['\"]?(https?:)?//", link)]
+
+
+@contextmanager
+def served(top: Path = HTML) -> Iterator[str]:
+    """Serve the site on this machine; gives its address."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(top)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def browser_path() -> str | None:
+    """A Chromium on this machine: the variable BROWSER_PATH, or the first that is found by name."""
+    return os.environ.get("BROWSER_PATH") or next((path for path in map(shutil.which, BROWSERS) if path), None)
