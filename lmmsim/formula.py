@@ -113,7 +113,7 @@ def build(formula: str, data: pd.DataFrame) -> Matrices:
     parts = split(formula)
     _check_columns(parts, data)
     matrices = _evaluate(parts, data)
-    X = pd.DataFrame(matrices.fixed).astype(float)
+    X = _labelled(matrices.fixed, data)
     terms = tuple(_random_term(bar, getattr(matrices, f"bar{i}"), data) for i, bar in enumerate(parts.bars))
     _check_no_effect_twice(formula, terms)
     return Matrices(formula, parts.response, X, terms, matrices.model_spec)
@@ -130,13 +130,12 @@ def rebuild(matrices: Matrices, data: pd.DataFrame) -> Matrices:
         codes = _codes_among(old.levels, old.group.split(":"), data)
         columns = np.asarray(getattr(new, f"bar{i}"), dtype=float)
         terms.append(RandomTerm(old.group, old.names, columns, codes, old.levels))
-    return Matrices(matrices.formula, matrices.response, pd.DataFrame(new.fixed).astype(float), tuple(terms), new)
+    return Matrices(matrices.formula, matrices.response, _labelled(new.fixed, data), tuple(terms), new)
 
 
 def used_columns(formula: str, data: pd.DataFrame) -> list[str]:
     """Columns of the data that the right side of a formula uses, in the data's order."""
-    parts = split(formula)
-    used = _names_in(parts.fixed).union(*(_names_in(bar.effects) | set(bar.group) for bar in parts.bars))
+    _, used = _names(split(formula))
     return [column for column in data.columns if column in used]
 
 
@@ -161,29 +160,32 @@ def _evaluate(parts: Parts, data: pd.DataFrame) -> Any:
     from formulaic.errors import FormulaicError
 
     try:
-        return _side_by_side(parts).get_model_matrix(data, na_action="raise")
+        return _side_by_side(parts).get_model_matrix(data, na_action="raise", output="numpy")
     except FormulaicError as error:
         raise ValueError(f"'{parts.formula}' cannot be evaluated: {error}") from error
 
 
-def _names_in(expression: str) -> set[str]:
-    """Names that an expression may take from the data."""
+@lru_cache(maxsize=256)
+def _names_in(expression: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Names that an expression takes from the data: columns by themselves, and names inside functions."""
     from formulaic import Formula
 
-    names: set[str] = set()
+    alone: set[str] = set()
+    inside: set[str] = set()
     for factor in (factor for term in Formula(expression) for factor in term.factors):
         if factor.eval_method.value == "lookup":
-            names.add(factor.expr)
+            alone.add(factor.expr)
         elif factor.eval_method.value == "python":
-            names.update(node.id for node in ast.walk(ast.parse(factor.expr)) if isinstance(node, ast.Name))
-    return names
+            inside.update(node.id for node in ast.walk(ast.parse(factor.expr)) if isinstance(node, ast.Name))
+    return frozenset(alone), frozenset(inside)
 
 
-def _lookups_in(expression: str) -> set[str]:
-    from formulaic import Formula
-
-    factors = (factor for term in Formula(expression) for factor in term.factors)
-    return {factor.expr for factor in factors if factor.eval_method.value == "lookup"}
+@lru_cache(maxsize=256)
+def _names(parts: Parts) -> tuple[frozenset[str], frozenset[str]]:
+    """Names that must be columns of the data, and those that may be (the others are functions)."""
+    found = [_names_in(expression) for expression in (parts.fixed, *(bar.effects for bar in parts.bars))]
+    must = frozenset().union(*(alone for alone, _ in found), *(bar.group for bar in parts.bars))
+    return must, must.union(*(inside for _, inside in found))
 
 
 def _check_columns(parts: Parts, data: pd.DataFrame) -> None:
@@ -191,8 +193,8 @@ def _check_columns(parts: Parts, data: pd.DataFrame) -> None:
     if len(data) == 0:
         raise ValueError(f"the data have no rows, so '{parts.formula}' has nothing to describe")
     _side_by_side(parts)  # a formula that cannot be read is reported before the columns are
-    named = set().union(_lookups_in(parts.fixed), *(_lookups_in(bar.effects) | set(bar.group) for bar in parts.bars))
-    absent = sorted(named - set(data.columns))
+    must, _ = _names(parts)
+    absent = sorted(must - set(data.columns))
     if absent:
         raise ValueError(
             f"'{parts.formula}' names {_quoted(absent)}, not a column of the data; "
@@ -205,13 +207,18 @@ def _check_columns(parts: Parts, data: pd.DataFrame) -> None:
         raise ValueError(f"missing values: {counts} (of {len(data)} rows); drop or fill these rows first")
 
 
+def _labelled(columns: Any, data: pd.DataFrame) -> pd.DataFrame:
+    """Put formulaic's names, and the data's index, to the columns that it built."""
+    return pd.DataFrame(np.asarray(columns, dtype=float), data.index, list(columns.model_spec.column_names))
+
+
 def _quoted(names: Any) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
 def _random_term(bar: Bar, columns: Any, data: pd.DataFrame) -> RandomTerm:
     levels, codes = _levels(list(bar.group), data)
-    names = tuple(str(name) for name in columns.columns)
+    names = tuple(columns.model_spec.column_names)
     return RandomTerm(":".join(bar.group), names, np.asarray(columns, dtype=float), codes, levels)
 
 
