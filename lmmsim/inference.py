@@ -1,0 +1,279 @@
+"""Questions asked of a fitted mixed model: compare two, bootstrap one, profile its likelihood.
+
+`MixedFit` is the `Fit` of a mixed model, with these questions as methods; the functions do the work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from lmmsim.estimates import Estimates
+from lmmsim.fit import Fit
+from lmmsim.prediction import Kind, icc, predict, r2
+from lmmsim.profile import profile
+
+Rng = np.random.Generator | int | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MixedFit(Fit):
+    """The `Fit` of a linear mixed model.
+
+    Attributes
+    ----------
+    theta : ndarray, (t,)
+        Lower triangles of the relative covariance factors, bar by bar, as lme4's `getME(fit, "theta")`.
+    """
+
+    theta: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def predict(self, data: pd.DataFrame | None = None, kind: Kind = "population", level: float = 0.95) -> pd.DataFrame:
+        """Predict rows; see `lmmsim.prediction.predict`."""
+        return predict(self, data, kind, level)
+
+    def icc(self) -> pd.DataFrame:
+        """Intraclass correlations by grouping factor; see `lmmsim.prediction.icc`."""
+        return icc(self)
+
+    def r2(self) -> pd.Series:
+        """Marginal and conditional R2; see `lmmsim.prediction.r2`."""
+        return r2(self)
+
+    def bootstrap(self, replicates: int = 1000, rng: Rng = None) -> Bootstrap:
+        """Refit data simulated from this fit; see `lmmsim.inference.bootstrap`."""
+        return bootstrap(self, replicates, rng)
+
+    def profile(self, level: float | None = None) -> pd.DataFrame:
+        """Likelihood-profile intervals; see `lmmsim.profile.profile`."""
+        return profile(self, level)
+
+
+@dataclass(frozen=True, eq=False)
+class Bootstrap:
+    """Refits of data sets that were simulated from a fit.
+
+    Attributes
+    ----------
+    fit : Fit
+        What was simulated from.
+    estimates : Estimates
+        One row per simulated data set.
+    """
+
+    fit: Fit
+    estimates: Estimates
+
+    @property
+    def draws(self) -> pd.DataFrame:
+        """Estimates of every data set: columns (part, name), part "coef" or "sd" or "corr"."""
+        columns = {("coef", name): self.estimates.estimate[:, j] for j, name in enumerate(self.estimates.terms)}
+        columns |= spreads(self.estimates.random, {g: tuple(G.columns) for g, G in self.fit.random.items()})
+        columns["sd", "residual"] = self.estimates.sigma
+        return pd.DataFrame(columns).rename_axis(columns=["part", "name"])
+
+    def interval(self, level: float | None = None) -> pd.DataFrame:
+        """Percentile intervals.
+
+        Parameters
+        ----------
+        level : float, optional
+            The fit's own by default.
+
+        Returns
+        -------
+        DataFrame, index (part, name)
+            `estimate` of the fit; `bias` and `se` of the simulated estimates; `low`, `high`; `n` data sets counted.
+        """
+        level = self.fit.level if level is None else level
+        draws = self.draws[self.estimates.converged]
+        truth = {("coef", name): value for name, value in zip(self.fit.terms, self.fit.beta, strict=True)}
+        random = {group: G.to_numpy()[None] for group, G in self.fit.random.items()}
+        spread = spreads(random, {g: tuple(G.columns) for g, G in self.fit.random.items()})
+        truth |= {key: float(value[0]) for key, value in spread.items()}
+        truth["sd", "residual"] = self.fit.sigma
+        table = pd.DataFrame({"estimate": pd.Series(truth), "bias": draws.mean() - pd.Series(truth), "se": draws.std()})
+        table["low"], table["high"] = draws.quantile((1 - level) / 2), draws.quantile((1 + level) / 2)
+        return table.assign(n=draws.count()).loc[list(draws.columns)].rename_axis(index=["part", "name"])
+
+
+def spreads(random: dict[str, np.ndarray], names: dict[str, tuple[str, ...]]) -> dict[tuple[str, str], np.ndarray]:
+    """Standard deviations and correlations of covariances (r, k, k), named "plot week" and "plot Intercept week"."""
+    columns: dict[tuple[str, str], np.ndarray] = {}
+    for group, G in random.items():
+        sd = np.sqrt(np.diagonal(G, axis1=1, axis2=2))
+        columns |= {("sd", f"{group} {name}"): sd[:, i] for i, name in enumerate(names[group])}
+        for i in range(len(names[group])):
+            for j in range(i):
+                if not G[:, i, j].any():
+                    continue
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    corr = G[:, i, j] / (sd[:, i] * sd[:, j])
+                columns["corr", f"{group} {names[group][j]} {names[group][i]}"] = corr
+    return columns
+
+
+def simulate_from(fit: Fit, replicates: int, rng: Rng = None) -> np.ndarray:
+    """Draw responses (n, replicates) from a fit: X beta + Z u + eps with its estimates for truth."""
+    rng = np.random.default_rng(rng)
+    mean = fit.matrices.X.to_numpy() @ fit.beta
+    if fit.group_means is not None:
+        mean = mean + fit.group_means
+    Y = np.repeat(mean[:, None], replicates, axis=1)
+    for bar, G in zip(fit.matrices.terms, fit.covariances, strict=True):
+        values, vectors = np.linalg.eigh(G)
+        root = vectors * np.sqrt(values.clip(min=0))  # a singular G has no Cholesky factor
+        u = rng.standard_normal((len(bar.levels), replicates, len(G))) @ root.T
+        for k in range(len(G)):
+            Y += bar.columns[:, [k]] * u[bar.codes, :, k]
+    return Y + fit.sigma * rng.standard_normal(Y.shape)
+
+
+def bootstrap(fit: Fit, replicates: int = 1000, rng: Rng = None) -> Bootstrap:
+    """Parametric bootstrap: simulate from a fit and analyse every simulated data set the same way.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of a mixed model, or of least squares (whose rows are then independent).
+    replicates : int
+        Number of data sets.
+    rng : Generator, int or None
+
+    Returns
+    -------
+    Bootstrap
+        `.interval()` has the intervals, `.draws` the estimates.
+
+    Raises
+    ------
+    ValueError
+        If the fit is of group means: they have no model of single rows.
+
+    References
+    ----------
+    Efron & Tibshirani (1993), An Introduction to the Bootstrap, ch. 6 and 13.
+    """
+    if fit.nobs != len(fit.data):
+        raise ValueError(f"{fit.method} does not say how the {len(fit.data)} rows vary: bootstrap an LMM or OLS fit")
+    Y = simulate_from(fit, replicates, rng)
+    start = getattr(fit, "theta", None)
+    return Bootstrap(fit, fit.estimator.many(Y, fit.data, start=start))
+
+
+def compare(fit0: Fit, fit1: Fit) -> pd.DataFrame:
+    """Likelihood-ratio comparison of two nested fits of the same data.
+
+    Parameters
+    ----------
+    fit0, fit1 : Fit
+        The smaller model and the larger. Full maximum likelihood if their fixed parts differ; REML will do if only
+        their random parts do. A least-squares fit is a mixed model without random effects.
+
+    Returns
+    -------
+    DataFrame, index the formulas
+        `npar criterion aic bic`, and for the larger `chisq df p`. When one random effect is added its variance is
+        tested at zero, the edge of what is possible, and `p` is too large: `p_boundary` weighs chi2(df - 1) and
+        chi2(df) equally (Self & Liang 1987; Stram & Lee 1994), which is what to report. `note` says so.
+
+    Raises
+    ------
+    ValueError
+        If the responses differ, one model does not contain the other, or REML fits have different fixed parts.
+
+    Examples
+    --------
+    >>> from lmmsim.estimators import LMM, OLS
+    >>> rng = np.random.default_rng(1)
+    >>> plants = pd.DataFrame({"plot": np.repeat(range(10), 5), "week": np.tile(range(5), 10)})
+    >>> plants["height"] = 10 + 2 * plants["week"] + rng.normal(size=10)[plants["plot"]] + rng.normal(size=50)
+    >>> table = compare(OLS("height ~ week")(plants), LMM("height ~ week + (1 | plot)", reml=False)(plants))
+    >>> table["npar"].tolist()
+    [3, 4]
+    """
+    from scipy.special import chdtrc
+
+    reml = check_comparable(fit0, fit1)
+    extra = fit1.npar - fit0.npar
+    added = variances(fit1) - variances(fit0)
+    fits, criteria = (fit0, fit1), [likelihood(fit0, reml), likelihood(fit1, reml)]
+    # the restricted likelihood depends on the units of X; what is left of it does not
+    units = [log_det(fit.matrices.X.to_numpy()) if reml else 0.0 for fit in fits]
+    chisq = max(criteria[0] - criteria[1] - (units[0] - units[1]), 0.0)
+    table = pd.DataFrame(
+        {"npar": [fit.npar for fit in fits], "criterion": criteria}, index=pd.Index([f.formula for f in fits])
+    )
+    table["aic"] = table["criterion"] + 2 * table["npar"]
+    n = fit0.nobs - (len(fit0.beta) if reml else 0)
+    table["bic"] = table["criterion"] + np.log(n) * table["npar"]
+    p = chdtrc(extra, chisq)
+    boundary = (chdtrc(extra - 1, chisq) if extra > 1 else float(chisq <= 0)) / 2 + p / 2
+    note = ""
+    if added == 1:
+        note = f"a variance is tested at zero: p_boundary mixes chi2({extra - 1}) and chi2({extra})"
+    elif added > 1:
+        note = f"{added} variances are tested at zero: p is too large, and no simple mixture is right; use bootstrap"
+    return table.assign(
+        chisq=[np.nan, chisq],
+        df=[np.nan, extra],
+        p=[np.nan, p],
+        p_boundary=[np.nan, boundary if added == 1 else np.nan],
+        note=["", note],
+    ).rename_axis("model")
+
+
+def variances(fit: Fit) -> int:
+    """Number of random-effect variances."""
+    return sum(len(bar.names) for bar in fit.matrices.terms)
+
+
+def likelihood(fit: Fit, reml: bool) -> float:
+    """-2 log-likelihood of a fit; that of least squares in the restricted sense, where asked."""
+    if fit.reml or not reml:
+        return fit.criterion
+    X, df = fit.matrices.X.to_numpy(), fit.nobs - len(fit.beta)
+    rss = float(fit.residuals @ fit.residuals)
+    return log_det(X) + df * (1 + np.log(2 * np.pi * rss / df))
+
+
+def log_det(X: np.ndarray) -> float:
+    """log|X'X|."""
+    return 2 * float(np.log(np.abs(np.diagonal(np.linalg.qr(X)[1]))).sum())
+
+
+def check_comparable(fit0: Fit, fit1: Fit) -> bool:
+    """Refuse fits whose likelihoods cannot be compared; say whether they are REML's."""
+    if fit0.nobs != fit1.nobs or not np.array_equal(fit0.y, fit1.y):
+        raise ValueError(
+            f"the fits are not of the same data ({fit0.nobs} and {fit1.nobs} rows): fit both models to the same rows"
+        )
+    if fit0.absorbed or fit1.absorbed:
+        raise ValueError("an analysis within groups has no likelihood to compare: use OLS or LMM")
+    if fit0.npar >= fit1.npar:
+        raise ValueError(f"compare(smaller, larger): the first has {fit0.npar} parameters and the second {fit1.npar}")
+    mixed = [fit for fit in (fit0, fit1) if fit.matrices.terms]
+    kinds = {fit.reml for fit in mixed}
+    if len(kinds) > 1:
+        raise ValueError("one fit is by REML and the other by maximum likelihood: refit both with reml=False")
+    X0, X1 = fit0.matrices.X.to_numpy(), fit1.matrices.X.to_numpy()
+    inside = within_span(X0, X1)
+    if kinds == {True} and not (inside and within_span(X1, X0)):
+        raise ValueError(
+            "REML likelihoods of models with different fixed parts cannot be compared: refit both with reml=False"
+        )
+    effects = [{(bar.group, name) for bar in fit.matrices.terms for name in bar.names} for fit in (fit0, fit1)]
+    if not inside or not effects[0] <= effects[1]:
+        raise ValueError(
+            f"'{fit0.formula}' is not contained in '{fit1.formula}': a likelihood ratio needs nested models"
+        )
+    return kinds == {True}
+
+
+def within_span(inner: np.ndarray, outer: np.ndarray) -> bool:
+    """Whether every column of one matrix is a combination of the columns of another."""
+    Q, _ = np.linalg.qr(outer)
+    rest = inner - Q @ (Q.T @ inner)
+    return bool((np.linalg.norm(rest, axis=0) <= 1e-8 * np.linalg.norm(inner, axis=0)).all())

@@ -1,0 +1,179 @@
+"""Least squares: all rows at once, means of groups, or differences within groups.
+
+`OLS`, `GroupMeans` and `Within` are frozen specs that are called on data. `many` analyses every column of Y with one
+factorisation of X; columns with missing values are taken together when they miss the same rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from lmmsim.formula import Matrices
+from lmmsim.observed import check_choice, check_columns
+from lmmsim.projection import Prepare, Projection
+from lmmsim.regression import LeastSquares, Rows
+
+
+@dataclass(frozen=True)
+class OLS(LeastSquares):
+    """Ordinary least squares, with plain or cluster-robust standard errors.
+
+    Parameters
+    ----------
+    formula : str
+        `y ~ x * z`, without random effects.
+    cluster : str, optional
+        Column of the clusters; errors are then robust to any dependence within them.
+    robust : "CR1", "CR0" or "CR2"
+        Which robust variance. CR0: the plain sandwich, z. CR1: Stata's small-sample factor
+        J / (J - 1) (n - 1) / (n - p), t with J - 1 df. CR2: unbiased when errors are independent, t with
+        Satterthwaite df (Bell & McCaffrey 2002; Pustejovsky & Tipton 2018); the one for few clusters.
+    missing : "warn" or "raise"
+        What happens to rows that lack a value: dropped with a warning that counts them, or an error.
+    level : float
+        Level of the intervals.
+
+    Examples
+    --------
+    >>> pupils = pd.DataFrame({"score": [1.0, 2.0, 4.0, 3.0, 6.0, 5.0], "hours": [0, 1, 2, 3, 4, 5]})
+    >>> OLS("score ~ hours")(pupils).coef["estimate"].round(3).to_dict()
+    {'Intercept': 1.286, 'hours': 0.886}
+    """
+
+    formula: str
+    cluster: str | None = None
+    robust: Literal["CR0", "CR1", "CR2"] = "CR1"
+    missing: Literal["warn", "raise"] = "warn"
+    level: float = 0.95
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("robust", self.robust, ("CR0", "CR1", "CR2"))
+
+    @property
+    def method(self) -> str:
+        """How results are labelled."""
+        return f"Least squares, {self.robust} errors by {self.cluster}" if self.cluster else "Least squares"
+
+    @property
+    def _group(self) -> str | None:
+        return self.cluster
+
+    def _analyse(self, rows: Rows) -> tuple[Projection, Prepare]:
+        check_columns(rows.X, rows.names)
+        n, p = rows.X.shape
+        return Projection(rows.X, n - p, rows.codes, self.robust if self.cluster else ""), lambda Y: Y
+
+    def _describe(self, matrices: Matrices, rows: Rows) -> Matrices:
+        return replace(matrices, terms=())
+
+
+@dataclass(frozen=True)
+class GroupMeans(LeastSquares):
+    """Least squares on one row per group: the means of the response and of every column of X.
+
+    Parameters
+    ----------
+    formula : str
+        `y ~ x`, without random effects; columns of X are averaged, so `x` becomes the mean of x in the group.
+    by : str
+        Column of the groups, or `a:b` for the combinations of two.
+    missing, level
+        As in `OLS`.
+
+    Examples
+    --------
+    >>> pupils = pd.DataFrame({"school": [*"aabbcc"], "new": [0, 0, 0, 0, 1, 1], "score": [1.0, 3, 2, 4, 6, 8]})
+    >>> GroupMeans("score ~ new", by="school")(pupils).coef["estimate"].round(3).to_dict()
+    {'Intercept': 2.5, 'new': 4.5}
+    """
+
+    formula: str
+    by: str
+    missing: Literal["warn", "raise"] = "warn"
+    level: float = 0.95
+
+    @property
+    def method(self) -> str:
+        """How results are labelled."""
+        return f"Least squares on means by {self.by}"
+
+    @property
+    def _group(self) -> str | None:
+        return self.by
+
+    def _analyse(self, rows: Rows) -> tuple[Projection, Prepare]:
+        groups = rows.groups
+        X = groups.means(rows.X)
+        check_columns(X, rows.names, unit="groups")
+        return Projection(X, groups.J - X.shape[1]), groups.means
+
+    def _describe(self, matrices: Matrices, rows: Rows) -> Matrices:
+        X = pd.DataFrame(rows.groups.means(rows.X), columns=list(rows.names))
+        return replace(matrices, X=X.set_axis(matrices.terms[0].levels.rename(self.by)), terms=())
+
+
+@dataclass(frozen=True)
+class Within(LeastSquares):
+    """Least squares on deviations from group means: "fixed effects", every group its own intercept.
+
+    Parameters
+    ----------
+    formula : str
+        `y ~ x`, without random effects. The intercept disappears into the groups; a column that is constant within
+        all groups cannot be estimated and is an error.
+    group : str
+        Column of the groups, or `a:b` for the combinations of two.
+    missing, level
+        As in `OLS`.
+
+    Examples
+    --------
+    >>> pupils = pd.DataFrame({"school": [*"aabb"], "hours": [0, 1, 0, 2], "score": [1.0, 3, 7, 10]})
+    >>> Within("score ~ hours", group="school")(pupils).coef["estimate"].round(3).to_dict()
+    {'hours': 1.6}
+    """
+
+    formula: str
+    group: str
+    missing: Literal["warn", "raise"] = "warn"
+    level: float = 0.95
+
+    @property
+    def method(self) -> str:
+        """How results are labelled."""
+        return f"Least squares within {self.group}"
+
+    @property
+    def _group(self) -> str | None:
+        return self.group
+
+    def _names(self, rows: Rows) -> tuple[str, ...]:
+        return tuple(name for name in rows.names if name != "Intercept")
+
+    def _analyse(self, rows: Rows) -> tuple[Projection, Prepare]:
+        groups, names = rows.groups, self._names(rows)
+        X = rows.X[:, [rows.names.index(name) for name in names]]
+        if not names:
+            raise ValueError(f"'{self.formula}' has only an intercept; within groups there is nothing to estimate")
+
+        def deviations(Y: np.ndarray) -> np.ndarray:
+            return Y - groups.means(Y)[groups.codes]
+
+        D = deviations(X)
+        flat = np.abs(D).max(axis=0) <= 1e-10 * np.abs(X).max(axis=0)
+        if flat.any():
+            listed = ", ".join(f"'{name}'" for name, constant in zip(names, flat, strict=True) if constant)
+            raise ValueError(
+                f"{listed} does not vary within the levels of '{self.group}', so differences within them say nothing "
+                "about it: remove it from the formula, or use GroupMeans or LMM"
+            )
+        check_columns(D, names, spent=groups.J)
+        return Projection(D, len(D) - groups.J - D.shape[1]), deviations
+
+    def _describe(self, matrices: Matrices, rows: Rows) -> Matrices:
+        return replace(matrices, X=matrices.X[list(self._names(rows))], terms=())

@@ -1,0 +1,208 @@
+"""Which rows an analysis uses, and whether they can be analysed at all.
+
+Rows that lack a value are never dropped in silence, and what cannot be analysed is refused before any arithmetic,
+with the names of the columns.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from lmmsim.formula import RandomTerm, split, used_columns
+
+
+def complete_rows(
+    formula: str,
+    data: pd.DataFrame,
+    missing: str,
+    response: bool = True,
+    also: Sequence[str] = (),
+) -> np.ndarray:
+    """Find the rows that have a value in every column of the analysis.
+
+    Parameters
+    ----------
+    formula : str
+        Its columns are looked at, and those named in `also`.
+    data : DataFrame
+    missing : "warn" or "raise"
+        What happens when rows lack a value: a UserWarning that counts them, or a ValueError.
+    response : bool
+        Whether the response is looked at; a batch brings its own.
+
+    Returns
+    -------
+    ndarray of bool, one per row
+
+    Raises
+    ------
+    ValueError
+        If a column is not there, if there are no rows or none is left, or if rows lack a value and `missing` is
+        "raise".
+    TypeError
+        If `data` is not a DataFrame.
+
+    Examples
+    --------
+    >>> plants = pd.DataFrame({"height": [1.0, 2.0], "week": [0.0, None]})
+    >>> complete_rows("height ~ week", plants, missing="raise")
+    Traceback (most recent call last):
+        ...
+    ValueError: 1 of 2 rows have no week; drop or fill them, or say missing="warn" to analyse the other 1
+    """
+    if not isinstance(data, pd.DataFrame):
+        raise TypeError(
+            f"data is a {type(data).__name__}; an analysis needs a pandas DataFrame with a row per observation"
+        )
+    if len(data) == 0:
+        raise ValueError("the data have no rows: there is nothing to analyse")
+    names = [
+        *([split(formula).response] if response else []),
+        *used_columns(formula, data),
+        *also,
+    ]
+    names = list(dict.fromkeys(names))
+    absent = [name for name in names if name not in data.columns]
+    if absent:
+        columns = ", ".join(f"'{name}'" for name in data.columns)
+        raise ValueError(f"the data have no column '{absent[0]}'; the columns are {columns}")
+    keep = np.ones(len(data), dtype=bool)
+    counts = {}
+    for name in names:
+        lacking = data[name].isna().to_numpy()
+        if lacking.any():
+            keep &= ~lacking
+            counts[name] = int(lacking.sum())
+    if not counts:
+        return keep
+    n, dropped = len(keep), int((~keep).sum())
+    which = (
+        " or ".join(f"{name} ({count})" for name, count in counts.items()) if len(counts) > 1 else next(iter(counts))
+    )
+    problem = f"{dropped} of {n} rows have no {which}"
+    if dropped == n:
+        raise ValueError(f"{problem}: nothing is left to analyse")
+    if missing == "raise":
+        raise ValueError(f'{problem}; drop or fill them, or say missing="warn" to analyse the other {n - dropped}')
+    warnings.warn(
+        f"{problem} and were dropped; the other {n - dropped} are analysed",
+        UserWarning,
+        stacklevel=3,
+    )
+    return keep
+
+
+def check_shape(Y: np.ndarray, data: pd.DataFrame) -> np.ndarray:
+    """Return Y as floats; refuse one that has not a row for every row of the data."""
+    Y = np.asarray(Y, dtype=float)
+    if Y.ndim != 2 or len(Y) != len(data):
+        raise ValueError(
+            f"Y has shape {Y.shape}; it needs one row for each of the {len(data)} rows of the data and one column for "
+            "each response"
+        )
+    return Y
+
+
+def check_choice(what: str, value: object, choices: Sequence[str]) -> None:
+    """Refuse a word that is not one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{what}={value!r} is not known; choose one of {', '.join(map(repr, choices))}")
+
+
+def check_level(level: float) -> None:
+    """Refuse a confidence level outside (0, 1)."""
+    if not 0 < level < 1:
+        raise ValueError(f"level={level} is not between 0 and 1; 0.95 makes 95 % intervals")
+
+
+def response_values(name: str, data: pd.DataFrame) -> np.ndarray:
+    """Return the response as floats; refuse words, infinite values and a constant."""
+    if not pd.api.types.is_numeric_dtype(data[name]):
+        raise ValueError(f"'{name}' is not a number column ({data[name].dtype}); a response is measured in numbers")
+    y = data[name].to_numpy(dtype=float)
+    infinite = np.flatnonzero(~np.isfinite(y))
+    if len(infinite):
+        row = data.index[infinite[0]]
+        raise ValueError(f"'{name}' is infinite in {len(infinite)} of {len(y)} rows (the first: row {row})")
+    if np.ptp(y) == 0:
+        raise ValueError(f"'{name}' is {y[0]:g} in all {len(y)} rows: a constant has no variance to explain")
+    return y
+
+
+def unusable(name: str, Y: np.ndarray) -> np.ndarray:
+    """Say for each column of Y (n, r) why it cannot be analysed; an empty text when it can."""
+    reasons = np.full(Y.shape[1], "", dtype=object)
+    finite = np.isfinite(Y) | np.isnan(Y)
+    for j in np.flatnonzero(~finite.all(axis=0)):
+        reasons[j] = f"'{name}' is infinite in {np.count_nonzero(~finite[:, j])} of {len(Y)} rows"
+    low, high = np.fmin.reduce(Y, axis=0), np.fmax.reduce(Y, axis=0)
+    for j in np.flatnonzero((low == high) & (reasons == "")):
+        reasons[j] = f"'{name}' is {low[j]:g} in all rows: a constant has no variance to explain"
+    reasons[np.isnan(low)] = f"'{name}' is missing in all rows"
+    return reasons
+
+
+def check_columns(X: np.ndarray, names: Sequence[str], unit: str = "rows", spent: int = 0) -> None:
+    """Refuse columns that are not finite, too few rows, and columns that the others determine.
+
+    `spent` degrees of freedom are gone before X is looked at (one per group, within groups).
+    """
+    n, p = X.shape
+    finite = np.isfinite(X).all(axis=0)
+    if not finite.all():
+        bad = names[int(np.argmin(finite))]
+        raise ValueError(f"the column '{bad}' of X has infinite or undefined values; look at how it is computed")
+    if n - spent <= p:
+        besides = f", {spent} group means" if spent else ""
+        raise ValueError(f"{n} {unit} cannot estimate {p} coefficients ({', '.join(names)}){besides} and a residual")
+    zero = [name for name, column in zip(names, X.T, strict=True) if not column.any()]
+    if zero:
+        raise ValueError(
+            f"the column '{zero[0]}' of X is zero in every row; a level that no row has leaves with "
+            "data[column].cat.remove_unused_categories()"
+        )
+    dependent = [names[j] for j in dependent_columns(X)]
+    if dependent:
+        listed = ", ".join(f"'{name}'" for name in dependent)
+        raise ValueError(
+            f"X has {p} columns but rank {p - len(dependent)}: {listed} can be computed from the columns before; "
+            "remove what repeats another column, or collect data that tell them apart"
+        )
+
+
+def dependent_columns(X: np.ndarray, tolerance: float = 1e-10) -> list[int]:
+    """Columns that are linear combinations of the columns before them, whatever the units."""
+    length = np.sqrt((X**2).sum(axis=0))
+    unit = X / np.where(length > 0, length, 1)
+    _, R = np.linalg.qr(unit)
+    if np.abs(np.diagonal(R)).min() > tolerance:
+        return []
+    independent: list[int] = []
+    for j in range(X.shape[1]):
+        # the last diagonal of R is what the columns kept so far leave of column j
+        _, R = np.linalg.qr(unit[:, [*independent, j]])
+        if abs(R[-1, -1]) > tolerance:
+            independent.append(j)
+    return [j for j in range(X.shape[1]) if j not in independent]
+
+
+def check_bars(terms: Sequence[RandomTerm], n: int) -> None:
+    """Refuse random effects that n rows cannot tell from the residual."""
+    for bar in terms:
+        J, k = len(bar.levels), len(bar.names)
+        if not np.isfinite(bar.columns).all():
+            raise ValueError(f"the random effects of '{bar.group}' have infinite or undefined values in their columns")
+        if J < 2:
+            raise ValueError(
+                f"the grouping factor '{bar.group}' has one level ({bar.levels[0]!r}): "
+                "a variance between groups needs at least two"
+            )
+        if J * k >= n:
+            raise ValueError(
+                f"{J} levels of '{bar.group}' times {k} ({', '.join(bar.names)}) make {J * k} random effects for {n} "
+                "rows: they cannot be told from the residual; drop a random effect or measure more often"
+            )
