@@ -1,0 +1,278 @@
+"""The likelihood engine: a design's work once, then any number of responses.
+
+An `Engine` belongs to one X and its random terms. `fit` maximises the profiled REML or ML likelihood of every column
+of Y; the other methods answer questions about those fits. Everything is an array: rows as in X, coefficients as X's
+columns, random terms in the order given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lmmsim.formula import RandomTerm
+from lmmsim.reml import kenward_roger, satterthwaite
+from lmmsim.reml import modes as conditional
+from lmmsim.reml.blocks import Blocks
+from lmmsim.reml.newton import Minimum
+from lmmsim.reml.one_component import OneComponent
+from lmmsim.reml.problem import Problem, Responses
+from lmmsim.reml.search import Search, singular
+from lmmsim.reml.solution import Solution, join
+from lmmsim.reml.strata import Strata
+from lmmsim.reml.structure import Point, Structure
+
+START = 0.5  # theta of standardised columns where nothing better is known
+AWAY = 0.05  # a start is never nearer to a zero on the diagonal: every derivative is zero there
+PIECE = 2**17  # numbers of Y that are read together
+NOTHING = np.empty((0, 0))
+
+
+class Engine:
+    """Profiled likelihood of one design.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p)
+        Fixed-effect columns, of full rank.
+    terms : sequence of RandomTerm
+        At least one.
+
+    Raises
+    ------
+    ValueError
+        Missing or infinite values, X without full rank, a group with one level, as many random effects as rows.
+
+    References
+    ----------
+    Bates, Maechler, Bolker & Walker (2015), Journal of Statistical Software 67(1).
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from lmmsim.formula import RandomTerm
+    >>> plot = np.repeat(np.arange(6), 4)
+    >>> term = RandomTerm("plot", ("Intercept",), np.ones((24, 1)), plot, pd.RangeIndex(6))
+    >>> rng = np.random.default_rng(1)
+    >>> Y = 10 + 2 * rng.normal(size=(6, 3))[plot] + rng.normal(size=(24, 3))
+    >>> fits = Engine(np.ones((24, 1)), [term]).fit(Y)
+    >>> fits.beta.shape, bool(fits.converged.all())
+    ((3, 1), True)
+    """
+
+    def __init__(self, X: np.ndarray, terms: Sequence[RandomTerm]) -> None:
+        self.problem = Problem(X, terms)
+        self.coordinates = self.problem.coordinates
+        self.blocks = Blocks(self.problem)
+        strata = Strata.find(self.problem)
+        self.complete: Structure = OneComponent.find(self.problem, strata) or strata or self.blocks
+
+    def explain(self) -> str:
+        """One paragraph: which structure of the design is used, why, and how large it is."""
+        return self.complete.explain()
+
+    def fit(self, Y: np.ndarray, reml: bool = True, start: np.ndarray | None = None) -> Solution:
+        """Fit every column of Y.
+
+        Parameters
+        ----------
+        Y : ndarray, shape (n,) or (n, r)
+            Responses; NaN where a replicate has no observation.
+        reml : bool
+            Restricted (default) or full maximum likelihood.
+        start : ndarray, shape (t,), optional
+            Theta to start from: the truth, in a simulation study. The optimum does not depend on it.
+
+        Returns
+        -------
+        Solution
+
+        Raises
+        ------
+        ValueError
+            Y or start of the wrong shape; infinite values.
+        """
+        Y = self._table(Y)
+        begin = self._start(start)
+        return join([self._fit_chunk(Y[:, which], reml, begin) for which in self._chunks(Y)])
+
+    def criterion(self, theta: np.ndarray, Y: np.ndarray, reml: bool = True) -> np.ndarray:
+        """The profiled criterion (r,) of every column of Y at theta (t,), or each at its own theta (r, t)."""
+        Y = self._table(Y)
+        standard = self.problem.theta_in(np.broadcast_to(theta, (Y.shape[1], self.coordinates.size)))
+        out = []
+        for which in self._chunks(Y):
+            structure, responses, moments = self.prepare(Y[:, which])
+            out.append(self._criterion_out(structure.at(standard[which], moments, reml), responses, reml))
+        return np.concatenate(out)
+
+    def satterthwaite(self, solution: Solution, L: np.ndarray | None = None) -> np.ndarray:
+        """Satterthwaite's df, (r, p), of every coefficient or, with L (q, p), of its rows: (r, q)."""
+        L = self._contrasts(L)
+        structure = self._structure(solution.observed)
+        out = []
+        for which, theta, responses in self._designs(solution, structure):
+            point = structure.at(theta, structure.moments(responses), solution.reml)
+            variance = ((L @ point.vcov) * L).sum(axis=2)
+            slopes = ((L @ point.vcov_slopes) * L).sum(axis=3).swapaxes(1, 2)
+            gradient = np.concatenate([slopes @ self.coordinates.jacobian(theta), variance[..., None]], axis=2)
+            out.append(satterthwaite.degrees_of_freedom(variance, gradient, solution.information[which]))
+        return self._where_fitted(solution, np.concatenate(out))
+
+    def kenward_roger(self, solution: Solution, L: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Kenward and Roger's adjusted vcov (r, p, p) and df, (r, p) or (r, q) for L (q, p)."""
+        if not solution.reml:
+            raise ValueError("Kenward and Roger's method is defined for REML fits: fit with reml=True.")
+        L = self._contrasts(L)
+        vcov, df = [], []
+        for which, theta, responses in self._designs(solution, self.blocks):
+            point = self.blocks.at(theta, self.blocks.moments(responses), True)
+            C, degrees = kenward_roger.adjusted(point, self.coordinates.psi(theta), L)
+            vcov.append(solution.sigma[which, None, None] ** 2 * self.problem.vcov_out(C))
+            df.append(degrees)
+        return np.concatenate(vcov), self._where_fitted(solution, np.concatenate(df))
+
+    def modes(self, solution: Solution, Y: np.ndarray) -> list[np.ndarray]:
+        """Conditional modes of every random term, (r, J, k); J as in the term's levels."""
+        Y = self._table(Y)
+        parts = []
+        for which, theta, _ in self._designs(solution, self.blocks):
+            responses = self.problem.responses(Y[:, which])
+            point = self.blocks.at(theta, self.blocks.moments(responses), solution.reml)
+            parts.append(conditional.modes(self.blocks, point, responses))
+        return [np.concatenate(term) for term in zip(*parts, strict=True)]
+
+    def mode_variances(self, solution: Solution) -> list[np.ndarray]:
+        """Conditional variances of the modes given theta (lme4's condVar), (r, J, k, k) for every random term."""
+        parts = []
+        for which, theta, responses in self._designs(solution, self.blocks):
+            point = self.blocks.at(theta, self.blocks.moments(responses), solution.reml)
+            sigma = solution.sigma[which]
+            parts.append(conditional.mode_variances(self.blocks, point, sigma, responses.observed))
+        return [np.concatenate(term) for term in zip(*parts, strict=True)]
+
+    def prepare(self, Y: np.ndarray) -> tuple[Structure, Responses, Any]:
+        """Standardise responses and add up their moments: the only pass over the rows of Y."""
+        size = max(1, PIECE // self.problem.n)
+        pieces: list[Responses] = []
+        moments: list[Any] = []
+        for first in range(0, Y.shape[1], size):  # pieces that stay in the processor's cache
+            piece = self.problem.responses(Y[:, first : first + size])
+            if piece.observed is not None:
+                whole = self.problem.responses(Y)
+                return self.blocks, replace(whole, y=NOTHING), self.blocks.moments(whole)
+            moments.append(self.complete.moments(piece))
+            pieces.append(replace(piece, y=NOTHING))
+        if len(pieces) == 1:
+            return self.complete, pieces[0], moments[0]
+        together = Responses(
+            NOTHING,
+            np.concatenate([piece.base for piece in pieces]),
+            np.concatenate([piece.scale for piece in pieces]),
+            None,
+            np.concatenate([piece.message for piece in pieces]),
+        )
+        return self.complete, together, type(moments[0]).join(moments)
+
+    # -- one chunk ------------------------------------------------------------------------------------------------
+
+    def _fit_chunk(self, Y: np.ndarray, reml: bool, start: np.ndarray) -> Solution:
+        """Fit as many responses as are carried together."""
+        structure, responses, moments = self.prepare(Y)
+
+        found = Search(self.problem, structure, responses, moments, reml).minimum(start)
+        return self._report(structure.at(found.theta, moments, reml), found, responses, reml)
+
+    def _report(self, point: Point, found: Minimum, responses: Responses, reml: bool) -> Solution:
+        """Back to the user's columns and units."""
+        theta = found.theta
+        scale, failed = responses.scale, responses.message != ""
+        out = self.problem.theta_out(theta)
+        sigma = np.sqrt(point.sigma2) * scale  # NaN where there is no fit, and with it all that is made of it
+        beta = self.problem.beta_out(responses.base + scale[:, None] * point.beta)
+        out[failed] = np.nan
+        message = responses.message.copy()
+        message[~failed & ~found.converged] = "the optimiser did not converge"
+        return Solution(
+            theta=out,
+            beta=beta,
+            vcov=sigma[:, None, None] ** 2 * self.problem.vcov_out(point.vcov),
+            sigma=sigma,
+            criterion=self._criterion_out(point, responses, reml),
+            converged=found.converged & ~failed,
+            singular=singular(self.coordinates, theta) & ~failed,
+            evaluations=found.evaluations + 1,
+            message=message,
+            covariances=[sigma[:, None, None] ** 2 * (f @ f.swapaxes(1, 2)) for f in self.coordinates.factors(out)],
+            reml=reml,
+            standard_theta=theta,
+            information=self._information(theta, point),
+            observed=responses.observed,
+        )
+
+    def _information(self, theta: np.ndarray, point: Point) -> np.ndarray:
+        """Hessian of the criterion in (theta, log sigma^2), (m, t + 1, t + 1)."""
+        squares, t = point.squares, self.coordinates.size
+        joint = point.hessian + squares[:, :, None] * squares[:, None, :] / point.dof[:, None, None]
+        out = np.empty((len(theta), t + 1, t + 1))
+        _, out[:, :t, :t] = self.coordinates.in_theta(theta, point.gradient, joint)
+        out[:, t, :t] = out[:, :t, t] = (squares[:, None] @ self.coordinates.jacobian(theta))[:, 0]
+        out[:, t, t] = point.dof
+        return out
+
+    def _criterion_out(self, point: Point, responses: Responses, reml: bool) -> np.ndarray:
+        """The criterion in the user's units."""
+        return point.value + 2 * point.dof * np.log(responses.scale) + (self.problem.log_det_R if reml else 0.0)
+
+    # -- small things ---------------------------------------------------------------------------------------------
+
+    def _table(self, Y: np.ndarray) -> np.ndarray:
+        """Y as (n, r) floats."""
+        Y = np.asarray(Y, dtype=float)
+        Y = Y[:, None] if Y.ndim == 1 else Y
+        if Y.ndim != 2 or Y.shape[0] != self.problem.n or Y.shape[1] == 0:
+            raise ValueError(f"The response has shape {Y.shape}, but the design has {self.problem.n} rows.")
+        return Y
+
+    def _start(self, start: np.ndarray | None) -> np.ndarray:
+        """Standard theta to begin with."""
+        if start is None:
+            return START * self.coordinates.diagonal
+        start = np.asarray(start, dtype=float)
+        if start.shape != (self.coordinates.size,) or not np.isfinite(start).all():
+            raise ValueError(f"start must be {self.coordinates.size} finite numbers (theta), not {start!r}.")
+        theta = self.problem.theta_in(start[None])[0]
+        return np.where(self.coordinates.diagonal & (np.abs(theta) < AWAY), AWAY, theta)
+
+    def _structure(self, observed: np.ndarray | None) -> Structure:
+        """What fits responses that are complete (observed is None) or not."""
+        return self.complete if observed is None else self.blocks
+
+    def _chunks(self, Y: np.ndarray) -> list[slice]:
+        """Columns of Y that are carried together."""
+        complete = not np.isnan(Y.sum())
+        size = (self.complete if complete else self.blocks).chunk(complete)
+        return [slice(first, first + size) for first in range(0, Y.shape[1], size)]
+
+    def _designs(self, solution: Solution, structure: Structure) -> Iterator[tuple[slice, np.ndarray, Responses]]:
+        """Chunks of a solution, for questions that do not need Y: their places, theta, and zeros as responses."""
+        size = structure.chunk(solution.observed is None)
+        for first in range(0, len(solution.theta), size):
+            which = slice(first, first + size)
+            theta = solution.standard_theta[which]
+            observed = None if solution.observed is None else solution.observed[:, which]
+            yield which, theta, self.problem.no_response(len(theta), observed)
+
+    def _contrasts(self, L: np.ndarray | None) -> np.ndarray:
+        """Contrasts of the orthonormal coefficients."""
+        L = np.eye(self.problem.p) if L is None else np.atleast_2d(np.asarray(L, dtype=float))
+        if L.ndim != 2 or L.shape[1] != self.problem.p:
+            raise ValueError(f"L has shape {L.shape}, but the model has {self.problem.p} coefficients.")
+        return np.linalg.solve(self.problem.R.T, L.T).T
+
+    def _where_fitted(self, solution: Solution, df: np.ndarray) -> np.ndarray:
+        """NaN where a response has no fit."""
+        return np.where(np.isfinite(solution.sigma)[:, None], df, np.nan)

@@ -1,0 +1,140 @@
+"""Newton's method for many responses at once.
+
+Every round evaluates each unfinished response once, at its own proposal. A proposal that does not lower the
+criterion enough is shortened; one that does is the base of the next. Where the Hessian is not positive definite its
+eigenvalues are taken in absolute value, and a saddle point (a zero on the diagonal of Lambda is often one) is left
+along the direction in which the criterion bends down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lmmsim.reml import small
+
+Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+TOLERANCE = 1e-10  # predicted decrease of the criterion at which a response is finished
+ALMOST = 5e-6  # the same where no step of the length that is left can be told from rounding
+LONGEST = 2.0  # a Newton step is never longer than this, plus the length of theta
+CAREFUL = 0.3  # the same where the criterion bends down, plus half the length of theta
+ESCAPE = 0.1  # how far a saddle point is left
+ROUNDING = 1e-12  # relative noise of the criterion
+
+
+@dataclass(frozen=True, eq=False)
+class Minimum:
+    """Where the optimiser stopped."""
+
+    theta: np.ndarray
+    value: np.ndarray
+    converged: np.ndarray
+    evaluations: np.ndarray
+
+    def where(self, which: np.ndarray, keep: np.ndarray, theta: np.ndarray, value: np.ndarray) -> Minimum:
+        """The same with other theta and values in those of the responses `which` that `keep` says."""
+        here, new = which[keep], replace(self, theta=self.theta.copy(), value=self.value.copy())
+        new.theta[here], new.value[here] = theta[keep], value[keep]
+        return new
+
+    def or_better(self, which: np.ndarray, other: Minimum) -> Minimum:
+        """The lower of two minima for the responses `which`; one that converged before one that did not."""
+        mine = self.value[which]
+        lower = other.value < mine - 1e-8
+        keep = np.where(self.converged[which] == other.converged, lower, other.converged & (other.value < mine + 1e-6))
+        new = self.where(which, keep, other.theta, other.value)
+        converged, evaluations = self.converged.copy(), self.evaluations.copy()
+        converged[which[keep]] = other.converged[keep]
+        evaluations[which] += other.evaluations
+        return replace(new, converged=converged, evaluations=evaluations)
+
+
+def minimise(evaluate: Evaluate, start: np.ndarray, most: int = 100) -> Minimum:
+    """Minimise `evaluate(theta, which)` -> value, gradient, Hessian for every row of `start`.
+
+    Parameters
+    ----------
+    evaluate : callable
+        Takes theta (m, t) and the responses (m,) it belongs to.
+    start : ndarray, shape (r, t)
+    most : int
+        Evaluations after which a response is given up as not converged.
+    """
+    r = start.shape[0]
+    base, value = start.copy(), np.full(r, np.inf)
+    step, slope, length = np.zeros_like(start), np.zeros(r), np.ones(r)
+    converged, evaluations = np.zeros(r, dtype=bool), np.zeros(r, dtype=int)
+    active = np.arange(r)
+    for _ in range(most):
+        proposal = base[active] + length[active, None] * step[active]
+        new, gradient, hessian = evaluate(proposal, active)
+        evaluations[active] += 1
+        with np.errstate(invalid="ignore"):
+            allowed = value[active] + 1e-4 * length[active] * slope[active] + ROUNDING * (1 + np.abs(new))
+            better = new <= allowed
+        accepted = active[better]
+        base[accepted], value[accepted] = proposal[better], new[better]
+        step[accepted], slope[accepted], curved = direction(gradient[better], hessian[better], proposal[better])
+        length[accepted] = 1.0
+        length[active[~better]] *= 0.25
+        done = np.zeros(active.size, dtype=bool)
+        done[better] = (-slope[accepted] < 2 * TOLERANCE) & ~curved
+        converged[active[done]] = True
+        almost = -slope[active] < 2 * ALMOST
+        stuck = ~better & (length[active] < np.where(almost, 1e-3, 1e-10))
+        converged[active[stuck & almost]] = True  # rounding hides what is left to gain
+        active = active[~done & ~stuck]
+        if active.size == 0:
+            break
+    return Minimum(base, value, converged, evaluations)
+
+
+def direction(
+    gradient: np.ndarray, hessian: np.ndarray, theta: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps (m, t), their slopes (m,), and where the criterion bends down (m,)."""
+    size = np.sqrt((theta**2).sum(axis=1))
+    if gradient.shape[1] == 1:
+        positive = np.asarray(hessian[:, 0] > 0)
+        step = -gradient / np.where(positive, hessian[:, 0], np.inf)
+    else:
+        factor = small.cholesky(np.ascontiguousarray(hessian.transpose(1, 2, 0)))
+        step = -_back_substitute(factor, small.solve_lower(factor, gradient.T[:, None]))[:, 0].T
+        positive = np.asarray(np.isfinite(step).all(axis=1, keepdims=True))
+    step = _limit(step, LONGEST + size)
+    curved = np.zeros(len(theta), dtype=bool)
+    other = np.flatnonzero(~positive[:, 0])
+    if other.size:
+        step[other], curved[other] = _downhill(gradient[other], hessian[other])
+        step[other] = _limit(step[other], CAREFUL + size[other] / 2)
+    return step, (step * gradient).sum(axis=1), curved
+
+
+def _limit(step: np.ndarray, longest: np.ndarray) -> np.ndarray:
+    """Steps no longer than allowed."""
+    size = np.sqrt((step**2).sum(axis=1))
+    return step * np.minimum(1.0, longest / np.maximum(size, 1e-300))[:, None]
+
+
+def _back_substitute(factor: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve L'x = b for a stack with indices first."""
+    flipped = factor.swapaxes(0, 1)[::-1, ::-1]
+    return small.solve_lower(flipped, right[::-1])[::-1]
+
+
+def _downhill(gradient: np.ndarray, hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Steps with the Hessian's eigenvalues in absolute value, and whether one is truly negative."""
+    step, curved = np.zeros_like(gradient), np.zeros(len(gradient), dtype=bool)
+    good = np.isfinite(hessian).all(axis=(1, 2)) & np.isfinite(gradient).all(axis=1)
+    values, vectors = np.linalg.eigh(hessian[good])
+    size = np.abs(values)
+    largest = size.max(axis=1, keepdims=True)
+    slope = (vectors.swapaxes(1, 2) @ gradient[good][..., None])[..., 0]
+    along = -slope / np.maximum(size, 1e-8 * largest + 1e-300)
+    down = values < -1e-6 * largest
+    along = np.where(down & (np.abs(along) < ESCAPE), np.where(slope > 0, -ESCAPE, ESCAPE), along)
+    step[good], curved[good] = (vectors @ along[..., None])[..., 0], down.any(axis=1)
+    return step, curved

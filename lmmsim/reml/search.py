@@ -1,0 +1,72 @@
+"""The search for an optimum: where it starts, when a variance is zero, and what is tried a second time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from lmmsim.reml.newton import Minimum, minimise
+from lmmsim.reml.problem import Problem, Responses
+from lmmsim.reml.scoring import guess
+from lmmsim.reml.structure import Structure
+from lmmsim.reml.theta import Coordinates
+
+SINGULAR = 1e-4  # a diagonal entry of theta below this counts as zero, as in lme4
+NEAR_ZERO = 0.03  # relative standard deviations below this are tried at zero
+FAR = 3.0  # theta of standardised columns where a second search begins
+FIRST_TRY = 50  # evaluations before a response is looked at again
+
+
+def singular(coordinates: Coordinates, theta: np.ndarray) -> np.ndarray:
+    """Whether a covariance of standardised columns has not full rank, (m,)."""
+    return np.asarray((theta[:, coordinates.diagonal] < SINGULAR).any(axis=1))
+
+
+class Search:
+    """The search for the optima of some responses to one design."""
+
+    def __init__(self, problem: Problem, structure: Structure, responses: Responses, moments: Any, reml: bool) -> None:
+        self.problem, self.coordinates, self.structure = problem, problem.coordinates, structure
+        self.responses, self.moments, self.reml = responses, moments, reml
+
+    def minimum(self, start: np.ndarray) -> Minimum:
+        """The optimum of every response; `start` (t,) is a theta of the standard columns."""
+        everything = np.arange(len(self.responses.scale))
+        found = self._from(start, everything)
+        again = np.flatnonzero(singular(self.coordinates, found.theta))
+        if again.size and self.coordinates.size > 1:  # a boundary can be the end of a wrong way: come from inside, too
+            found = found.or_better(again, self._from(FAR * self.coordinates.diagonal, again))
+        return found
+
+    def _from(self, start: np.ndarray, which: np.ndarray) -> Minimum:
+        """Newton's method from the scoring step, with variances set to zero where that is no worse."""
+        found = self._newton(self._guess(start, which), which, FIRST_TRY)
+        near, cut = self.coordinates.without_smallest(found.theta, NEAR_ZERO)
+        if near.size:
+            value = self._evaluate(cut, which[near])[0]
+            found = found.where(near, value <= found.value[near] + 1e-9, cut, value)
+        late = np.flatnonzero(~found.converged)
+        if late.size:  # a narrow curved valley, usually towards a zero that has just been set
+            found = found.or_better(late, self._newton(found.theta[late], which[late], 2 * FIRST_TRY))
+        return found
+
+    def _newton(self, start: np.ndarray, which: np.ndarray, most: int) -> Minimum:
+        """Newton's method for some responses; the diagonals of the result are >= 0."""
+        found = minimise(lambda theta, rows: self._evaluate(theta, which[rows]), start, most)
+        return replace(found, theta=self.coordinates.positive(found.theta))
+
+    def _evaluate(self, theta: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Value, gradient and Hessian with respect to theta."""
+        point = self.structure.at(theta, self.moments.take(which), self.reml)
+        return point.value, *self.coordinates.in_theta(theta, point.gradient, point.hessian)
+
+    def _guess(self, start: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """One scoring step from a common start; what the response does not enter is computed once."""
+        here = np.tile(start, (which.size, 1))
+        point = design = self.structure.at(here, self.moments.take(which), True)
+        if self.responses.observed is None:
+            blank = self.structure.moments(self.problem.no_response(1, None))
+            design = self.structure.at(here[:1], blank, True)
+        return guess(self.coordinates, self.coordinates.psi(here[:1]), design, point)

@@ -1,0 +1,259 @@
+"""Designs whose Z_i Z_i' commute: one random intercept of any kind, balanced nested or crossed intercepts.
+
+Then all Z_i Z_i' share their eigenvectors and V = I + sum_i psi_i Z_i Z_i' is diagonal in them, with a few distinct
+eigenvalues v_s = 1 + sum_i psi_i d_si: one for each *stratum* (Nelder 1965). With the projectors P_s on the strata,
+
+    X'V^-1 X = sum_s X'P_s X / v_s        X'V^-1 y = sum_s X'P_s y / v_s        y'V^-1 y = sum_s y'P_s y / v_s
+
+so a response enters through p + 1 numbers per stratum, and the size of the data never matters again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from lmmsim.reml import small
+from lmmsim.reml.problem import Problem, Responses
+
+LARGEST = 1500  # random effects of several factors for which eigenvectors are computed
+
+
+@dataclass(frozen=True, eq=False)
+class StrataMoments:
+    """What the likelihood needs of m responses in L strata."""
+
+    Xy: np.ndarray  # (m, L, p)
+    yy: np.ndarray  # (m, L)
+
+    @staticmethod
+    def join(parts: list[StrataMoments]) -> StrataMoments:
+        """The moments of several pieces of responses."""
+        return StrataMoments(np.concatenate([part.Xy for part in parts]), np.concatenate([part.yy for part in parts]))
+
+    def take(self, which: np.ndarray) -> StrataMoments:
+        """The moments of some of the responses."""
+        return self if which.size == self.yy.shape[0] else replace(self, Xy=self.Xy[which], yy=self.yy[which])
+
+
+class Strata:
+    """The common eigenspaces of a design. `Strata.find` returns None where there are none."""
+
+    def __init__(self, problem: Problem, common: tuple[np.ndarray, np.ndarray] | None) -> None:
+        from scipy import sparse
+
+        self.problem = problem
+        n, rows = problem.n, np.arange(problem.n)
+        parts = [sparse.csr_array((b.columns[:, 0], (b.codes, rows)), shape=(b.levels, n)) for b in problem.bars]
+        self.Z = sparse.csr_array(sparse.vstack(parts))
+        if common is None:  # one factor: the columns of Z are eigenvectors already
+            sizes = np.asarray(self.Z.multiply(self.Z).sum(axis=1)).ravel()
+            common = sizes[:, None], np.where(sizes > 0, 1 / np.sqrt(np.where(sizes > 0, sizes, 1.0)), 0.0)
+        roots, basis = common
+        keys = np.round(roots / np.abs(roots).max() * 1e9)
+        _, first, stratum, counts = np.unique(keys, axis=0, return_index=True, return_inverse=True, return_counts=True)
+        order = np.argsort(stratum.ravel(), kind="stable")
+        self.basis = basis[order]
+        if basis.ndim == 1:
+            self.Z = self.Z[order]
+        self.starts = np.cumsum(counts) - counts
+        self.d = np.concatenate([roots[first], np.zeros((1, roots.shape[1]))])  # (L, t); last: the residual stratum
+        self.multiplicity = np.append(counts, n - counts.sum()).astype(float)
+        self.UX = np.split(self._turn(self.Z @ problem.X), self.starts[1:])
+        between = np.stack([u.T @ u for u in self.UX])
+        self.XX = np.concatenate([between, [np.eye(problem.p) - between.sum(axis=0)]])  # (L, p, p)
+
+    @classmethod
+    def find(cls, problem: Problem) -> Strata | None:
+        """The strata of a design with single columns whose Z_i Z_i' commute."""
+        if any(bar.columns.shape[1] > 1 for bar in problem.bars):
+            return None
+        if len(problem.bars) == 1:
+            return cls(problem, None)
+        if sum(bar.levels for bar in problem.bars) > LARGEST:
+            return None
+        common = _common_eigenvectors(problem)
+        return None if common is None else cls(problem, common)
+
+    @cached_property
+    def ml_roots(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues of the only Z Z' and how often each occurs."""
+        return self.d[:-1, 0], self.multiplicity[:-1]
+
+    def _turn(self, sums: np.ndarray) -> np.ndarray:
+        """U'y from Z'y, for the common eigenvectors U outside the residual stratum."""
+        return self.basis[:, None] * sums if self.basis.ndim == 1 else self.basis @ sums
+
+    def chunk(self, complete: bool) -> int:
+        """How many responses to carry through the optimisation together."""
+        each = len(self.d) * (self.problem.p + 8) + 8 * self.problem.p**2
+        return int(np.clip(2**19 // each, 1, 4000))
+
+    def moments(self, responses: Responses) -> StrataMoments:
+        """Sums of squares and products of every response in every stratum."""
+        y = responses.y
+        return self.moments_of_sums(self.Z @ y, np.einsum("im,im->m", y, y))
+
+    def moments_of_sums(self, sums: np.ndarray, total: np.ndarray) -> StrataMoments:
+        """Moments from the sums over levels Z'y and the sum of squares y'y."""
+        L, p, m = len(self.d), self.problem.p, total.size
+        Uy = self._turn(sums)
+        yy, Xy = np.empty((m, L)), np.empty((m, L, p))
+        yy[:, :-1] = np.add.reduceat(Uy**2, self.starts, axis=0).T
+        yy[:, -1] = np.maximum(total - yy[:, :-1].sum(axis=1), 0.0)
+        for s, (ux, uy) in enumerate(zip(self.UX, np.split(Uy, self.starts[1:]), strict=True)):
+            Xy[:, s] = uy.T @ ux
+        Xy[:, -1] = -Xy[:, :-1].sum(axis=1)  # y is a least-squares residual: X'y = 0
+        return StrataMoments(Xy, yy)
+
+    def at(self, theta: np.ndarray, moments: StrataMoments, reml: bool) -> StrataPoint:
+        """The likelihood and its derivatives at theta (m, t)."""
+        return StrataPoint(self, theta, moments, reml)
+
+    def explain(self) -> str:
+        """One sentence about the structure."""
+        return (
+            f"strata: all Z Z' of the random terms commute, so V is diagonal in {len(self.d)} strata of "
+            f"{', '.join(f'{c:.0f}' for c in self.multiplicity[:8])}{', ...' if len(self.d) > 8 else ''} dimensions; "
+            f"a response is {self.problem.p + 1} numbers per stratum"
+        )
+
+
+class StrataPoint:
+    """One theta with the value and the derivatives there."""
+
+    def __init__(self, strata: Strata, theta: np.ndarray, moments: StrataMoments, reml: bool) -> None:
+        self.strata, self.reml, p = strata, reml, strata.problem.p
+        self.d, self.multiplicity = strata.d, strata.multiplicity
+        self.v = 1 + theta**2 @ self.d.T  # (m, L)
+        self.XX = strata.XX.reshape(len(self.d), -1)
+        self.vcov, pivots = small.inverse((1 / self.v @ self.XX).reshape(-1, p, p))
+        right = (moments.Xy / self.v[:, :, None]).sum(axis=1)
+        self.beta = (self.vcov @ right[..., None])[..., 0]
+        self.moments, self.log_det_X = moments, pivots.sum(axis=1)
+        self.dof = np.full(self.v.shape[0], float(strata.problem.n - p if reml else strata.problem.n))
+
+    @cached_property
+    def cross(self) -> np.ndarray:
+        """X'P_s (y - X beta), (m, L, p)."""
+        p = self.strata.problem.p
+        return self.moments.Xy - (self.beta @ self.strata.XX.reshape(-1, p).T).reshape(-1, len(self.d), p)
+
+    @cached_property
+    def square(self) -> np.ndarray:
+        """Squared length of P_s (y - X beta), (m, L)."""
+        return self.moments.yy - ((self.moments.Xy + self.cross) @ self.beta[..., None])[..., 0]
+
+    @cached_property
+    def sigma2(self) -> np.ndarray:
+        """Residual variance, (m,)."""
+        return (self.square / self.v).sum(axis=1) / self.dof
+
+    @cached_property
+    def value(self) -> np.ndarray:
+        """The profiled criterion, (m,)."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            fit = np.log(self.v) @ self.multiplicity + self.dof * (1 + np.log(2 * np.pi * self.sigma2))
+        return fit + self.log_det_X if self.reml else fit
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """Of the profiled criterion with respect to psi, (m, t)."""
+        return self.traces - self.squares
+
+    @property
+    def hessian(self) -> np.ndarray:
+        """Of the profiled criterion with respect to psi, (m, t, t)."""
+        profile = self.squares[:, :, None] * self.squares[:, None, :] / self.dof[:, None, None]
+        return 2 * self.curvature_y - self.curvature_trace - profile
+
+    @cached_property
+    def traces(self) -> np.ndarray:
+        """tr(P V_a), (m, t)."""
+        weights = self.multiplicity / self.v
+        return (weights - self.leverage / self.v**2 if self.reml else weights) @ self.d
+
+    @cached_property
+    def squares(self) -> np.ndarray:
+        """y'P V_a P y / s2, (m, t)."""
+        return (self.square / (self.sigma2[:, None] * self.v**2)) @ self.d
+
+    @cached_property
+    def leverage(self) -> np.ndarray:
+        """tr(C X'P_s X), (m, L)."""
+        return self.vcov.reshape(self.v.shape[0], -1) @ self.XX.T
+
+    @cached_property
+    def information1(self) -> np.ndarray:
+        """X'V^-1 V_a V^-1 X, (m, t, p, p)."""
+        m, p = self.beta.shape
+        weights = self.d.T / self.v[:, None] ** 2
+        return (weights.reshape(-1, len(self.d)) @ self.XX).reshape(m, -1, p, p)
+
+    @cached_property
+    def curvature_trace(self) -> np.ndarray:
+        """tr(P V_a P V_b), (m, t, t)."""
+        m, t = self.v.shape[0], self.d.shape[1]
+        weights = self.multiplicity / self.v**2
+        if not self.reml:
+            return (weights @ self._pairs).reshape(m, t, t)
+        out = ((weights - 2 * self.leverage / self.v**3) @ self._pairs).reshape(m, t, t)
+        CM = self.vcov[:, None] @ self.information1
+        return out + CM.reshape(m, t, -1) @ CM.swapaxes(2, 3).reshape(m, t, -1).swapaxes(1, 2)
+
+    @cached_property
+    def curvature_y(self) -> np.ndarray:
+        """y'P V_a P V_b P y / s2, (m, t, t)."""
+        m, t = self.v.shape[0], self.d.shape[1]
+        w = (self.d.T / self.v[:, None] ** 2) @ self.cross
+        inner = (self.square / self.v**3 @ self._pairs).reshape(m, t, t)
+        return (inner - w @ self.vcov @ w.swapaxes(1, 2)) / self.sigma2[:, None, None]
+
+    @property
+    def _pairs(self) -> np.ndarray:
+        """d_sa d_sb, (L, t t)."""
+        return (self.d[:, :, None] * self.d[:, None, :]).reshape(len(self.d), -1)
+
+    @cached_property
+    def vcov_slopes(self) -> np.ndarray:
+        """Derivatives of (X'V^-1 X)^-1 with respect to psi, (m, t, p, p)."""
+        return self.vcov[:, None] @ self.information1 @ self.vcov[:, None]
+
+
+def _common_eigenvectors(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
+    """Eigenvalues (q', t) of every Z_i Z_i' and the map (q', q) from Z'y to the coordinates, or None."""
+    from scipy import sparse
+
+    rows = np.arange(problem.n)
+    parts = [sparse.csr_array((b.columns[:, 0], (rows, b.codes)), shape=(problem.n, b.levels)) for b in problem.bars]
+    if not _commute(parts):
+        return None
+    gram = {(i, j): (a.T @ b).toarray() for i, a in enumerate(parts) for j, b in enumerate(parts)}
+    full = np.block([[gram[i, j] for j in range(len(parts))] for i in range(len(parts))])
+    # a sum with unequal, irrational weights has the common eigenvectors and separates the strata
+    weights = np.concatenate([np.full(b.levels, np.sqrt(2.0 + 3.0 * i)) for i, b in enumerate(problem.bars)])
+    values, vectors = np.linalg.eigh(weights[:, None] ** 0.5 * full * weights**0.5)
+    keep = values > 1e-10 * values[-1]
+    basis = (weights[:, None] ** 0.5 * vectors[:, keep] / np.sqrt(values[keep])).T
+    starts = np.cumsum([0] + [bar.levels for bar in problem.bars])
+    roots = np.empty((keep.sum(), len(parts)))
+    for i in range(len(parts)):
+        coordinates = basis @ full[:, starts[i] : starts[i + 1]]  # U'Z_i
+        inside = coordinates @ coordinates.T  # U'Z_i Z_i'U
+        roots[:, i] = np.diagonal(inside)
+        if np.abs(inside - np.diag(roots[:, i])).max() > 1e-8 * values[-1]:
+            return None
+    return np.where(roots < 1e-9 * values[-1], 0.0, roots), basis
+
+
+def _commute(parts: list) -> bool:
+    """Whether Z_i Z_i' Z_j Z_j' x is the same in both orders for a random x: certain not to, or almost certain to."""
+    x = np.random.default_rng(0).normal(size=parts[0].shape[0])
+    for i, a in enumerate(parts):
+        for b in parts[:i]:
+            one, other = a @ (a.T @ (b @ (b.T @ x))), b @ (b.T @ (a @ (a.T @ x)))
+            if np.abs(one - other).max() > 1e-8 * np.abs(one).max():
+                return False
+    return True

@@ -1,0 +1,115 @@
+"""Coordinates of the random effects' covariance: theta, Lambda, Psi and the chain rule between them.
+
+For one bar, Lambda is lower triangular, Psi = Lambda Lambda' is the covariance in units of the residual variance,
+theta is the lower triangle of Lambda and psi the lower triangle of Psi, both read down the columns (lme4's order).
+Psi is quadratic in theta, psi_s = theta' D_s theta / 2, so one constant array D holds both derivatives.
+
+The optimiser works on theta without bounds. The criterion only sees Lambda Lambda', which does not change when a
+column of Lambda changes its sign, so a variance of zero or a correlation of one is an ordinary stationary point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+
+
+@cache
+def triangle(k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of every entry of a lower triangle, down the columns."""
+    columns, rows = np.triu_indices(k)
+    return rows, columns
+
+
+class Coordinates:
+    """The layout of theta for bars with `sizes` columns."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self.sizes = tuple(sizes)
+        lengths = [k * (k + 1) // 2 for k in self.sizes]
+        stops = np.cumsum(lengths)
+        self.slices = [slice(int(stop - length), int(stop)) for stop, length in zip(stops, lengths, strict=True)]
+        self.size = int(stops[-1])
+        self.curvature = np.zeros((self.size, self.size, self.size))
+        for k, where in zip(self.sizes, self.slices, strict=True):
+            self.curvature[where, where, where] = _curvature(k)
+        self.diagonal = np.concatenate([rows == columns for rows, columns in map(triangle, self.sizes)])
+
+    def factors(self, theta: np.ndarray) -> list[np.ndarray]:
+        """Lambda of every bar: theta (m, t) to arrays (m, k, k)."""
+        out = []
+        for k, where in zip(self.sizes, self.slices, strict=True):
+            factor = np.zeros((theta.shape[0], k, k))
+            factor[:, *triangle(k)] = theta[:, where]
+            out.append(factor)
+        return out
+
+    def pack(self, factors: Sequence[np.ndarray]) -> np.ndarray:
+        """Theta (m, t) of lower triangular factors (m, k, k)."""
+        return np.concatenate([f[:, *triangle(k)] for k, f in zip(self.sizes, factors, strict=True)], axis=1)
+
+    def psi(self, theta: np.ndarray) -> np.ndarray:
+        """Lower triangles of Psi, (m, t)."""
+        return 0.5 * np.einsum("sab,ma,mb->ms", self.curvature, theta, theta)
+
+    def positive(self, theta: np.ndarray) -> np.ndarray:
+        """The same covariances with every diagonal entry of Lambda >= 0."""
+        out = [f * np.where(np.diagonal(f, axis1=1, axis2=2) < 0, -1.0, 1.0)[:, None] for f in self.factors(theta)]
+        return self.pack(out)
+
+    def without_smallest(self, theta: np.ndarray, below: float) -> tuple[np.ndarray, np.ndarray]:
+        """Which rows have a principal standard deviation under `below`, and their theta with those set to zero."""
+        factors = self.factors(theta)
+        smallest = np.min([_principal(factor).min(axis=1) for factor in factors], axis=0)
+        near = np.flatnonzero(smallest < below)
+        cut = []
+        for factor in factors:
+            left, values, _ = np.linalg.svd(factor[near])
+            cut.append(lower_factor(left * np.where(values < below, 0.0, values)[:, None, :]))
+        return near, self.pack(cut)
+
+    def jacobian(self, theta: np.ndarray) -> np.ndarray:
+        """d psi / d theta, (m, t, t): rows psi, columns theta."""
+        t = self.size
+        return (theta @ self.curvature.reshape(t * t, t).T).reshape(-1, t, t)
+
+    def in_theta(self, theta: np.ndarray, gradient: np.ndarray, hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient and Hessian with respect to theta from those with respect to psi."""
+        if self.size == 1:
+            slope = theta * self.curvature[0, 0]
+            return gradient * slope, hessian * slope[..., None] ** 2 + gradient[..., None] * self.curvature[0]
+        jacobian = self.jacobian(theta)
+        transposed = jacobian.swapaxes(1, 2)
+        t = self.size
+        bend = (gradient @ self.curvature.reshape(t, t * t)).reshape(-1, t, t)
+        return (transposed @ gradient[..., None])[..., 0], transposed @ hessian @ jacobian + bend
+
+
+def _curvature(k: int) -> np.ndarray:
+    """Second derivatives of psi with respect to theta for one bar: psi_ij = sum_c Lambda_ic Lambda_jc."""
+    rows, columns = triangle(k)
+    out = np.zeros((len(rows),) * 3)
+    place = {(int(i), int(j)): s for s, (i, j) in enumerate(zip(rows, columns, strict=True))}
+    for (i, j), s in place.items():
+        for c in range(j + 1):
+            a, b = place[i, c], place[j, c]
+            out[s, a, b] += 1.0
+            out[s, b, a] += 1.0
+    return out
+
+
+def _principal(factor: np.ndarray) -> np.ndarray:
+    """Principal standard deviations, (m, k)."""
+    if factor.shape[1] == 1:
+        return np.abs(factor[:, 0])
+    return np.linalg.svd(factor, compute_uv=False)
+
+
+def lower_factor(root: np.ndarray) -> np.ndarray:
+    """Lower triangular factors, diagonal >= 0, of root root' for a stack of square roots (m, k, k)."""
+    upper = np.asarray(np.linalg.qr(root.swapaxes(1, 2), mode="r"))
+    factor = upper.swapaxes(1, 2)
+    signs = np.where(np.diagonal(factor, axis1=1, axis2=2) < 0, -1.0, 1.0)
+    return factor * signs[:, None, :]
