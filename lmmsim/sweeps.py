@@ -1,0 +1,245 @@
+"""Sweeps: one study after another, as a number of the world changes.
+
+`sweep` draws power curves, `calibrate` shows the type-I error beside the power, `find_size` solves for a size.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmmsim import checkpoint as checkpoints
+from lmmsim import streams
+from lmmsim.checkpoint import Checkpoint
+from lmmsim.conduct import conduct
+from lmmsim.model import Model
+from lmmsim.performance import performance, share
+from lmmsim.recipe import Analysis, Observe, Recipe
+from lmmsim.study import Study, check, warn
+
+World = Callable[..., tuple[Model, pd.DataFrame]]
+
+# Cells with streams of their own have them under keys that no block of replicates reaches.
+CELL = 2**24
+
+
+def sweep(
+    grid: Mapping[str, Sequence[Any]],
+    world: World,
+    analyses: Mapping[str, Analysis] | Callable[..., Mapping[str, Analysis]],
+    replicates: int = 1000,
+    rng: streams.RNG = None,
+    *,
+    common: bool = True,
+    alpha: float = 0.05,
+    observe: Observe | None = None,
+    n_jobs: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Run a study in every cell of a grid.
+
+    Parameters
+    ----------
+    grid : mapping
+        Values of every number that changes: `{"schools": [10, 20, 40], "icc": [0.05, 0.1]}`; all combinations are run.
+    world : callable
+        `world(schools=10, icc=0.05)` gives `(model, design)`.
+    analyses : mapping or callable
+        As for `study`; a callable is called as `world` is.
+    replicates : int
+        In each cell.
+    rng : Generator, int or None
+    common : bool
+        Whether all cells draw from the same streams (common random numbers), so that their differences are less noisy
+        than they are. False: every cell has streams of its own.
+    alpha
+        As for `performance`.
+    observe, n_jobs, checkpoint, progress
+        As for `study`.
+
+    Returns
+    -------
+    DataFrame, index (the names of the grid, term, analysis)
+        What `performance` says of every cell.
+
+    Raises
+    ------
+    ValueError
+        If the grid is empty, or what `study` refuses.
+
+    Examples
+    --------
+    >>> from lmmsim import GroupMeans, scenarios
+    >>> table = sweep({"schools": [10, 40]}, lambda schools: scenarios.teaching_methods(schools, effect=4),
+    ...               {"means": GroupMeans("score ~ method", by="school")}, replicates=500, rng=1)
+    >>> power = table.xs("method[T.new]", level="term")["rejection"]
+    >>> power.index.names, bool(power.loc[40, "means"] > power.loc[10, "means"])
+    (FrozenList(['schools', 'analysis']), True)
+    """
+    names = list(grid)
+    cells = [dict(zip(names, values, strict=True)) for values in product(*grid.values())]
+    if not names or not cells:
+        raise ValueError('the grid has no cells; give the values of at least one number, as {"schools": [10, 20]}')
+    root = checkpoints.root(checkpoint, rng)
+    recipes = []
+    for i, cell in enumerate(cells):
+        model, design = world(**cell)
+        chosen = analyses(**cell) if callable(analyses) else analyses
+        recipes.append(Recipe(model, design, dict(chosen), root if common else _own(root, i), observe))
+    tables = _performances(recipes, replicates, alpha, n_jobs, checkpoint, progress)
+    return pd.concat(tables, keys=[tuple(cell.values()) for cell in cells], names=names)
+
+
+def calibrate(
+    model: Model,
+    design: pd.DataFrame,
+    analyses: Mapping[str, Analysis],
+    replicates: int = 1000,
+    rng: streams.RNG = None,
+    *,
+    term: str,
+    alpha: float = 0.05,
+    observe: Observe | None = None,
+    n_jobs: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Find the power of a test beside its type-I error.
+
+    A power without the size of its test is worth nothing: a test that rejects too often has more of it. The world in
+    which the coefficient is 0 is simulated first, then the model, from the same streams.
+
+    Parameters
+    ----------
+    model, design, analyses, replicates, rng
+        As for `study`.
+    term : str
+        The coefficient that is tested.
+    alpha, observe, n_jobs, checkpoint, progress
+        As for `performance` and `study`.
+
+    Returns
+    -------
+    DataFrame, index "analysis"
+        `type1`, rejection rate where the coefficient is 0; `power`; `power_adjusted`, power of the test at the level
+        of p at which its type-I error is `alpha` exactly (`level_adjusted`); each with `_mcse`. `n` and `n_null` say
+        how many replicates could be used.
+
+    Raises
+    ------
+    ValueError
+        If `term` is not a coefficient of the model, or its true value is 0 already.
+
+    Examples
+    --------
+    >>> from lmmsim import OLS, scenarios
+    >>> model, design = scenarios.teaching_methods(effect=4)
+    >>> table = calibrate(model, design, {"OLS": OLS("score ~ method")}, 1000, rng=1, term="method[T.new]")
+    >>> bool(table.loc["OLS", "type1"] > 0.15), bool(table.loc["OLS", "power_adjusted"] < table.loc["OLS", "power"])
+    (True, True)
+    """
+    if term not in model.beta:
+        raise ValueError(f"'{term}' is not a coefficient of the model; they are {', '.join(model.beta)}")
+    if model.beta[term] == 0:
+        raise ValueError(f"the true value of '{term}' is 0: there is no power to find; study() gives the type-I error")
+    null = Model(model.formula, {**model.beta, term: 0.0}, model.random, model.residual)
+    root = checkpoints.root(checkpoint, rng)
+    recipes = [Recipe(world, design, dict(analyses), root, observe) for world in (null, model)]
+    without, with_effect = _studies(recipes, replicates, n_jobs, checkpoint, progress)
+    bootstrap = np.random.default_rng(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, CELL)))
+    rows = {name: _calibration(without, with_effect, name, term, alpha, bootstrap) for name in analyses}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("analysis")
+
+
+def _calibration(
+    null: Study, study: Study, name: str, term: str, alpha: float, rng: np.random.Generator
+) -> dict[str, float]:
+    """Row of one analysis."""
+    p0, p1 = _p_values(null, name, term), _p_values(study, name, term)
+    seen0, seen1 = p0[~np.isnan(p0)], p1[~np.isnan(p1)]
+    row: dict[str, float] = {}
+    row["type1"], row["type1_mcse"] = share(seen0 < alpha)
+    row["power"], row["power_mcse"] = share(seen1 < alpha)
+    level = np.quantile(seen0, alpha) if len(seen0) else np.nan
+    row["power_adjusted"] = share(seen1 <= level)[0]
+    both = ~np.isnan(p0) & ~np.isnan(p1)  # replicates are pairs: they share their random numbers
+    row["power_adjusted_mcse"] = _bootstrap(p0[both], p1[both], alpha, rng)
+    return row | {"level_adjusted": float(level), "n": len(seen1), "n_null": len(seen0)}
+
+
+def _bootstrap(p0: np.ndarray, p1: np.ndarray, alpha: float, rng: np.random.Generator, times: int = 200) -> float:
+    """Monte-Carlo error of an adjusted power: its level is an estimate, too."""
+    if len(p0) < 2:
+        return np.nan
+    powers = []
+    for _ in range(times):
+        again = rng.integers(0, len(p0), len(p0))
+        powers.append(np.mean(p1[again] <= np.quantile(p0[again], alpha)))
+    return float(np.std(powers, ddof=1))
+
+
+def _p_values(study: Study, name: str, term: str) -> np.ndarray:
+    """p values of a term by replicate; NaN where the analysis has none or did not converge."""
+    one = study.answers[name]
+    if term not in one.terms:
+        raise ValueError(f"analysis '{name}' has no term '{term}'; it has {', '.join(one.terms)}")
+    return np.where(one.converged, one.p(one.terms.index(term)), np.nan)
+
+
+def _studies(
+    recipes: Sequence[Recipe],
+    replicates: int,
+    n_jobs: int | None,
+    checkpoint: str | os.PathLike[str] | None,
+    progress: bool,
+) -> list[Study]:
+    """Studies of several recipes, side by side."""
+    studies: dict[int, Study] = {}
+    for i, answers in _conduct(recipes, replicates, n_jobs, checkpoint, progress):
+        warn(answers, stacklevel=4)
+        studies[i] = Study(recipes[i], replicates, answers)
+    return [studies[i] for i in range(len(recipes))]
+
+
+def _performances(
+    recipes: Sequence[Recipe],
+    replicates: int,
+    alpha: float,
+    n_jobs: int | None,
+    checkpoint: str | os.PathLike[str] | None,
+    progress: bool,
+) -> list[pd.DataFrame]:
+    """Tables of several recipes; what is behind each is let go as soon as its table is there."""
+    tables: dict[int, pd.DataFrame] = {}
+    for i, answers in _conduct(recipes, replicates, n_jobs, checkpoint, progress):
+        warn(answers, stacklevel=4)
+        tables[i] = performance(Study(recipes[i], replicates, answers), alpha)
+    return [tables[i] for i in range(len(recipes))]
+
+
+def _conduct(
+    recipes: Sequence[Recipe],
+    replicates: int,
+    n_jobs: int | None,
+    checkpoint: str | os.PathLike[str] | None,
+    progress: bool,
+) -> Any:
+    """Conduct the studies of several recipes, each with a folder of its own below the checkpoint."""
+    for recipe in recipes:
+        check(recipe, replicates)
+    saved = None
+    if checkpoint is not None:
+        saved = [Checkpoint(Path(checkpoint) / f"cell-{i:04d}", recipe) for i, recipe in enumerate(recipes)]
+    return conduct(recipes, replicates, n_jobs, saved, progress)
+
+
+def _own(root: np.random.SeedSequence, i: int) -> np.random.SeedSequence:
+    """Root of the streams of one cell alone."""
+    return np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, CELL + i))
