@@ -50,7 +50,7 @@ def performance(
         - `coverage` of the intervals
         - `rejection`, share of p < alpha among the replicates that could be analysed: type-I error where the truth is
           0, power elsewhere; `rejection_all`, where the others count as not rejected
-        - `type_s`, share of wrong signs, and `type_m`, mean |estimate / truth|, among the rejections
+        - `type_s`, share of wrong signs, and `type_m`, mean the size of estimate / truth, among the rejections
         - `n` replicates that were used, `failed`, `not_converged`; `singular` among those used
 
         Below the coefficients are the standard deviations and correlations of the analyses that have random effects

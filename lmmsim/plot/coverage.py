@@ -26,7 +26,7 @@ def zip_plot(
     ylabel: str | None = None,
     ax: Axes | None = None,
 ) -> Axes | np.ndarray:
-    """Draw the intervals of all replicates, ordered by their distance from the truth in standard errors (Morris et al. 2019).
+    """Draw the intervals of all replicates, those farthest from the truth on top (Morris et al. 2019).
 
     Parameters
     ----------
