@@ -14,8 +14,6 @@ Every scenario is analysed with its own formula. The columns are
 on all data sets (start) or on a sample of them (single, L-BFGS-B), half of it singular fits where there are as many.
 """
 
-# ruff: noqa: E402 (the number of threads has to be set before numpy is imported)
-
 from __future__ import annotations
 
 import os
@@ -23,6 +21,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import argparse
+import inspect
 import time
 
 import numpy as np
@@ -47,15 +46,15 @@ def by_scipy(engine: Engine, y: np.ndarray, theta: np.ndarray) -> float:
     """The lowest criterion that SciPy finds from theta, in the coordinates of standardised columns."""
     from scipy.optimize import minimize
 
-    structure, responses, moments = engine.prepare(y[:, None])
-    constant = engine.criterion(theta, y)[0] - structure.at(engine.problem.theta_in(theta[None]), moments, True).value[0]
+    structure, _, moments = engine.prepare(y[:, None])
+    start = engine.problem.theta_in(theta[None])[0]
+    constant = float(engine.criterion(theta, y)[0] - structure.at(start[None], moments, True).value[0])
 
     def value_and_gradient(x: np.ndarray) -> tuple[float, np.ndarray]:
         point = structure.at(x[None], moments, True)
         gradient = engine.coordinates.jacobian(x[None])[0].T @ point.gradient[0]
         return float(point.value[0]), gradient
 
-    start = engine.problem.theta_in(theta[None])[0]
     options = {"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-8}
     return float(minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", options=options).fun + constant)
 
@@ -70,8 +69,9 @@ def sample_of(singular: np.ndarray, size: int) -> np.ndarray:
 def row(scenario: str, responses: int, sample: int, seed: int) -> dict[str, object]:
     """One scenario: a row of the table."""
     begin = time.process_time()
-    model, design = scenarios.ALL[scenario]()
     rng = np.random.default_rng(seed)
+    world = scenarios.ALL[scenario]
+    model, design = world(rng=rng) if "rng" in inspect.signature(world).parameters else world()
     Y = simulate_many(model, design, responses, rng=rng)
     matrices = build(model.formula, design)
     engine = Engine(matrices.X.to_numpy(), matrices.terms)

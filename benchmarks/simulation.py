@@ -1,6 +1,6 @@
 """What drawing data costs: ratios to NumPy's normals and to importing pandas, medians of one run.
 
-    python benchmarks/simulation.py
+python benchmarks/simulation.py
 """
 
 from __future__ import annotations

@@ -7,8 +7,6 @@ J clusters of 20, every second one treated to no effect, intraclass correlation 
 reference is printed in Monte-Carlo errors: of both rates, as the reference has one, too, and is rounded to four digits.
 """
 
-# ruff: noqa: E402 (the number of threads has to be set before numpy is imported)
-
 from __future__ import annotations
 
 import os
@@ -30,7 +28,7 @@ LEVEL, SIZE, ICC = 0.05, 20, 0.05
 CHUNK = 10_000
 MIXED = "score ~ method + (1 | school)"
 # the analyses, by the reference's names
-ANALYSES = {
+ANALYSES: dict[str, LMM | OLS | GroupMeans] = {
     "OLS": OLS("score ~ method"),
     "wald_z_reml": LMM(MIXED, df="z"),
     "wald_z_ml": LMM(MIXED, df="z", reml=False),

@@ -127,7 +127,7 @@ class LMM:
         y = response_values(split(self.formula).response, used)
         matrices, engine = self._engine(used)
         Y = y[:, None]
-        s = engine.fit(Y, reml=self.reml, start=start)
+        s = engine.fit(Y, reml=self.reml, start=start, df=self.df == "satterthwaite")
         vcov, df = self._reference(engine, s)
         return MixedFit(
             method=self.method,
@@ -160,8 +160,8 @@ class LMM:
             Responses; rows in the order of `data`. NaN: not observed in that replicate.
         data : DataFrame
             The design; its own response column, if any, is not looked at.
-        start : ndarray, (t,) or (r, t), optional
-            Where the search for theta starts.
+        start : ndarray, (t,), optional
+            Where the search for theta starts; the answers do not depend on it.
 
         Returns
         -------
@@ -177,7 +177,8 @@ class LMM:
         usable = np.flatnonzero(message == "")
         if len(usable) == 0:
             return nothing(matrices, message, self.level)
-        s = engine.fit(Y if len(usable) == len(message) else Y[:, usable], reml=self.reml, start=start)
+        usable_Y = Y if len(usable) == len(message) else Y[:, usable]
+        s = engine.fit(usable_Y, reml=self.reml, start=start, df=self.df == "satterthwaite")
         vcov, df = self._reference(engine, s)
         message[usable] = s.message
 
@@ -204,12 +205,16 @@ class LMM:
         )
 
     def _engine(self, data: pd.DataFrame) -> tuple[Matrices, Engine]:
-        """Build the matrices, refuse what cannot be analysed, and do the design's work."""
-        matrices = build(self.formula, data)
+        """Build the matrices of complete rows, refuse what cannot be analysed, and do the design's work."""
+        matrices = build(self.formula, data, complete=True)
         X = matrices.X.to_numpy()
-        check_columns(X, tuple(matrices.X.columns))
+        try:
+            return matrices, Engine(X, matrices.terms)
+        except ValueError as error:
+            refusal = error
+        check_columns(X, tuple(matrices.X.columns))  # the same refusals, with the names of the columns
         check_bars(matrices.terms, len(X))
-        return matrices, Engine(X, matrices.terms)
+        raise refusal
 
     def _reference(self, engine: Engine, s: Solution) -> tuple[np.ndarray, np.ndarray]:
         """Covariance (r, p, p) and df (r, p) of the coefficients."""

@@ -18,6 +18,8 @@ from lmmsim.formula import Matrices
 
 __all__ = ["Effects", "Estimates", "Fit"]
 
+COLUMNS = pd.Index(["estimate", "se", "df", "t", "p", "low", "high"])  # of a table of coefficients
+
 
 class Effects(Protocol):
     """Predicted random effects of one fit, computed when they are first asked for."""
@@ -84,15 +86,9 @@ class Fit:
         with np.errstate(divide="ignore", invalid="ignore"):
             t = self.beta / se
         reach = critical_value(self.df, self.level) * se
-        columns = {
-            "estimate": self.beta,
-            "se": se,
-            "df": self.df,
-            "t": t,
-            "p": p_value(t, self.df),
-        }
-        columns |= {"low": self.beta - reach, "high": self.beta + reach}
-        return pd.DataFrame(columns, index=pd.Index(self.terms, name="term"))
+        p, low, high = p_value(t, self.df), self.beta - reach, self.beta + reach
+        values = np.column_stack([self.beta, se, self.df, t, p, low, high])
+        return pd.DataFrame(values, self.matrices.X.columns.rename("term"), COLUMNS)
 
     @cached_property
     def vcov(self) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -83,7 +83,7 @@ def effects_index(terms: Sequence[RandomTerm]) -> pd.MultiIndex:
     return first.append(others) if others else first
 
 
-def build(formula: str, data: pd.DataFrame) -> Matrices:
+def build(formula: str, data: pd.DataFrame, complete: bool = False) -> Matrices:
     """Build the columns that a formula names; the response itself is not needed.
 
     Parameters
@@ -92,6 +92,8 @@ def build(formula: str, data: pd.DataFrame) -> Matrices:
         See `lmmsim.bars.split`.
     data : DataFrame
         One row per observation, complete in the columns that are used.
+    complete : bool
+        Whether that is known already and need not be looked at again.
 
     Returns
     -------
@@ -112,6 +114,8 @@ def build(formula: str, data: pd.DataFrame) -> Matrices:
     """
     parts = split(formula)
     _check_columns(parts, data)
+    if not complete:
+        _check_complete(parts, data)
     matrices = _evaluate(parts, data)
     X = _labelled(matrices.fixed, data)
     terms = tuple(_random_term(bar, getattr(matrices, f"bar{i}"), data) for i, bar in enumerate(parts.bars))
@@ -131,6 +135,14 @@ def rebuild(matrices: Matrices, data: pd.DataFrame) -> Matrices:
         columns = np.asarray(getattr(new, f"bar{i}"), dtype=float)
         terms.append(RandomTerm(old.group, old.names, columns, codes, old.levels))
     return Matrices(matrices.formula, matrices.response, _labelled(new.fixed, data), tuple(terms), new)
+
+
+def rows_without(names: Iterable[str], data: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Which rows lack a value, (n,) bool, for each of the named columns where any does."""
+    if not data.isna().to_numpy().any():  # one look at the whole frame is faster than one at each column
+        return {}
+    lacking = {name: np.asarray(pd.isna(data[name].array)) for name in names}
+    return {name: rows for name, rows in lacking.items() if rows.any()}
 
 
 def used_columns(formula: str, data: pd.DataFrame) -> list[str]:
@@ -159,8 +171,11 @@ def _evaluate(parts: Parts, data: pd.DataFrame) -> Any:
     """Let formulaic build all columns; say which formula it was when it cannot."""
     from formulaic.errors import FormulaicError
 
+    alone, used = _names(parts)
+    # columns are known to be complete here; what functions make of them is not
+    na_action = "ignore" if alone == used else "raise"
     try:
-        return _side_by_side(parts).get_model_matrix(data, na_action="raise", output="numpy")
+        return _side_by_side(parts).get_model_matrix(data, na_action=na_action, output="numpy")
     except FormulaicError as error:
         raise ValueError(f"'{parts.formula}' cannot be evaluated: {error}") from error
 
@@ -189,7 +204,7 @@ def _names(parts: Parts) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _check_columns(parts: Parts, data: pd.DataFrame) -> None:
-    """Refuse a frame without rows, without a column that is named, or with gaps in one."""
+    """Refuse a frame without rows, or without a column that is named."""
     if len(data) == 0:
         raise ValueError(f"the data have no rows, so '{parts.formula}' has nothing to describe")
     _side_by_side(parts)  # a formula that cannot be read is reported before the columns are
@@ -200,10 +215,13 @@ def _check_columns(parts: Parts, data: pd.DataFrame) -> None:
             f"'{parts.formula}' names {_quoted(absent)}, not a column of the data; "
             f"the columns are {_quoted(data.columns)}"
         )
-    gaps = {name: int(data[name].isna().sum()) for name in used_columns(parts.formula, data)}
-    gaps = {name: count for name, count in gaps.items() if count}
+
+
+def _check_complete(parts: Parts, data: pd.DataFrame) -> None:
+    """Refuse a frame with gaps in a column that is used."""
+    gaps = rows_without(used_columns(parts.formula, data), data)
     if gaps:
-        counts = ", ".join(f"{count} in '{name}'" for name, count in gaps.items())
+        counts = ", ".join(f"{rows.sum()} in '{name}'" for name, rows in gaps.items())
         raise ValueError(f"missing values: {counts} (of {len(data)} rows); drop or fill these rows first")
 
 
@@ -224,7 +242,9 @@ def _random_term(bar: Bar, columns: Any, data: pd.DataFrame) -> RandomTerm:
 
 def _levels(group: list[str], data: pd.DataFrame) -> tuple[pd.Index, np.ndarray]:
     """Levels of one grouping column, or of the combinations of several, and each row's code."""
-    factors = [pd.Categorical(data[name]).remove_unused_categories() for name in group]
+    factors = [_categories(data[name]) for name in group]
+    if len(factors) == 1:
+        return pd.Index(factors[0].categories), np.asarray(factors[0].codes, dtype=np.intp)
     codes = np.zeros(len(data), dtype=np.intp)
     for factor in factors:
         codes = codes * len(factor.categories) + factor.codes
@@ -233,6 +253,13 @@ def _levels(group: list[str], data: pd.DataFrame) -> tuple[pd.Index, np.ndarray]
     if len(first) == len(inner.categories):  # the innermost labels are unique: they name the combination
         return pd.Index(inner.categories), np.asarray(inner.codes, dtype=np.intp)
     return pd.Index(_combined(group, data.iloc[first])), codes.astype(np.intp)
+
+
+def _categories(column: pd.Series) -> pd.Categorical:
+    """A column as the categories that occur; asking first is faster where all of them do."""
+    factor = column.array if isinstance(column.array, pd.Categorical) else pd.Categorical(column)
+    used = np.bincount(factor.codes, minlength=len(factor.categories))
+    return factor if used.all() else factor.remove_unused_categories()
 
 
 def _codes_among(known: pd.Index, group: list[str], data: pd.DataFrame) -> np.ndarray:

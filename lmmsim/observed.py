@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lmmsim.formula import RandomTerm, split, used_columns
+from lmmsim.formula import RandomTerm, rows_without, split, used_columns
 
 
 def complete_rows(
@@ -71,14 +71,12 @@ def complete_rows(
         columns = ", ".join(f"'{name}'" for name in data.columns)
         raise ValueError(f"the data have no column '{absent[0]}'; the columns are {columns}")
     keep = np.ones(len(data), dtype=bool)
-    counts = {}
-    for name in names:
-        lacking = data[name].isna().to_numpy()
-        if lacking.any():
-            keep &= ~lacking
-            counts[name] = int(lacking.sum())
-    if not counts:
+    gaps = rows_without(names, data)
+    if not gaps:
         return keep
+    for lacking in gaps.values():
+        keep &= ~lacking
+    counts = {name: int(lacking.sum()) for name, lacking in gaps.items()}
     n, dropped = len(keep), int((~keep).sum())
     which = (
         " or ".join(f"{name} ({count})" for name, count in counts.items()) if len(counts) > 1 else next(iter(counts))
@@ -121,9 +119,10 @@ def check_level(level: float) -> None:
 
 def response_values(name: str, data: pd.DataFrame) -> np.ndarray:
     """Return the response as floats; refuse words, infinite values and a constant."""
-    if not pd.api.types.is_numeric_dtype(data[name]):
-        raise ValueError(f"'{name}' is not a number column ({data[name].dtype}); a response is measured in numbers")
-    y = data[name].to_numpy(dtype=float)
+    column = data[name]
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        raise ValueError(f"'{name}' is not a number column ({column.dtype}); a response is measured in numbers")
+    y = column.to_numpy(dtype=float)
     infinite = np.flatnonzero(~np.isfinite(y))
     if len(infinite):
         row = data.index[infinite[0]]

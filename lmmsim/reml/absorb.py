@@ -41,16 +41,22 @@ class Layout:
         self.k = sum(sizes[i] for i in absorbed)
         self.offsets = dict(zip(absorbed, np.cumsum([0] + [sizes[i] for i in absorbed[:-1]]).tolist(), strict=True))
         self.theta1 = np.concatenate([np.arange(slices[i].start, slices[i].stop) for i in absorbed])
-        self.directions1 = np.concatenate([self._inside(i) for i in absorbed])
+        self.entries1 = [
+            (self.offsets[i] + int(a), self.offsets[i] + int(b))
+            for i in absorbed
+            for a, b in zip(*triangle(sizes[i]), strict=True)
+        ]
+        self.directions1 = np.zeros((len(self.entries1), self.k, self.k))  # symmetric, with ones at these entries
+        for E, (a, b) in zip(self.directions1, self.entries1, strict=True):
+            E[a, b] = E[b, a] = 1.0
+        rest = [np.arange(slices[i].start, slices[i].stop) for i in self.rest]
+        self.order = np.argsort(np.concatenate([self.theta1, *rest]))  # from (absorbed, others) to the order of theta
 
-    def _inside(self, i: int) -> np.ndarray:
-        """Directions of an absorbed bar as symmetric k x k matrices."""
-        out = []
-        for a, b in zip(*triangle(self.sizes[i]), strict=True):
-            E = np.zeros((self.k, self.k))
-            E[self.offsets[i] + a, self.offsets[i] + b] = E[self.offsets[i] + b, self.offsets[i] + a] = 1.0
-            out.append(E)
-        return np.array(out)
+    @cached_property
+    def pick1(self) -> np.ndarray:
+        """tr(E_a T E_b U) for all a and b from the products of the entries of T and U, (k^4, t1 t1)."""
+        E = self.directions1
+        return np.einsum("aij,bkl->jkliab", E, E).reshape(self.k**4, -1)
 
 
 @cache
@@ -115,8 +121,9 @@ class State:
         self.right = mo.Xy - mo.linear(weights, mo.cross)[:, 0]
         factors = {i: self.factors[i] for i in self.layout.rest}
         equations = scale(self.layout, factors, scale(self.layout, factors, self.gram).swapaxes(1, 2))
-        rest = np.arange(q2)
-        equations[:, rest, rest] += 1.0
+        if q2:
+            rest = np.arange(q2)
+            equations[:, rest, rest] += 1.0
         inverse, pivots = small.inverse(equations)
         back = {i: self.factors[i].swapaxes(1, 2) for i in self.layout.rest}
         self.C = scale(self.layout, back, scale(self.layout, back, inverse).swapaxes(1, 2))

@@ -43,23 +43,31 @@ class Blocks:
         from scipy import sparse
 
         n, k = self.columns.shape
-        rows = np.arange(n)
-        self.Z1 = [sparse.csr_array((self.columns[:, a], (self.codes, rows)), shape=(self.J, n)) for a in range(k)]
-        products = np.einsum("ia,ib->iab", self.columns, self.columns).reshape(n, -1)
-        member = sparse.csr_array((np.ones(n), (self.codes, rows)), shape=(self.J, n))
-        self.A = (member @ products).reshape(self.J, k, k)
+        order = np.argsort(self.codes, kind="stable")
+        ends = np.arange(k)[:, None] * n + np.cumsum(np.bincount(self.codes, minlength=self.J))
+        entries = (self.columns[order].T.ravel(), np.tile(order, k), np.append(0, ends))
+        self.Z1t = sparse.csr_array(entries, shape=(k * self.J, n))  # Z1', rows ordered by column of Z, then block
+        self.A = self.sums(self.columns).swapaxes(0, 1)
         digits = np.round(self.A.reshape(self.J, -1) / max(float(np.abs(self.A).max()), 1e-300) * 1e9)
-        _, self.pattern = np.unique(digits, axis=0, return_inverse=True)
-        self.pattern = self.pattern.ravel()
+        if (digits == digits[0]).all():  # balanced: nothing to sort
+            self.pattern = np.zeros(self.J, dtype=np.intp)
+        else:
+            self.pattern = np.unique(digits, axis=0, return_inverse=True)[1].ravel()
         self.G = int(self.pattern.max()) + 1
         self.dense = self.G * k * k * self.P**2 <= DENSE_LIMIT
         self.dense_masked = self.J * k * k * self.P**2 <= DENSE_LIMIT
 
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Z1'values (k, J, m) for values (n, m)."""
+        return np.asarray(self.Z1t @ values).reshape(self.layout.k, self.J, -1)
+
     @cached_property
-    def X_star(self) -> csr_array:
-        """[Z2, X] as a sparse matrix (n, P)."""
+    def X_star(self) -> np.ndarray | csr_array:
+        """[Z2, X], (n, P): a sparse matrix, or X itself where there is no Z2."""
         from scipy import sparse
 
+        if not self.layout.rest:
+            return self.problem.X
         rows, parts = np.arange(self.problem.n), []
         for i in self.layout.rest:
             bar, k = self.problem.bars[i], self.layout.sizes[i]
@@ -69,22 +77,20 @@ class Blocks:
         return sparse.hstack([*parts, sparse.csr_array(self.problem.X)], format="csr")
 
     @cached_property
-    def B(self) -> csr_array:
-        """Z1'X*, sparse (k J, P), rows ordered by column of Z, then block."""
-        from scipy import sparse
-
-        return sparse.csr_array(sparse.vstack([Z @ self.X_star for Z in self.Z1]))
+    def B(self) -> np.ndarray | csr_array:
+        """Z1'X*, (k J, P), sparse where X* is; rows ordered by column of Z, then block."""
+        return self.Z1t @ self.X_star
 
     @cached_property
     def XX(self) -> np.ndarray:
         """X*'X*, (P, P)."""
-        return (self.X_star.T @ self.X_star).toarray()
+        return _dense(self.X_star.T @ self.X_star)
 
     @cached_property
     def _by_pattern(self) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
         """Blocks of every pattern, their B (J_g, k, P), and BB (1, k k G, P P)."""
-        k = len(self.Z1)
-        B = self.B.toarray().reshape(k, self.J, self.P).swapaxes(0, 1)
+        k = self.layout.k
+        B = _dense(self.B).reshape(k, self.J, self.P).swapaxes(0, 1)
         blocks = np.split(np.argsort(self.pattern, kind="stable"), np.cumsum(np.bincount(self.pattern))[:-1])
         own = [B[members] for members in blocks]
         BB = np.stack([np.tensordot(b, b, axes=(0, 0)) for b in own])  # (G, k, P, k, P)
@@ -92,22 +98,22 @@ class Blocks:
 
     def chunk(self, complete: bool) -> int:
         """How many responses to carry through the optimisation together."""
-        k, t1 = len(self.Z1), self.layout.theta1.size
+        k, t1 = self.layout.k, self.layout.theta1.size
         if not (self.dense if complete else self.dense_masked):
             return 1
         G = self.G if complete else self.J
         each = k * k * G * (self.P + 8 * k) + (t1 + 3) * self.P**2
         if not complete:
             each += k * k * G * self.P**2 + self.problem.n
-        return int(np.clip(2**22 // each, 1, 2000))
+        return max(1, min(2**22 // each, 2000))
 
     def moments(self, responses: Responses) -> Moments:
         """The sums that the criterion needs, for every response."""
         if responses.observed is not None:
             return (self._masked if self.dense_masked else self._masked_sparse)(responses.y, responses.observed)
         y = responses.y
-        m, k, n = y.shape[1], len(self.Z1), self.problem.n
-        c = np.stack([Z @ y for Z in self.Z1], axis=1)  # (J, k, m)
+        m, k, n = y.shape[1], self.layout.k, self.problem.n
+        c = np.ascontiguousarray(self.sums(y).swapaxes(0, 1))  # (J, k, m)
         shared = {
             "XX": self.XX[None],
             "n": np.full(m, float(n)),
@@ -115,11 +121,13 @@ class Blocks:
             "yy": np.einsum("im,im->m", y, y),
         }
         if not self.dense:
+            from scipy import sparse
+
             A = np.ascontiguousarray(self.A.transpose(1, 2, 0))[:, :, None]
             cc = (c[:, :, None] * c[:, None]).transpose(1, 2, 3, 0)
             c_rows = np.ascontiguousarray(c.transpose(2, 1, 0)).reshape(m, -1)
-            each = np.arange(self.J)
-            return Sparse(A=A, count=np.ones((1, self.J)), cc=cc, cross=c_rows, pattern=each, B=self.B, **shared)
+            B, each = sparse.csr_array(self.B), np.arange(self.J)
+            return Sparse(A=A, count=np.ones((1, self.J)), cc=cc, cross=c_rows, pattern=each, B=B, **shared)
         blocks, own, BB = self._by_pattern
         cc = np.empty((k, k, m, self.G))
         cross = np.empty((m, k, k, self.G, self.P))
@@ -134,17 +142,14 @@ class Blocks:
 
     def _masked(self, y: np.ndarray, observed: np.ndarray) -> Moments:
         """Every block of every response is its own pattern: what was observed differs."""
-        m, k = y.shape[1], len(self.Z1)
+        m, k = y.shape[1], self.layout.k
         seen = observed.astype(float)
-        c = np.stack([Z @ y for Z in self.Z1], axis=1)  # (J, k, m)
-        pairs = [[Z.multiply(self.columns[:, b]) @ seen for b in range(k)] for Z in self.Z1]
-        A = np.array(pairs).transpose(0, 1, 3, 2)  # (k, k, m, J)
-        X = self.X_star.toarray()
+        c = np.ascontiguousarray(self.sums(y).swapaxes(0, 1))  # (J, k, m)
+        A = np.stack([self.sums(column[:, None] * seen) for column in self.columns.T], axis=1).swapaxes(2, 3)
+        X = _dense(self.X_star)
         B = np.empty((m, k, self.J, self.P))
         for p in range(self.P):
-            column = X[:, p, None] * seen
-            for a, Z in enumerate(self.Z1):
-                B[:, a, :, p] = (Z @ column).T
+            B[..., p] = self.sums(X[:, p, None] * seen).transpose(2, 0, 1)
         BB = np.einsum("majp,mbjq->mabjpq", B, B).reshape(m, -1, self.P**2)
         cross = np.einsum("majp,jbm->mabjp", B, c).reshape(m, -1, self.P)
         return Dense(
@@ -164,21 +169,20 @@ class Blocks:
         """The same for one response of a design so large that its blocks are kept apart."""
         from scipy import sparse
 
-        k = len(self.Z1)
         seen = sparse.csr_array(sparse.diags_array(observed[:, 0].astype(float)))
-        c = np.stack([(Z @ y)[:, 0] for Z in self.Z1])  # (k, J)
-        pairs = [[Z.multiply(self.columns[:, b]) @ observed[:, 0].astype(float) for b in range(k)] for Z in self.Z1]
+        c = self.sums(y)[:, :, 0]
+        A = self.sums(self.columns * observed).swapaxes(1, 2)
         return Sparse(
-            A=np.array(pairs)[:, :, None],
+            A=np.ascontiguousarray(A)[:, :, None],
             count=np.ones((1, self.J)),
-            XX=(self.X_star.T @ seen @ self.X_star).toarray()[None],
+            XX=_dense(self.X_star.T @ seen @ self.X_star)[None],
             n=np.array([float(observed.sum())]),
             Xy=(self.X_star.T @ y).T,
             yy=np.einsum("im,im->m", y, y),
             cc=(c[:, None] * c[None])[:, :, None],
             cross=c.reshape(1, -1),
             pattern=np.arange(self.J),
-            B=sparse.csr_array(sparse.vstack([Z @ seen @ self.X_star for Z in self.Z1])),
+            B=sparse.csr_array(self.Z1t @ seen @ self.X_star),
         )
 
     def at(self, theta: np.ndarray, moments: Moments, reml: bool) -> Point:
@@ -191,6 +195,11 @@ class Blocks:
         kind = "crossed or nested terms joined to the fixed effects" if self.layout.rest else "independent blocks"
         return (
             f"{kind}: {self.J} blocks of the largest factor in {self.G} pattern(s), "
-            f"{len(self.Z1)} x {len(self.Z1)} matrices each"
+            f"{self.layout.k} x {self.layout.k} matrices each"
             + (f", then a dense {self.P} x {self.P} system" if self.layout.rest else "")
         )
+
+
+def _dense(matrix: np.ndarray | csr_array) -> np.ndarray:
+    """A matrix as an array."""
+    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()

@@ -23,12 +23,6 @@ class Point(State):
         return self.layout.theta1.size
 
     @cached_property
-    def order(self) -> np.ndarray:
-        """From the directions (absorbed, others) to the order of theta."""
-        rest = [np.arange(self.layout.slices[i].start, self.layout.slices[i].stop) for i in self.layout.rest]
-        return np.argsort(np.concatenate([self.layout.theta1, *rest]))
-
-    @cached_property
     def gradient(self) -> np.ndarray:
         """Of the profiled criterion, (m, t)."""
         return self.traces - self.squares
@@ -37,12 +31,16 @@ class Point(State):
     def traces(self) -> np.ndarray:
         """tr(P V_a), (m, t)."""
         first = np.einsum("aij,ijm->ma", self.layout.directions1, (self._T_sum - self._D).sum(axis=3))
+        if not self.layout.q2:
+            return first
         return self._join(first, self._rest_sums(self._trace_rows[1]))
 
     @cached_property
     def squares(self) -> np.ndarray:
         """y'P V_a P y / s2, (m, t)."""
         first = np.einsum("aij,ijm->ma", self.layout.directions1, self._S.sum(axis=3))
+        if not self.layout.q2:
+            return first
         rho = self.rho[:, :, None]
         return self._join(first, self._rest_traces(rho, rho) / self.sigma2[:, None])
 
@@ -89,7 +87,7 @@ class Point(State):
         if not q2:
             return first
         rest = [self._times_direction(self.U.swapaxes(1, 2), s) @ self.U for s in self._rest_directions]
-        return np.concatenate([first, np.stack(rest, axis=1)], axis=1)[:, self.order]
+        return np.concatenate([first, np.stack(rest, axis=1)], axis=1)[:, self.layout.order]
 
     @cached_property
     def vcov_curvatures(self) -> np.ndarray:
@@ -109,12 +107,12 @@ class Point(State):
         half = C[:, None, q2:] @ H @ rows[:, None].swapaxes(2, 3)
         between = half[:, :, None] @ pushed[:, None].swapaxes(3, 4)
         rest = (pushed @ T2[:, None])[:, :, None] @ pushed[:, None].swapaxes(3, 4)
-        t, t1, p = self.order.size, self.t1, self.p
+        t, t1, p = self.layout.order.size, self.t1, self.p
         out = np.empty((self.m, t, t, p, p))
         out[:, :t1, :t1], out[:, t1:, t1:] = first, (rest + rest.swapaxes(1, 2)) / 2
         out[:, :t1, t1:] = (between + between.swapaxes(3, 4)) / 2
         out[:, t1:, :t1] = out[:, :t1, t1:].swapaxes(1, 2)
-        return out[:, self.order][:, :, self.order]
+        return out[:, self.layout.order][:, :, self.layout.order]
 
     # -- the absorbed factor --------------------------------------------------------------------------------------
 
@@ -148,8 +146,7 @@ class Point(State):
     def weights1(self) -> np.ndarray:
         """N'E_a N, (m, t1, k k G)."""
         out = []
-        for E in self.layout.directions1:
-            a, b = np.argwhere(E)[0]
+        for a, b in self.layout.entries1:
             pair = self.N[a][:, None] * self.N[b][None]
             out.append(flat(pair if a == b else pair + small.transpose(pair)))
         return np.stack(out, axis=1)
@@ -161,10 +158,9 @@ class Point(State):
 
     def _pairs(self, U: np.ndarray) -> np.ndarray:
         """sum over patterns of tr(E_a T E_b U), (m, t1, t1)."""
-        k, m, E = self.layout.k, self.m, self.layout.directions1
+        k, m = self.layout.k, self.m
         together = flat(self.T).reshape(m, k * k, -1) @ flat(U).reshape(m, k * k, -1).swapaxes(1, 2)
-        pick = np.einsum("aij,bkl->jkliab", E, E).reshape(k**4, -1)
-        return (together.reshape(m, -1) @ pick).reshape(m, self.t1, self.t1)
+        return (together.reshape(m, -1) @ self.layout.pick1).reshape(m, self.t1, self.t1)
 
     @cached_property
     def _sandwiches(self) -> np.ndarray:
@@ -240,10 +236,10 @@ class Point(State):
 
     def _join(self, first: np.ndarray, rest: np.ndarray) -> np.ndarray:
         """(m, t1) and (m, t2) in the order of theta."""
-        return np.concatenate([first, rest], axis=1)[:, self.order]
+        return np.concatenate([first, rest], axis=1)[:, self.layout.order]
 
     def _join_blocks(self, first: np.ndarray, between: np.ndarray, rest: np.ndarray) -> np.ndarray:
         """A symmetric (m, t, t) from its blocks, in the order of theta."""
         upper = np.concatenate([first, between], axis=2)
         lower = np.concatenate([between.swapaxes(1, 2), rest], axis=2)
-        return np.concatenate([upper, lower], axis=1)[:, self.order][:, :, self.order]
+        return np.concatenate([upper, lower], axis=1)[:, self.layout.order][:, :, self.layout.order]

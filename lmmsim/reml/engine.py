@@ -74,7 +74,7 @@ class Engine:
         """One paragraph: which structure of the design is used, why, and how large it is."""
         return self.complete.explain()
 
-    def fit(self, Y: np.ndarray, reml: bool = True, start: np.ndarray | None = None) -> Solution:
+    def fit(self, Y: np.ndarray, reml: bool = True, start: np.ndarray | None = None, df: bool = False) -> Solution:
         """Fit every column of Y.
 
         Parameters
@@ -85,6 +85,8 @@ class Engine:
             Restricted (default) or full maximum likelihood.
         start : ndarray, shape (t,), optional
             Theta to start from: the truth, in a simulation study. The optimum does not depend on it.
+        df : bool
+            Whether `satterthwaite` will be asked: it costs less on the way.
 
         Returns
         -------
@@ -97,7 +99,7 @@ class Engine:
         """
         Y = self._table(Y)
         begin = self._start(start)
-        return join([self._fit_chunk(Y[:, which], reml, begin) for which in self._chunks(Y)])
+        return join([self._fit_chunk(Y[:, which], reml, begin, df) for which in self._chunks(Y)])
 
     def criterion(self, theta: np.ndarray, Y: np.ndarray, reml: bool = True) -> np.ndarray:
         """The profiled criterion (r,) of every column of Y at theta (t,), or each at its own theta (r, t)."""
@@ -111,16 +113,16 @@ class Engine:
 
     def satterthwaite(self, solution: Solution, L: np.ndarray | None = None) -> np.ndarray:
         """Satterthwaite's df, (r, p), of every coefficient or, with L (q, p), of its rows: (r, q)."""
-        L = self._contrasts(L)
-        structure = self._structure(solution.observed)
-        out = []
-        for which, theta, responses in self._designs(solution, structure):
-            point = structure.at(theta, structure.moments(responses), solution.reml)
-            variance = ((L @ point.vcov) * L).sum(axis=2)
-            slopes = ((L @ point.vcov_slopes) * L).sum(axis=3).swapaxes(1, 2)
-            gradient = np.concatenate([slopes @ self.coordinates.jacobian(theta), variance[..., None]], axis=2)
-            out.append(satterthwaite.degrees_of_freedom(variance, gradient, solution.information[which]))
-        return self._where_fitted(solution, np.concatenate(out))
+        if L is None and solution.variance_gradient is not None:
+            gradient = solution.variance_gradient
+        else:
+            structure, parts, L = self._structure(solution.observed), [], self._contrasts(L)
+            for _, theta, responses in self._designs(solution, structure):
+                point = structure.at(theta, structure.moments(responses), solution.reml)
+                parts.append(self._variance_gradient(theta, point, L))
+            gradient = np.concatenate(parts)
+        df = satterthwaite.degrees_of_freedom(gradient[..., -1], gradient, solution.information)
+        return self._where_fitted(solution, df)
 
     def kenward_roger(self, solution: Solution, L: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Kenward and Roger's adjusted vcov (r, p, p) and df, (r, p) or (r, q) for L (q, p)."""
@@ -179,12 +181,16 @@ class Engine:
 
     # -- one chunk ------------------------------------------------------------------------------------------------
 
-    def _fit_chunk(self, Y: np.ndarray, reml: bool, start: np.ndarray) -> Solution:
+    def _fit_chunk(self, Y: np.ndarray, reml: bool, start: np.ndarray, df: bool) -> Solution:
         """Fit as many responses as are carried together."""
         structure, responses, moments = self.prepare(Y)
-
-        found = Search(self.problem, structure, responses, moments, reml).minimum(start)
-        return self._report(structure.at(found.theta, moments, reml), found, responses, reml)
+        search = Search(self.problem, structure, responses, moments, reml)
+        found = search.minimum(start)
+        point = search.at(found.theta, search.everything)
+        solution = self._report(point, found, responses, reml)
+        if not df:
+            return solution
+        return replace(solution, variance_gradient=self._variance_gradient(found.theta, point, self._contrasts(None)))
 
     def _report(self, point: Point, found: Minimum, responses: Responses, reml: bool) -> Solution:
         """Back to the user's columns and units."""
@@ -222,6 +228,12 @@ class Engine:
         out[:, t, :t] = out[:, :t, t] = (squares[:, None] @ self.coordinates.jacobian(theta))[:, 0]
         out[:, t, t] = point.dof
         return out
+
+    def _variance_gradient(self, theta: np.ndarray, point: Point, L: np.ndarray) -> np.ndarray:
+        """Derivatives of the contrasts' variances over sigma^2 in (theta, log sigma^2), (m, q, t + 1)."""
+        variance = ((L @ point.vcov) * L).sum(axis=2)
+        slopes = ((L @ point.vcov_slopes) * L).sum(axis=3).swapaxes(1, 2)
+        return np.concatenate([slopes @ self.coordinates.jacobian(theta), variance[..., None]], axis=2)
 
     def _criterion_out(self, point: Point, responses: Responses, reml: bool) -> np.ndarray:
         """The criterion in the user's units."""

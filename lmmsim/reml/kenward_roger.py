@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lmmsim.reml import small
 from lmmsim.reml.derivatives import Point
 from lmmsim.reml.scoring import expectations
 
@@ -30,7 +31,7 @@ def adjusted(point: Point, psi: np.ndarray, L: np.ndarray) -> tuple[np.ndarray, 
     L : ndarray, shape (q, p)
     """
     C = point.vcov
-    W = 2 * np.linalg.pinv(expectations(point, psi), hermitian=True)
+    W = 2 * small.pseudo_inverse(expectations(point, psi))
     slopes = point.vcov_slopes
     own = C - np.einsum("ma,mapq->mpq", psi, slopes)
     slopes = np.concatenate([slopes, own[:, None]], axis=1)

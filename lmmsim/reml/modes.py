@@ -20,7 +20,7 @@ def modes(blocks: Blocks, point: Point, responses: Responses) -> list[np.ndarray
     rest = responses.y - blocks.X_star @ point.beta_star.T
     if responses.observed is not None:
         rest = rest * responses.observed
-    e = np.stack([(Z @ rest).T for Z in blocks.Z1])  # (k, m, J)
+    e = blocks.sums(rest).swapaxes(1, 2)  # (k, m, J)
     r = small.product(_by_block(point, point.N), e[:, None])[:, 0]
     out = []
     for i, bar in enumerate(bars):
@@ -65,13 +65,13 @@ def _by_block(point: Point, stack: np.ndarray) -> np.ndarray:
 
 def _spread(blocks: Blocks, C: np.ndarray, observed: np.ndarray | None, m: int) -> np.ndarray:
     """B_j C B_j' of every block, (k, k, J), for one response."""
-    B = blocks.B
-    if observed is not None:
-        from scipy import sparse
+    from scipy import sparse
 
+    B = sparse.csr_array(blocks.B)
+    if observed is not None:
         seen = sparse.diags_array(observed[:, m].astype(float))
-        B = sparse.csr_array(sparse.vstack([Z @ seen @ blocks.X_star for Z in blocks.Z1]))
-    k, J = len(blocks.Z1), blocks.J
+        B = sparse.csr_array(blocks.Z1t @ seen @ blocks.X_star)
+    k, J = blocks.layout.k, blocks.J
     right = B @ C
     out = np.empty((k, k, J))
     for a in range(k):

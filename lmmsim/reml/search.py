@@ -10,7 +10,7 @@ import numpy as np
 from lmmsim.reml.newton import Minimum, minimise
 from lmmsim.reml.problem import Problem, Responses
 from lmmsim.reml.scoring import guess
-from lmmsim.reml.structure import Structure
+from lmmsim.reml.structure import Point, Structure
 from lmmsim.reml.theta import Coordinates
 
 SINGULAR = 1e-4  # a diagonal entry of theta below this counts as zero, as in lme4
@@ -30,15 +30,23 @@ class Search:
     def __init__(self, problem: Problem, structure: Structure, responses: Responses, moments: Any, reml: bool) -> None:
         self.problem, self.coordinates, self.structure = problem, problem.coordinates, structure
         self.responses, self.moments, self.reml = responses, moments, reml
+        self.everything = np.arange(len(responses.scale))
+        self.last: tuple[np.ndarray, np.ndarray, Point] | None = None
 
     def minimum(self, start: np.ndarray) -> Minimum:
         """The optimum of every response; `start` (t,) is a theta of the standard columns."""
-        everything = np.arange(len(self.responses.scale))
-        found = self._from(start, everything)
+        found = self._from(start, self.everything)
         again = np.flatnonzero(singular(self.coordinates, found.theta))
         if again.size and self.coordinates.size > 1:  # a boundary can be the end of a wrong way: come from inside, too
             found = found.or_better(again, self._from(FAR * self.coordinates.diagonal, again))
         return found
+
+    def at(self, theta: np.ndarray, which: np.ndarray) -> Point:
+        """The likelihood of some responses; the last point is kept, as the search for one response ends there."""
+        if self.last is None or not (np.array_equal(theta, self.last[0]) and np.array_equal(which, self.last[1])):
+            self.last = None  # its memory is needed
+            self.last = theta, which, self.structure.at(theta, self.moments.take(which), self.reml)
+        return self.last[2]
 
     def _from(self, start: np.ndarray, which: np.ndarray) -> Minimum:
         """Newton's method from the scoring step, with variances set to zero where that is no worse."""
@@ -59,14 +67,14 @@ class Search:
 
     def _evaluate(self, theta: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Value, gradient and Hessian with respect to theta."""
-        point = self.structure.at(theta, self.moments.take(which), self.reml)
+        point = self.at(theta, which)
         return point.value, *self.coordinates.in_theta(theta, point.gradient, point.hessian)
 
     def _guess(self, start: np.ndarray, which: np.ndarray) -> np.ndarray:
         """One scoring step from a common start; what the response does not enter is computed once."""
         here = np.tile(start, (which.size, 1))
         point = design = self.structure.at(here, self.moments.take(which), True)
-        if self.responses.observed is None:
+        if self.responses.observed is None and which.size > 1:
             blank = self.structure.moments(self.problem.no_response(1, None))
             design = self.structure.at(here[:1], blank, True)
         return guess(self.coordinates, self.coordinates.psi(here[:1]), design, point)

@@ -31,7 +31,9 @@ def cholesky(stack: np.ndarray) -> np.ndarray:
     factor = np.zeros_like(stack)
     with np.errstate(invalid="ignore", divide="ignore"):
         for j in range(stack.shape[0]):
-            column = stack[j:, j] - (factor[j:, :j] * factor[j, :j]).sum(axis=1)
+            column = stack[j:, j]
+            if j:
+                column = column - (factor[j:, :j] * factor[j, :j]).sum(axis=1)
             pivot = np.sqrt(column[0])
             factor[j, j] = pivot
             factor[j + 1 :, j] = column[1:] / pivot
@@ -40,11 +42,11 @@ def cholesky(stack: np.ndarray) -> np.ndarray:
 
 def solve_lower(factor: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Solve L x = b for a stack of lower triangles; `right` is (k, c, ...)."""
-    out = np.empty(np.broadcast_shapes(right.shape, (right.shape[0], 1, *factor.shape[2:])))
+    out = np.empty(np.broadcast(right, factor[:, :1]).shape)
     with np.errstate(invalid="ignore", divide="ignore"):
         for i in range(factor.shape[0]):
-            known = (factor[i, :i, None] * out[:i]).sum(axis=0)
-            out[i] = (right[i] - known) / factor[i, i]
+            rest = right[i] - (factor[i, :i, None] * out[:i]).sum(axis=0) if i else right[i]
+            out[i] = rest / factor[i, i]
     return out
 
 
@@ -69,6 +71,15 @@ def inverse(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if p > 100:
         return _inverse_one_by_one(stack)
     return np.linalg.inv(stack), 2 * np.log(np.diagonal(factor, axis1=1, axis2=2))
+
+
+def pseudo_inverse(stack: np.ndarray) -> np.ndarray:
+    """Moore-Penrose inverses of symmetric matrices (m, p, p)."""
+    values, vectors = np.linalg.eigh(stack)
+    size = np.abs(values)
+    nonzero = size > 1e-15 * size.max(axis=1, keepdims=True)
+    inverses = nonzero / np.where(nonzero, values, 1.0)
+    return (vectors * inverses[:, None]) @ vectors.swapaxes(1, 2)
 
 
 def _inverse_one_by_one(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

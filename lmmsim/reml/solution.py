@@ -48,6 +48,8 @@ class Solution:
     standard_theta: np.ndarray = field(repr=False)  # of the standardised columns
     information: np.ndarray = field(repr=False)  # Hessian of the criterion in (standard theta, log sigma^2)
     observed: np.ndarray | None = field(repr=False)  # (n, r), None when complete
+    # variances of beta over sigma^2, differentiated like `information`, (r, p, t + 1); None when not asked for
+    variance_gradient: np.ndarray | None = field(repr=False, default=None)
 
 
 def join(parts: Sequence[Solution]) -> Solution:
@@ -74,6 +76,7 @@ def join(parts: Sequence[Solution]) -> Solution:
         standard_theta=together("standard_theta"),
         information=together("information"),
         observed=_observed(parts),
+        variance_gradient=None if first.variance_gradient is None else together("variance_gradient"),
     )
 
 

@@ -64,6 +64,8 @@ class Coordinates:
         factors = self.factors(theta)
         smallest = np.min([_principal(factor).min(axis=1) for factor in factors], axis=0)
         near = np.flatnonzero(smallest < below)
+        if near.size == 0:
+            return near, theta[near]
         cut = []
         for factor in factors:
             left, values, _ = np.linalg.svd(factor[near])
@@ -87,6 +89,7 @@ class Coordinates:
         return (transposed @ gradient[..., None])[..., 0], transposed @ hessian @ jacobian + bend
 
 
+@cache
 def _curvature(k: int) -> np.ndarray:
     """Second derivatives of psi with respect to theta for one bar: psi_ij = sum_c Lambda_ic Lambda_jc."""
     rows, columns = triangle(k)
