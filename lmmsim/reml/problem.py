@@ -85,7 +85,8 @@ class Problem:
             if np.any((base**2).sum(axis=0) > 1e8 * square):  # a second pass removes the rounding of the first
                 more = self.X.T @ y
                 base, y = base + more, y - self.X @ more
-            return self._scaled(y, base.T, None, np.full(Y.shape[1], "", dtype=object))
+                square = np.einsum("im,im->m", y, y)
+            return self._scaled(y, base.T, square, None, np.full(Y.shape[1], "", dtype=object))
         if np.isinf(Y).any():
             raise ValueError(f"{int(np.isinf(Y).sum())} values of the response are infinite; remove them or set NaN.")
         missing = np.isnan(Y)
@@ -113,12 +114,14 @@ class Problem:
         for _ in range(2):  # the second pass removes the rounding of the first
             step = np.linalg.solve(gram, (self.X.T @ y).T[..., None])[..., 0]
             base, y = base + step, (y - self.X @ step.T) * observed
-        return self._scaled(y, base, observed, message)
+        return self._scaled(y, base, np.einsum("im,im->m", y, y), observed, message)
 
-    def _scaled(self, y: np.ndarray, base: np.ndarray, observed: np.ndarray | None, message: np.ndarray) -> Responses:
+    def _scaled(
+        self, y: np.ndarray, base: np.ndarray, total: np.ndarray, observed: np.ndarray | None, message: np.ndarray
+    ) -> Responses:
         """Divide by the residual's root mean square; responses without a fit get a stand-in and the scale NaN."""
         count = self.n if observed is None else np.maximum(observed.sum(axis=0), 1)
-        square = np.einsum("im,im->m", y, y) / count
+        square = total / count
         exact = square <= EXACT**2 * ((base**2).sum(axis=1) / count + square)
         message[exact & (message == "")] = "an exact linear function of the fixed effects: nothing is left to vary"
         scale, failed = np.sqrt(square), np.flatnonzero(message != "")
@@ -126,7 +129,7 @@ class Problem:
             y[:, failed], scale[failed] = self._stand_in[:, None], 1.0
             if observed is not None:
                 observed[:, failed] = True
-        y /= scale
+        y *= 1 / scale
         scale[failed] = np.nan
         return Responses(y, base, scale, observed, message)
 

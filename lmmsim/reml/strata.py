@@ -64,6 +64,7 @@ class Strata:
         self.UX = np.split(self._turn(self.Z @ problem.X), self.starts[1:])
         between = np.stack([u.T @ u for u in self.UX])
         self.XX = np.concatenate([between, [np.eye(problem.p) - between.sum(axis=0)]])  # (L, p, p)
+        self.turned = _diagonal_together(self.XX)
 
     @classmethod
     def find(cls, problem: Problem) -> Strata | None:
@@ -129,11 +130,20 @@ class StrataPoint:
         self.d, self.multiplicity = strata.d, strata.multiplicity
         self.v = 1 + theta**2 @ self.d.T  # (m, L)
         self.XX = strata.XX.reshape(len(self.d), -1)
-        self.vcov, pivots = small.inverse((1 / self.v @ self.XX).reshape(-1, p, p))
+        self.vcov, pivots = self._inverse(1 / self.v)
         right = (moments.Xy / self.v[:, :, None]).sum(axis=1)
         self.beta = (self.vcov @ right[..., None])[..., 0]
         self.moments, self.log_det_X = moments, pivots.sum(axis=1)
         self.dof = np.full(self.v.shape[0], float(strata.problem.n - p if reml else strata.problem.n))
+
+    def _inverse(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(X'V^-1 X)^-1, (m, p, p), and p numbers per response whose sum is the log-determinant of X'V^-1 X."""
+        p = self.strata.problem.p
+        if self.strata.turned is None:
+            return small.inverse((weights @ self.XX).reshape(-1, p, p))
+        Q, diagonals = self.strata.turned
+        pivots = weights @ diagonals
+        return ((Q / pivots[:, None]).reshape(-1, p) @ Q.T).reshape(-1, p, p), np.log(pivots)
 
     @cached_property
     def cross(self) -> np.ndarray:
@@ -220,6 +230,16 @@ class StrataPoint:
     def vcov_slopes(self) -> np.ndarray:
         """Derivatives of (X'V^-1 X)^-1 with respect to psi, (m, t, p, p)."""
         return self.vcov[:, None] @ self.information1 @ self.vcov[:, None]
+
+
+def _diagonal_together(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Q (p, p) and the diagonals (L, p) of Q'A_s Q for symmetric A_s that commute; None where they do not."""
+    mixture = np.tensordot(np.sqrt(np.arange(2.0, 2.0 + len(matrices))), matrices, axes=1)
+    _, Q = np.linalg.eigh(mixture)
+    turned = Q.T @ matrices @ Q
+    diagonals = np.diagonal(turned, axis1=1, axis2=2)
+    off = np.abs(turned - diagonals[:, :, None] * np.eye(Q.shape[0])).max(initial=0.0)
+    return (Q, diagonals.copy()) if off < 1e-12 else None
 
 
 def _common_eigenvectors(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
