@@ -16,7 +16,8 @@ from lmmsim.plot.style import luminance, spread, styles
 
 
 @pytest.fixture(autouse=True)
-def no_figure_is_left():
+def no_other_figure():
+    plt.close("all")  # the examples of docstrings leave theirs open
     yield
     plt.close("all")
 
