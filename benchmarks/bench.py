@@ -314,7 +314,7 @@ def main_table(responses: int, repeats: int, fits: int) -> None:
         fit, df, draw, normal = mine[name]
         peers = [
             against(fit, lme4.get(name), design.must.get("lme4")),
-            against(fit, statsmodels_seconds(name, data, Y, 5), design.must.get("statsmodels")),
+            against(fit, statsmodels_seconds(name, data, Y, max(fits // 4, 5)), design.must.get("statsmodels")),
         ]
         call, prepared = lme_python_seconds(formula, data, Y, fits)
         peers += [against(fit, call, design.must.get("lme-python")), against(fit, prepared, None)]
@@ -479,7 +479,7 @@ def main() -> None:
     quick = parser.parse_args().quick
     repeats, fits = (3, 20) if quick else (7, 100)
     print(f"# What a fit costs\n\n{versions()}; one thread, medians of processor time.\n")
-    main_table(2000, repeats, fits)
+    main_table(2000, 3 * repeats, fits)
     dropout_table(2000, repeats, fits)
     single_table(repeats)
     growth_tables(repeats)

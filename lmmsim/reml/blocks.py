@@ -77,6 +77,11 @@ class Blocks:
         return sparse.hstack([*parts, sparse.csr_array(self.problem.X)], format="csr")
 
     @cached_property
+    def Z1X(self) -> np.ndarray:
+        """Z1'X, (k J, p)."""
+        return np.asarray(self.Z1t @ self.problem.X)
+
+    @cached_property
     def B(self) -> np.ndarray | csr_array:
         """Z1'X*, (k J, P), sparse where X* is; rows ordered by column of Z, then block."""
         return self.Z1t @ self.X_star
@@ -111,14 +116,14 @@ class Blocks:
         """The sums that the criterion needs, for every response."""
         if responses.observed is not None:
             return (self._masked if self.dense_masked else self._masked_sparse)(responses.y, responses.observed)
-        y = responses.y
-        m, k, n = y.shape[1], self.layout.k, self.problem.n
-        c = np.ascontiguousarray(self.sums(y).swapaxes(0, 1))  # (J, k, m)
+        m, k, n = len(responses.scale), self.layout.k, self.problem.n
+        c = responses.sums(self.Z1t, self.Z1X).reshape(k, self.J, m)
+        c = np.ascontiguousarray(c.swapaxes(0, 1))  # (J, k, m)
         shared = {
             "XX": self.XX[None],
             "n": np.full(m, float(n)),
-            "Xy": np.ascontiguousarray((self.X_star.T @ y).T),
-            "yy": np.einsum("im,im->m", y, y),
+            "Xy": np.ascontiguousarray(responses.sums(self.X_star.T, self.XX[:, self.layout.q2 :]).T),
+            "yy": np.full(m, float(n)),  # a standardised response has a mean square of 1
         }
         if not self.dense:
             from scipy import sparse

@@ -27,7 +27,7 @@ from lmmsim.reml.structure import Point, Structure
 
 START = 0.5  # theta of standardised columns where nothing better is known
 AWAY = 0.05  # a start is never nearer to a zero on the diagonal: every derivative is zero there
-PIECE = 2**17  # numbers of Y that are read together
+PIECE = 2**19  # numbers of Y that are read together
 NOTHING = np.empty((0, 0))
 
 
@@ -165,13 +165,15 @@ class Engine:
             piece = self.problem.responses(Y[:, first : first + size])
             if piece.observed is not None:
                 whole = self.problem.responses(Y)
-                return self.blocks, replace(whole, y=NOTHING), self.blocks.moments(whole)
+                return self.blocks, replace(whole, rest=NOTHING), self.blocks.moments(whole)
             moments.append(self.complete.moments(piece))
-            pieces.append(replace(piece, y=NOTHING))
+            pieces.append(replace(piece, rest=NOTHING))
         if len(pieces) == 1:
             return self.complete, pieces[0], moments[0]
         together = Responses(
+            self.problem.X,
             NOTHING,
+            np.concatenate([piece.within for piece in pieces]),
             np.concatenate([piece.base for piece in pieces]),
             np.concatenate([piece.scale for piece in pieces]),
             None,
@@ -195,7 +197,7 @@ class Engine:
     def _report(self, point: Point, found: Minimum, responses: Responses, reml: bool) -> Solution:
         """Back to the user's columns and units."""
         theta = found.theta
-        scale, failed = responses.scale, responses.message != ""
+        scale, failed = responses.scale, np.isnan(responses.scale)
         out = self.problem.theta_out(theta)
         sigma = np.sqrt(point.sigma2) * scale  # NaN where there is no fit, and with it all that is made of it
         beta = self.problem.beta_out(responses.base + scale[:, None] * point.beta)

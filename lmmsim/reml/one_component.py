@@ -49,7 +49,7 @@ class OneComponent:
     def __init__(self, problem: Problem, strata: Strata) -> None:
         self.problem, self.strata = problem, strata
         Z = strata.Z
-        across = Z @ problem.X  # Z'X
+        across = strata.ZX
         values, vectors = np.linalg.eigh((Z @ Z.T).toarray() - across @ across.T)
         keep = values > 1e-9 * values[-1]
         values, vectors = values[keep], vectors[:, keep]
@@ -72,13 +72,12 @@ class OneComponent:
 
     def moments(self, responses: Responses) -> OneMoments:
         """Sums of squares of every response."""
-        sums = self.strata.Z @ responses.y
+        sums = responses.sums(self.strata.Z, self.strata.ZX)
         along = self.basis @ sums
         squares = np.empty((len(self.roots), sums.shape[1]))
         squares[:-1] = np.add.reduceat(along * along, self.starts, axis=0)
-        total = np.einsum("im,im->m", responses.y, responses.y)
-        squares[-1] = np.maximum(total - squares[:-1].sum(axis=0), 0.0)
-        return OneMoments(squares, self.strata.moments_of_sums(sums, total))
+        squares[-1] = np.maximum(self.problem.n - squares[:-1].sum(axis=0), 0.0)  # y'y is n
+        return OneMoments(squares, self.strata.moments_of_sums(sums))
 
     def at(self, theta: np.ndarray, moments: OneMoments, reml: bool) -> OnePoint:
         """The likelihood and its derivatives at theta (m, 1)."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from lmmsim.formula import RandomTerm
 from lmmsim.reml.theta import Coordinates, lower_factor
 
 EXACT = 1e-11  # residuals smaller than this share of the response are rounding, not noise
+FEW = 8  # coefficients for whose covariances one product with a Kronecker square is faster than two
+DIGITS = 1e4  # sums of squares explained by X that are taken off a response's own, in units of the residual's
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +34,38 @@ class Bar:
 
 @dataclass(frozen=True, eq=False)
 class Responses:
-    """Responses in standard form: y = X base + scale * y_standard, with zeros where nothing was observed."""
+    """Responses in standard form: y, the least-squares residual with a mean square of 1, is (rest - X within') / scale.
 
-    y: np.ndarray  # (n, m); dropped when its moments are known
-    base: np.ndarray  # (m, p), coefficients of the orthonormal X
+    Sums such as Z'y follow from those of `rest`, which can be the response as it came: no pass over its rows is needed
+    to subtract anything.
+    """
+
+    X: np.ndarray  # (n, p), orthonormal
+    rest: np.ndarray  # (n, m), zeros where nothing was observed; dropped when its moments are known
+    within: np.ndarray  # (m, p), coefficients of X that are still in `rest`
+    base: np.ndarray  # (m, p), coefficients of X in the response
     scale: np.ndarray  # (m,), NaN where there is no fit
     observed: np.ndarray | None  # (n, m) bool, None when complete
     message: np.ndarray  # (m,) why a response cannot be fitted, '' if it can
+
+    @property
+    def y(self) -> np.ndarray:
+        """The standardised responses, (n, m)."""
+        return (self._rows - self.X @ self.within.T) * self._factor
+
+    def sums(self, Z: Any, across: np.ndarray) -> np.ndarray:
+        """Z y, (q, m), for a matrix Z (q, n) whose product Z X is `across`."""
+        return np.asarray((Z @ self._rows - across @ self.within.T) * self._factor)
+
+    @cached_property
+    def _rows(self) -> np.ndarray:
+        """`rest` row by row in memory: sparse products would copy it slowly."""
+        return np.ascontiguousarray(self.rest)
+
+    @cached_property
+    def _factor(self) -> np.ndarray:
+        """1 / scale; 1 for the stand-ins of responses without a fit."""
+        return 1 / np.where(np.isnan(self.scale), 1.0, self.scale)
 
 
 class Problem:
@@ -72,30 +100,38 @@ class Problem:
     def vcov_out(self, vcov: np.ndarray) -> np.ndarray:
         """Covariances (..., p, p) of the user's coefficients."""
         back = np.linalg.inv(self.R)
+        if self.p <= FEW:
+            return (vcov.reshape(-1, self.p**2) @ np.kron(back, back).T).reshape(vcov.shape)
         half = (vcov.reshape(-1, self.p) @ back.T).reshape(vcov.shape).swapaxes(-1, -2)
         return (half.reshape(-1, self.p) @ back.T).reshape(vcov.shape)
 
     def responses(self, Y: np.ndarray) -> Responses:
         """Standardise responses (n, m); NaN means not observed."""
         with np.errstate(invalid="ignore"):
-            base = self.X.T @ Y
+            base = Y.T @ self.X
         if np.isfinite(base).all():  # a value that is not finite would have spread to base
-            y = Y - self.X @ base
-            square = np.einsum("im,im->m", y, y)
-            if np.any((base**2).sum(axis=0) > 1e8 * square):  # a second pass removes the rounding of the first
-                more = self.X.T @ y
-                base, y = base + more, y - self.X @ more
-                square = np.einsum("im,im->m", y, y)
-            return self._scaled(y, base.T, square, None, np.full(Y.shape[1], "", dtype=object))
+            return self._complete(Y, base)
         if np.isinf(Y).any():
             raise ValueError(f"{int(np.isinf(Y).sum())} values of the response are infinite; remove them or set NaN.")
         missing = np.isnan(Y)
         return self._incomplete(np.where(missing, 0.0, Y), ~missing)
 
+    def _complete(self, Y: np.ndarray, base: np.ndarray) -> Responses:
+        """Least squares of responses without gaps, given X'Y."""
+        rest, within = Y, base
+        square = _squares(Y) - (base**2).sum(axis=1)
+        if np.any((base**2).sum(axis=1) > DIGITS * square):  # what X explains would take too many digits along
+            rest = np.ascontiguousarray(Y) - self.X @ base.T
+            more = rest.T @ self.X
+            base, rest = base + more, rest - self.X @ more.T
+            within, square = np.zeros_like(base), _squares(rest)
+        return self._scaled(rest, within, base, square, None, np.full(Y.shape[1], "", dtype=object))
+
     def no_response(self, m: int, observed: np.ndarray | None) -> Responses:
         """Zeros in place of m responses, for questions about the design only."""
+        nothing = np.zeros((m, self.p))
         empty = np.full(m, "", dtype=object)
-        return Responses(np.zeros((self.n, m)), np.zeros((m, self.p)), np.ones(m), observed, empty)
+        return Responses(self.X, np.zeros((self.n, m)), nothing, nothing, np.ones(m), observed, empty)
 
     def _incomplete(self, Y: np.ndarray, observed: np.ndarray) -> Responses:
         """Least squares of every column on the rows that it has."""
@@ -114,30 +150,42 @@ class Problem:
         for _ in range(2):  # the second pass removes the rounding of the first
             step = np.linalg.solve(gram, (self.X.T @ y).T[..., None])[..., 0]
             base, y = base + step, (y - self.X @ step.T) * observed
-        return self._scaled(y, base, np.einsum("im,im->m", y, y), observed, message)
+        return self._scaled(y, np.zeros_like(base), base, _squares(y), observed, message)
 
     def _scaled(
-        self, y: np.ndarray, base: np.ndarray, total: np.ndarray, observed: np.ndarray | None, message: np.ndarray
+        self,
+        rest: np.ndarray,
+        within: np.ndarray,
+        base: np.ndarray,
+        total: np.ndarray,
+        observed: np.ndarray | None,
+        message: np.ndarray,
     ) -> Responses:
         """Divide by the residual's root mean square; responses without a fit get a stand-in and the scale NaN."""
         count = self.n if observed is None else np.maximum(observed.sum(axis=0), 1)
         square = total / count
         exact = square <= EXACT**2 * ((base**2).sum(axis=1) / count + square)
-        message[exact & (message == "")] = "an exact linear function of the fixed effects: nothing is left to vary"
-        scale, failed = np.sqrt(square), np.flatnonzero(message != "")
+        if exact.any():
+            message[exact & (message == "")] = "an exact linear function of the fixed effects: nothing is left to vary"
+        scale, failed = np.sqrt(np.maximum(square, 0.0)), np.flatnonzero(message.astype(bool))
         if failed.size:
-            y[:, failed], scale[failed] = self._stand_in[:, None], 1.0
+            rest, within = rest.copy(), within.copy()
+            rest[:, failed], within[failed], scale[failed] = self._stand_in[:, None], 0.0, np.nan
             if observed is not None:
                 observed[:, failed] = True
-        y *= 1 / scale
-        scale[failed] = np.nan
-        return Responses(y, base, scale, observed, message)
+        return Responses(self.X, rest, within, base, scale, observed, message)
 
     @cached_property
     def _stand_in(self) -> np.ndarray:
         """Harmless numbers in the place of a response that cannot be fitted; its results are NaN."""
-        noise = np.random.default_rng(0).normal(size=self.n)
-        return noise - self.X @ (self.X.T @ noise)
+        noise: np.ndarray = np.random.default_rng(0).normal(size=self.n)
+        noise = noise - self.X @ (self.X.T @ noise)
+        return np.asarray(noise / np.sqrt(np.square(noise).mean()))
+
+
+def _squares(Y: np.ndarray) -> np.ndarray:
+    """Sum of squares of every column."""
+    return np.einsum("im,im->m", Y, Y)
 
 
 def _levels_seen(bar: Bar, observed: np.ndarray) -> np.ndarray:

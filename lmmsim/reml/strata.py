@@ -61,7 +61,8 @@ class Strata:
         self.starts = np.cumsum(counts) - counts
         self.d = np.concatenate([roots[first], np.zeros((1, roots.shape[1]))])  # (L, t); last: the residual stratum
         self.multiplicity = np.append(counts, n - counts.sum()).astype(float)
-        self.UX = np.split(self._turn(self.Z @ problem.X), self.starts[1:])
+        self.ZX = self.Z @ problem.X
+        self.UX = np.split(self._turn(self.ZX), self.starts[1:])
         between = np.stack([u.T @ u for u in self.UX])
         self.XX = np.concatenate([between, [np.eye(problem.p) - between.sum(axis=0)]])  # (L, p, p)
         self.turned = _diagonal_together(self.XX)
@@ -94,16 +95,15 @@ class Strata:
 
     def moments(self, responses: Responses) -> StrataMoments:
         """Sums of squares and products of every response in every stratum."""
-        y = responses.y
-        return self.moments_of_sums(self.Z @ y, np.einsum("im,im->m", y, y))
+        return self.moments_of_sums(responses.sums(self.Z, self.ZX))
 
-    def moments_of_sums(self, sums: np.ndarray, total: np.ndarray) -> StrataMoments:
-        """Moments from the sums over levels Z'y and the sum of squares y'y."""
-        L, p, m = len(self.d), self.problem.p, total.size
+    def moments_of_sums(self, sums: np.ndarray) -> StrataMoments:
+        """Moments from the sums over levels Z'y; the sum of squares y'y of a standardised response is n."""
+        L, p, m = len(self.d), self.problem.p, sums.shape[1]
         Uy = self._turn(sums)
         yy, Xy = np.empty((m, L)), np.empty((m, L, p))
         yy[:, :-1] = np.add.reduceat(Uy**2, self.starts, axis=0).T
-        yy[:, -1] = np.maximum(total - yy[:, :-1].sum(axis=1), 0.0)
+        yy[:, -1] = np.maximum(self.problem.n - yy[:, :-1].sum(axis=1), 0.0)
         for s, (ux, uy) in enumerate(zip(self.UX, np.split(Uy, self.starts[1:]), strict=True)):
             Xy[:, s] = uy.T @ ux
         Xy[:, -1] = -Xy[:, :-1].sum(axis=1)  # y is a least-squares residual: X'y = 0
@@ -141,9 +141,9 @@ class StrataPoint:
         p = self.strata.problem.p
         if self.strata.turned is None:
             return small.inverse((weights @ self.XX).reshape(-1, p, p))
-        Q, diagonals = self.strata.turned
+        squares, diagonals = self.strata.turned
         pivots = weights @ diagonals
-        return ((Q / pivots[:, None]).reshape(-1, p) @ Q.T).reshape(-1, p, p), np.log(pivots)
+        return (1 / pivots @ squares).reshape(-1, p, p), np.log(pivots)
 
     @cached_property
     def cross(self) -> np.ndarray:
@@ -233,13 +233,14 @@ class StrataPoint:
 
 
 def _diagonal_together(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Q (p, p) and the diagonals (L, p) of Q'A_s Q for symmetric A_s that commute; None where they do not."""
+    """For symmetric A_s that commute: squares q_k q_k' (p, p p) of common eigenvectors and eigenvalues (L, p)."""
     mixture = np.tensordot(np.sqrt(np.arange(2.0, 2.0 + len(matrices))), matrices, axes=1)
     _, Q = np.linalg.eigh(mixture)
     turned = Q.T @ matrices @ Q
     diagonals = np.diagonal(turned, axis1=1, axis2=2)
     off = np.abs(turned - diagonals[:, :, None] * np.eye(Q.shape[0])).max(initial=0.0)
-    return (Q, diagonals.copy()) if off < 1e-12 else None
+    squares = (Q.T[:, :, None] * Q.T[:, None, :]).reshape(Q.shape[0], -1)
+    return (squares, diagonals.copy()) if off < 1e-12 else None
 
 
 def _common_eigenvectors(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
