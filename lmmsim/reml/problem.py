@@ -178,9 +178,9 @@ class Problem:
     @cached_property
     def _stand_in(self) -> np.ndarray:
         """Harmless numbers in the place of a response that cannot be fitted; its results are NaN."""
-        noise: np.ndarray = np.random.default_rng(0).normal(size=self.n)
-        noise = noise - self.X @ (self.X.T @ noise)
-        return np.asarray(noise / np.sqrt(np.square(noise).mean()))
+        noise: np.ndarray = np.random.default_rng(0).normal(size=(self.n, 1))
+        noise -= self.X @ (self.X.T @ noise)
+        return (noise / np.sqrt(_squares(noise) / self.n))[:, 0]
 
 
 def _squares(Y: np.ndarray) -> np.ndarray:

@@ -35,10 +35,14 @@ class Search:
 
     def minimum(self, start: np.ndarray) -> Minimum:
         """The optimum of every response; `start` (t,) is a theta of the standard columns."""
-        found = self._from(start, self.everything)
+        guessed = self._guess(start, self.everything)
+        found = self._from(guessed, self.everything)
         again = np.flatnonzero(singular(self.coordinates, found.theta))
         if again.size and self.coordinates.size > 1:  # a boundary can be the end of a wrong way: come from inside, too
-            found = found.or_better(again, self._from(FAR * self.coordinates.diagonal, again))
+            inside = self._guess(FAR * self.coordinates.diagonal, again)
+            new = ~np.isclose(inside, guessed[again], 1e-6, 1e-6).all(axis=1)  # never so in a balanced design
+            if new.any():
+                found = found.or_better(again[new], self._from(inside[new], again[new]))
         return found
 
     def at(self, theta: np.ndarray, which: np.ndarray) -> Point:
@@ -49,8 +53,8 @@ class Search:
         return self.last[2]
 
     def _from(self, start: np.ndarray, which: np.ndarray) -> Minimum:
-        """Newton's method from the scoring step, with variances set to zero where that is no worse."""
-        found = self._newton(self._guess(start, which), which, FIRST_TRY)
+        """Newton's method, with variances set to zero where that is no worse."""
+        found = self._newton(start, which, FIRST_TRY)
         near, cut = self.coordinates.without_smallest(found.theta, NEAR_ZERO)
         if near.size:
             value = self._evaluate(cut, which[near])[0]
