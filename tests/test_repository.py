@@ -87,6 +87,15 @@ def test_a_module_says_what_it_is_for_and_stays_short(path):
     assert text.count("\n") <= 500
 
 
+def test_the_reading_guide_names_every_module_once_and_in_an_order_that_works(imports):
+    rows = read("lmmsim/README.md").split("| read |")[1].splitlines()
+    place = [(name, i) for i, row in enumerate(rows) for name in re.findall(r"`(\w+)(?:\.py|/)`", row)]
+    assert sorted(name for name, _ in place) == sorted(imports)
+    row_of = dict(place)
+    wrong = {(name, other) for name in imports for other in imports[name] if row_of[other] > row_of[name]}
+    assert not wrong, f"needs something from a row below: {sorted(wrong)}"
+
+
 def test_importing_lmmsim_loads_nothing_heavy():
     heavy = "scipy.stats formulaic statsmodels matplotlib seaborn joblib tqdm"
     code = f"import sys, lmmsim; print(*[m for m in {heavy.split()!r} if m in sys.modules])"
