@@ -114,6 +114,7 @@ class LMM:
         Returns
         -------
         MixedFit
+            With NaN and a message where the fixed effects leave no residual.
 
         Raises
         ------
@@ -203,6 +204,27 @@ class LMM:
             random={group: placed(G) for group, G in by_group(matrices.terms, tuple(s.covariances)).items()},
             level=self.level,
         )
+
+    def explain(self, data: pd.DataFrame) -> str:
+        """Say which structure of the design makes the fits fast, and why; the response is not looked at.
+
+        Parameters
+        ----------
+        data : DataFrame
+            The design, as for `many`.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> plants = pd.DataFrame({"plot": np.repeat(range(10), 5), "week": np.tile(range(5), 10)})
+        >>> LMM("height ~ week + (1 | plot)").explain(plants).split(":")[0]
+        'one variance component'
+        """
+        keep = complete_rows(self.formula, data, self.missing, response=False)
+        return self._engine(data if keep.all() else data[keep])[1].explain()
 
     def _engine(self, data: pd.DataFrame) -> tuple[Matrices, Engine]:
         """Build the matrices of complete rows, refuse what cannot be analysed, and do the design's work."""

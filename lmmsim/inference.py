@@ -12,6 +12,7 @@ import pandas as pd
 
 from lmmsim.estimates import Estimates
 from lmmsim.fit import Fit
+from lmmsim.observed import check_level
 from lmmsim.prediction import Kind, icc, predict, r2
 from lmmsim.profile import profile
 
@@ -88,6 +89,7 @@ class Bootstrap:
             `estimate` of the fit; `bias` and `se` of the simulated estimates; `low`, `high`; `n` data sets counted.
         """
         level = self.fit.level if level is None else level
+        check_level(level)
         draws = self.draws[self.estimates.converged]
         truth = {("coef", name): value for name, value in zip(self.fit.terms, self.fit.beta, strict=True)}
         random = {group: G.to_numpy()[None] for group, G in self.fit.random.items()}
@@ -150,12 +152,14 @@ def bootstrap(fit: Fit, replicates: int = 1000, rng: Rng = None) -> Bootstrap:
     Raises
     ------
     ValueError
-        If the fit is of group means: they have no model of single rows.
+        If there is nothing to simulate, or the fit is of group means: they have no model of single rows.
 
     References
     ----------
     Efron & Tibshirani (1993), An Introduction to the Bootstrap, ch. 6 and 13.
     """
+    if replicates < 1:
+        raise ValueError(f"replicates={replicates} makes no data set: ask for 1000, or at least for one")
     if fit.nobs != len(fit.data):
         raise ValueError(f"{fit.method} does not say how the {len(fit.data)} rows vary: bootstrap an LMM or OLS fit")
     Y = simulate_from(fit, replicates, rng)

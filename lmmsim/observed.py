@@ -197,7 +197,7 @@ def check_bars(terms: Sequence[RandomTerm], n: int) -> None:
             raise ValueError(f"the random effects of '{bar.group}' have infinite or undefined values in their columns")
         if J < 2:
             raise ValueError(
-                f"the grouping factor '{bar.group}' has one level ({bar.levels[0]!r}): "
+                f"the grouping factor '{bar.group}' has one level ('{bar.levels[0]}'): "
                 "a variance between groups needs at least two"
             )
         if J * k >= n:

@@ -6,6 +6,7 @@ named for them.
 
 from __future__ import annotations
 
+import warnings
 from typing import Literal
 
 import numpy as np
@@ -13,8 +14,8 @@ import pandas as pd
 
 from lmmsim.estimates import spread
 from lmmsim.fit import Fit
-from lmmsim.formula import Matrices, rebuild
-from lmmsim.observed import check_choice
+from lmmsim.formula import Matrices, rebuild, used_columns
+from lmmsim.observed import check_choice, check_level
 
 Kind = Literal["population", "conditional", "new group"]
 
@@ -44,7 +45,8 @@ def predict(fit: Fit, data: pd.DataFrame | None = None, kind: Kind = "population
     Raises
     ------
     ValueError
-        If the kind is not known, or "conditional" is asked for a group that was not in the data.
+        If the kind is not known, a column is absent, rows have a level without a coefficient, or "conditional" is asked
+        for a group that was not in the data.
 
     Examples
     --------
@@ -59,7 +61,8 @@ def predict(fit: Fit, data: pd.DataFrame | None = None, kind: Kind = "population
     from scipy.special import ndtri
 
     check_choice("kind", kind, ("population", "conditional", "new group"))
-    rows = fit.matrices if data is None else rebuild(fit.matrices, with_groups(fit.matrices, data, kind))
+    check_level(level)
+    rows = fit.matrices if data is None else new_rows(fit, with_groups(fit.matrices, data, kind))
     X = rows.X[list(fit.terms)].to_numpy()
     mean = X @ fit.beta
     if kind == "conditional":
@@ -82,6 +85,22 @@ def with_groups(matrices: Matrices, data: pd.DataFrame, kind: Kind) -> pd.DataFr
     if absent and kind == "conditional":
         raise ValueError(f"a conditional prediction needs the column '{absent[0]}'; kind='population' does not")
     return data.assign(**dict.fromkeys(absent, "")) if absent else data
+
+
+def new_rows(fit: Fit, data: pd.DataFrame) -> Matrices:
+    """Build the columns of the fit for these rows; refuse a level that it has no coefficient for."""
+    from formulaic.errors import DataMismatchWarning
+
+    absent = [name for name in used_columns(fit.formula, fit.data) if name not in data.columns]
+    if absent:
+        raise ValueError(f"a prediction needs the column '{absent[0]}', which the formula uses")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataMismatchWarning)  # formulaic would take the reference level instead
+        try:
+            return rebuild(fit.matrices, data)
+        except DataMismatchWarning as problem:
+            unseen = str(problem).partition(": ")[2].partition(". ")[0]
+            raise ValueError(f"the fit has not seen the level {unseen}: there is no coefficient for it") from None
 
 
 def check_known(group: str, codes: np.ndarray, index: pd.Index) -> None:

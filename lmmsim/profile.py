@@ -63,6 +63,8 @@ class Quantity:
     of: Function
     shown: Callable[[float], float] = float
     coefficient: int | None = None
+    unit: float = 1.0  # in which the quantity is a number of ordinary size
+    between: tuple[str, ...] = ()  # the standard deviations that a correlation belongs to
 
 
 def profile(fit: Fit, level: float | None = None) -> pd.DataFrame:
@@ -107,13 +109,17 @@ def profile(fit: Fit, level: float | None = None) -> pd.DataFrame:
     check_level(level)
     surface = Surface(fit)
     height = float(chdtri(1, 1 - level))
-    rows = {}
+    rows: dict[tuple[str, str], list[float]] = {}
     for quantity in quantities(fit, surface):
         best = surface.best
         if quantity.coefficient is not None:
             best = np.append(best, surface.beta[quantity.coefficient])
         estimate = quantity.shown(quantity.of(best[None])[0])
-        rows[quantity.part, quantity.name] = [estimate, *(extreme(surface, quantity, best, height, s) for s in (-1, 1))]
+        if any(rows["sd", name][1] == 0 for name in quantity.between):
+            ends = [-1.0, 1.0]  # beside a variance of zero every correlation is as likely
+        else:
+            ends = [extreme(surface, quantity, best, height, sign) for sign in (-1, 1)]
+        rows[quantity.part, quantity.name] = [estimate, *ends]
     index = pd.MultiIndex.from_tuples(rows, names=["part", "name"])
     return pd.DataFrame(list(rows.values()), index=index, columns=["estimate", "low", "high"])
 
@@ -121,14 +127,18 @@ def profile(fit: Fit, level: float | None = None) -> pd.DataFrame:
 def quantities(fit: Fit, surface: Surface) -> Iterator[Quantity]:
     """Yield coefficients, standard deviations, correlations."""
     for j, name in enumerate(fit.terms):
-        yield Quantity("coef", name, lambda v: v[:, -1], coefficient=j)
+        yield Quantity("coef", name, lambda v: v[:, -1], coefficient=j, unit=float(surface.se[j]))
     for b, bar in enumerate(fit.matrices.terms):
         for i, name in enumerate(bar.names):
-            # the variance, not the sd: it is smooth where it is zero
-            yield Quantity("sd", f"{bar.group} {name}", partial(entry, surface, b, i, i), root)
+            # the variance, not the sd: it is smooth where it is zero. Its unit is that of standardised columns, whose
+            # size it shares: far from the data, as at time 0 where time starts at 1000, a variance is large
+            unit = np.exp(2 * surface.best[-1]) * np.sum(surface.problem.bars[b].back[i] ** 2)
+            yield Quantity("sd", f"{bar.group} {name}", partial(entry, surface, b, i, i), root, unit=float(unit))
         for i, name in enumerate(bar.names):
             for k, other in enumerate(bar.names[:i]):
-                yield Quantity("corr", f"{bar.group} {other} {name}", partial(correlation, surface, b, i, k))
+                sds = f"{bar.group} {name}", f"{bar.group} {other}"
+                which = partial(correlation, surface, b, i, k)
+                yield Quantity("corr", f"{bar.group} {other} {name}", which, between=sds)
     yield Quantity("sd", "residual", lambda v: v[:, surface.t], lambda log_sigma: float(np.exp(log_sigma)))
 
 
@@ -154,9 +164,9 @@ def extreme(surface: Surface, quantity: Quantity, best: np.ndarray, height: floa
     j, t = quantity.coefficient, surface.t
     size = np.append(np.maximum(1.0, np.abs(best[:t])), np.ones(len(best) - t))
     is_variance = quantity.part == "sd" and quantity.name != "residual"
-    unit = float(np.exp(2 * best[t])) if is_variance else 1.0
+    unit = quantity.unit
     if j is not None:
-        unit = size[-1] = surface.se[j]
+        size[-1] = unit
     at_best = quantity.of(best[None])[0]
 
     def room(x: np.ndarray) -> np.ndarray:

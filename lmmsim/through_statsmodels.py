@@ -97,10 +97,13 @@ class StatsmodelsLMM:
         message = unusable(whole.response, Y)
         fits: list[MixedFit | None] = []
         for j, y in enumerate(Y.T):
+            if message[j]:
+                fits.append(None)
+                continue
             rows = ~np.isnan(y)
             try:
                 some = whole if rows.all() else build(self.formula, data[rows])
-                fits.append(None if message[j] else self._fit(y[rows], some, data[rows]))
+                fits.append(self._fit(y[rows], some, data[rows]))
             except (ValueError, np.linalg.LinAlgError) as error:
                 fits.append(None)
                 message[j] = str(error)
@@ -211,12 +214,25 @@ def rank(result: Any, smallest: float) -> tuple[bool, float]:
 
 
 def fixed_covariance(result: Any, p: int) -> np.ndarray:
-    """Covariance of the fixed effects, also where the Hessian of the variances has no inverse."""
-    vcov = np.asarray(result.cov_params())[:p, :p]
-    if np.isfinite(vcov).all() and (np.diagonal(vcov) > 0).all():
-        return vcov
+    """Covariance of the fixed effects.
+
+    statsmodels inverts the Hessian of all parameters together. Where a variance is estimated at its edge that is no
+    maximum and its inverse no covariance: standard errors may then be far too small. The part of the fixed effects is.
+    """
+    everything = np.asarray(result.cov_params())
+    if np.isfinite(everything).all() and is_positive_definite(everything):
+        return everything[:p, :p]
     hessian, _ = result.model.hessian(result.params_object)
     return np.linalg.inv(-hessian[:p, :p])
+
+
+def is_positive_definite(matrix: np.ndarray) -> bool:
+    """Whether a symmetric matrix has a Cholesky factor."""
+    try:
+        np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 def relative_factors(covariances: tuple[np.ndarray, ...], scale: float) -> np.ndarray:

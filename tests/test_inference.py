@@ -163,6 +163,26 @@ def test_a_profile_interval_can_be_wider_or_narrower(slopes):
     assert ((half["low"] < half["estimate"]) & (half["estimate"] < half["high"])).all()
 
 
+def test_the_unit_of_time_does_not_matter_to_a_profile(sleep, slopes):
+    in_seconds = LMM("Reaction ~ Days + (Days | Subject)")(sleep.assign(Days=86_400 * sleep["Days"]))
+    ends = [fit.profile().loc[("sd", "Subject Days"), ["low", "high"]].tolist() for fit in (slopes, in_seconds)]
+    np.testing.assert_allclose(86_400 * np.array(ends[1]), ends[0], rtol=1e-4)
+
+
+def test_a_profile_of_spread_far_from_the_data_is_the_slopes_at_that_distance():
+    rng = np.random.default_rng(2)
+    plot, week = np.repeat(np.arange(12), 5), np.tile(np.arange(5.0), 12)
+    u = rng.normal(size=12)[plot]
+    height = 10 + week + 2 * u + 0.5 * rng.normal(size=12)[plot] * week + rng.normal(size=60)
+    plants = pd.DataFrame({"plot": plot, "week": week + 1000, "height": height})
+    table = LMM("height ~ week + (week | plot)")(plants).profile()
+    sds = table.loc["sd", ["estimate", "low", "high"]]
+    np.testing.assert_allclose(sds.loc["plot Intercept"], 1000 * sds.loc["plot week"], rtol=0.05)
+    assert sds.loc["plot week", "low"] == 0
+    # where the slopes may all be alike, their correlation with anything may be anything
+    assert table.loc[("corr", "plot Intercept week"), ["low", "high"]].tolist() == [-1.0, 1.0]
+
+
 def test_profile_of_least_squares_is_refused(sleep):
     with pytest.raises(ValueError, match="has no random effects to profile"):
         profile(OLS("Reaction ~ Days")(sleep))
@@ -203,6 +223,13 @@ def test_bootstrap_depends_on_its_rng_alone(slopes):
     one, two, other = (bootstrap(slopes, 5, rng=rng).draws for rng in (1, 1, 2))
     pd.testing.assert_frame_equal(one, two)
     assert not one.equals(other)
+
+
+def test_a_bootstrap_of_nothing_is_refused(slopes):
+    with pytest.raises(ValueError, match="replicates=0 makes no data set"):
+        slopes.bootstrap(0)
+    with pytest.raises(ValueError, match="level=95 is not between 0 and 1"):
+        slopes.bootstrap(2, rng=1).interval(level=95)
 
 
 def test_bootstrap_of_rows_that_were_dropped(sleep):
@@ -273,6 +300,17 @@ def test_predictions_that_make_no_sense_are_refused(slopes):
         slopes.predict(pd.DataFrame({"Days": [1], "Subject": [999]}), kind="conditional")
     with pytest.raises(ValueError, match="needs the column 'Subject'"):
         slopes.predict(pd.DataFrame({"Days": [1]}), kind="conditional")
+    with pytest.raises(ValueError, match="needs the column 'Days'"):
+        slopes.predict(pd.DataFrame({"Subject": [308]}))
+    with pytest.raises(ValueError, match="level=95 is not between 0 and 1"):
+        slopes.predict(level=95)
+
+
+def test_a_level_without_a_coefficient_has_no_prediction(sleep):
+    half = sleep.assign(half=np.where(sleep["Days"] < 5, "early", "late"))
+    fit = LMM("Reaction ~ half + (1 | Subject)")(half)
+    with pytest.raises(ValueError, match=r"has not seen the level \{.never.\}"):
+        fit.predict(half.assign(half="never"))
 
 
 # ---- shares of variance

@@ -249,6 +249,21 @@ def test_the_optimum_does_not_depend_on_the_start(name):
     assert np.ptp(criteria, axis=0).max() < 1e-6
 
 
+def test_a_search_that_winds_around_a_singular_covariance_arrives():
+    # of these 200 responses one turned the last row of Lambda about a zero above it, 0.76 from the smallest criterion
+    rng = np.random.default_rng(5)
+    sizes = rng.integers(2, 9, size=15)
+    group = np.repeat(np.arange(15), sizes)
+    time = np.concatenate([np.arange(k) for k in sizes]).astype(float)
+    X = np.column_stack([np.ones(group.size), time, rng.normal(size=group.size)])
+    u = rng.normal(scale=1.5, size=(15, 3, 200))
+    Y = np.einsum("na,nar->nr", X, u[group]) + rng.normal(size=(group.size, 200))
+    engine = Engine(X, [term("group", X, group)])
+    fits, elsewhere = engine.fit(Y), engine.fit(Y, start=[3.0, 0.0, 0.0, 3.0, 0.0, 3.0])
+    assert fits.converged.all()
+    np.testing.assert_allclose(fits.criterion, elsewhere.criterion, atol=1e-6)
+
+
 def test_balanced_reml_is_the_anova_estimate():
     # Searle, Casella & McCulloch (1992), section 4.8: (MSB - MSW) / n when positive, else 0
     _, terms, _, _ = WORLDS["one component"]
@@ -315,6 +330,20 @@ def test_units_of_the_response_do_not_matter():
         np.testing.assert_allclose(engine.satterthwaite(other), engine.satterthwaite(fits), rtol=1e-8)
     shifted = engine.fit(Y + 1e6)
     np.testing.assert_allclose(shifted.beta[:, 1:], fits.beta[:, 1:], atol=1e-7)
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+def test_the_mean_of_the_response_costs_no_digits_of_a_small_residual(columns):
+    rng = np.random.default_rng(8)
+    plot, week = np.repeat(np.arange(600), 5), np.tile(np.arange(5.0), 600)
+    X = np.column_stack([np.ones(3000), week])
+    y = (X[:, :columns] * rng.normal(size=(600, columns))[plot]).sum(axis=1) + rng.normal(scale=0.01, size=3000)
+    y = np.round(y * 2.0**30) / 2.0**30  # so that a mean can be added without rounding
+    engine = Engine(X, [term("plot", X[:, :columns], plot)])
+    want = engine.fit(y).criterion[0]
+    for mean in (4.0, 16.0, 32.0, 64.0, 1e6):
+        assert engine.fit(y + mean).criterion[0] == pytest.approx(want, abs=1e-5)
+        assert engine.fit(np.column_stack([y + 1.0, y + mean])).criterion == pytest.approx(want, abs=1e-5)
 
 
 @pytest.mark.parametrize(("origin", "unit"), [(1000.0, 1.0), (0.0, 1e4), (1e5, 1e-3)])

@@ -106,6 +106,18 @@ def test_an_optimiser_that_breaks_is_not_the_end():
     assert result.fe_params[0] == 1.0 and "default failed: Singular matrix" in message
 
 
+def test_a_standard_error_is_never_smaller_than_with_known_variances():
+    """A slope without variance: the Hessian of all parameters is no maximum, and its inverse no covariance."""
+    rng = np.random.default_rng(3)
+    plot, week, rain = np.repeat(np.arange(12), 5), np.tile(np.arange(5.0), 12), rng.normal(size=60)
+    height = 10 + 2 * week + rain + rng.normal(size=12)[plot] + rng.normal(size=60)
+    data = pd.DataFrame({"plot": plot, "week": week, "rain": rain, "height": height})
+    formula = "height ~ week + rain + (rain | plot)"
+    theirs, ours = StatsmodelsLMM(formula)(data), LMM(formula)(data)
+    np.testing.assert_allclose(theirs.criterion, ours.criterion, atol=1e-5)
+    assert (theirs.coef["se"] > 0.999 * ours.coef["se"]).all()
+
+
 @pytest.mark.slow
 def test_an_optimiser_that_stalls_is_not_called_converged():
     """Days from 1000 on: statsmodels 0.15 stops 42 above the minimum and says that it converged."""
@@ -147,9 +159,8 @@ def test_uncorrelated_slopes_of_crossed_factors_are_fitted():
 def test_many_is_a_loop_with_the_same_numbers():
     data = read("sleepstudy")
     y = data["Reaction"].to_numpy()
-    Y = np.stack(
-        [y, y + 5 * np.sin(np.arange(180)), np.where(np.arange(180) % 7 == 0, np.nan, y), np.ones(180)], axis=1
-    )
+    gaps = np.where(np.arange(180) % 7 == 0, np.nan, y)
+    Y = np.stack([y, y + 5 * np.sin(np.arange(180)), gaps, np.ones(180), np.full(180, np.nan)], axis=1)
     analysis = StatsmodelsLMM("Reaction ~ Days + (Days | Subject)")
     many = analysis.many(Y, data)
     for j in range(3):
@@ -159,7 +170,8 @@ def test_many_is_a_loop_with_the_same_numbers():
         np.testing.assert_allclose(many.estimate[j], fit.beta)
         np.testing.assert_allclose(many.se[j], fit.coef["se"])
         np.testing.assert_allclose(many.random["Subject"][j], fit.random["Subject"])
-    assert not many.converged[3] and "is 1 in all rows" in many.message[3]
+    assert not many.converged[3:].any()
+    assert "is 1 in all rows" in many.message[3] and "is missing in all rows" in many.message[4]
 
 
 def test_a_formula_without_random_effects_is_refused():

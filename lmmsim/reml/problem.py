@@ -19,7 +19,7 @@ from lmmsim.reml.theta import Coordinates, lower_factor
 
 EXACT = 1e-11  # residuals smaller than this share of the response are rounding, not noise
 FEW = 8  # coefficients for whose covariances one product with a Kronecker square is faster than two
-DIGITS = 1e4  # sums of squares explained by X that are taken off a response's own, in units of the residual's
+DIGITS = 1e5  # how much rounding is bearable: rows times the explained sum of squares over the residual one
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +117,15 @@ class Problem:
         return self._incomplete(np.where(missing, 0.0, Y), ~missing)
 
     def _complete(self, Y: np.ndarray, base: np.ndarray) -> Responses:
-        """Least squares of responses without gaps, given X'Y."""
+        """Least squares of responses without gaps, given X'Y.
+
+        Responses stay as they came where the digits allow it. The sum of squares that X explains is rounded, and its
+        error, as a share of the residual's sum of squares, enters the criterion n times.
+        """
         rest, within = Y, base
-        square = _squares(Y) - (base**2).sum(axis=1)
-        if np.any((base**2).sum(axis=1) > DIGITS * square):  # what X explains would take too many digits along
+        explained = (base**2).sum(axis=1)
+        square = _squares(Y) - explained
+        if np.any(self.n * explained > DIGITS * square):
             rest = np.ascontiguousarray(Y) - self.X @ base.T
             more = rest.T @ self.X
             base, rest = base + more, rest - self.X @ more.T

@@ -16,6 +16,7 @@ from lmmsim.reml.theta import Coordinates
 SINGULAR = 1e-4  # a diagonal entry of theta below this counts as zero, as in lme4
 NEAR_ZERO = 0.03  # relative standard deviations below this are tried at zero
 FAR = 3.0  # theta of standardised columns where a second search begins
+LIFT = 0.1  # relative standard deviations are at least this where a search that got stuck begins again
 FIRST_TRY = 50  # evaluations before a response is looked at again
 
 
@@ -53,21 +54,28 @@ class Search:
         return self.last[2]
 
     def _from(self, start: np.ndarray, which: np.ndarray) -> Minimum:
-        """Newton's method, with variances set to zero where that is no worse."""
+        """Newton's method, and again for those that do not arrive.
+
+        A narrow curved valley, usually towards a zero that has just been set, needs more time. One that winds around a
+        zero above the last row of Lambda, where the entries below turn freely, is left by a step inside.
+        """
         found = self._newton(start, which, FIRST_TRY)
+        for least in (0.0, LIFT):
+            late = np.flatnonzero(~found.converged)
+            if late.size:
+                again = self.coordinates.inside(found.theta[late], least)
+                found = found.or_better(late, self._newton(again, which[late], 2 * FIRST_TRY))
+        return found
+
+    def _newton(self, start: np.ndarray, which: np.ndarray, most: int) -> Minimum:
+        """Newton's method for some responses: diagonals >= 0, and variances set to zero where that is no worse."""
+        found = minimise(lambda theta, rows: self._evaluate(theta, which[rows]), start, most)
+        found = replace(found, theta=self.coordinates.positive(found.theta))
         near, cut = self.coordinates.without_smallest(found.theta, NEAR_ZERO)
         if near.size:
             value = self._evaluate(cut, which[near])[0]
             found = found.where(near, value <= found.value[near] + 1e-9, cut, value)
-        late = np.flatnonzero(~found.converged)
-        if late.size:  # a narrow curved valley, usually towards a zero that has just been set
-            found = found.or_better(late, self._newton(found.theta[late], which[late], 2 * FIRST_TRY))
         return found
-
-    def _newton(self, start: np.ndarray, which: np.ndarray, most: int) -> Minimum:
-        """Newton's method for some responses; the diagonals of the result are >= 0."""
-        found = minimise(lambda theta, rows: self._evaluate(theta, which[rows]), start, most)
-        return replace(found, theta=self.coordinates.positive(found.theta))
 
     def _evaluate(self, theta: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Value, gradient and Hessian with respect to theta."""

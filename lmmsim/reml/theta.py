@@ -72,6 +72,14 @@ class Coordinates:
             cut.append(lower_factor(left * np.where(values < below, 0.0, values)[:, None, :]))
         return near, self.pack(cut)
 
+    def inside(self, theta: np.ndarray, least: float) -> np.ndarray:
+        """Theta with every principal standard deviation at least this large."""
+        raised = []
+        for factor in self.factors(theta):
+            left, values, _ = np.linalg.svd(factor)
+            raised.append(lower_factor(left * np.maximum(values, least)[:, None, :]))
+        return self.pack(raised)
+
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
         """d psi / d theta, (m, t, t): rows psi, columns theta."""
         t = self.size
