@@ -6,11 +6,13 @@ Every function returns a new frame; rows keep their order. Units are numbered by
 
 import itertools
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from lmmsim import draws
 from lmmsim.units import Columns, Rng, check_design, columns_of, counted, levels_of, plural, quoted, units_of
 
 
@@ -69,7 +71,7 @@ def assign(
     check_design(design, [*columns_of(to), *columns_of(within)], new=factors)
     levels = _levels(factors)
     n_cells = int(np.prod([len(values) for values in levels.values()]))
-    generator = None if rng is None else np.random.default_rng(rng)
+    generator = None if rng is None else draws.generator(rng)
     if balanced:
         cells = _shared(design, to, within, counts, levels, generator)
     else:
@@ -143,7 +145,7 @@ def counterbalance(
     of_subjects = [column for column in columns_of(within) if column not in of_items]
     if stray := [column for column in of_subjects if not _belongs_to(design, column, subject)]:
         raise ValueError(f"within={stray!r}: not a factor of the {plural(subject)}, nor of the {plural(item)}.")
-    generator = None if rng is None else np.random.default_rng(rng)
+    generator = None if rng is None else draws.generator(rng)
     lists = _shared(design, subject, of_subjects, None, levels, generator)
     sets = _shared(design, item, of_items, None, levels, None)
     _check_crossed(design, item, sets, "sets")
@@ -160,7 +162,7 @@ def _levels(factors: Mapping[str, Any]) -> dict[str, Any]:
     if not factors:
         raise ValueError("Name the factor and its levels, for example fertilizer=['Control', 'A', 'B'].")
     for name, value in factors.items():
-        if isinstance(value, int):
+        if isinstance(value, Integral):
             raise ValueError(f"{name}={value}: give the levels as a list, for example {name}=['usual', 'new'].")
     return {name: levels_of(name, value) for name, value in factors.items()}
 
@@ -199,6 +201,8 @@ def _shares(n: int, n_cells: int, counts: Any, to: Columns | None, where: str, l
 
 def _per_cell(counts: Any, n_cells: int) -> np.ndarray:
     """Read one number per level or combination."""
+    if isinstance(counts, str | Mapping) or not all(isinstance(n, Real) for n in np.ravel(counts).tolist()):
+        raise ValueError(f"counts={counts!r}: give a list with one number per level, in the order of the levels.")
     shares = np.asarray(counts, dtype=float).ravel()
     if len(shares) != n_cells:
         raise ValueError(f"counts has {len(shares)} numbers for {n_cells} levels or combinations: give one for each.")

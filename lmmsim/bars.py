@@ -34,7 +34,6 @@ class Parts:
     bars: tuple[Bar, ...]
 
 
-@lru_cache(maxsize=256)
 def split(formula: str) -> Parts:
     """Split a formula into response, fixed part and random terms.
 
@@ -61,6 +60,14 @@ def split(formula: str) -> Parts:
     >>> print(*parts.bars)
     (1 | school) (1 | school:classroom)
     """
+    if not isinstance(formula, str):
+        raise TypeError(f"a formula is a text such as 'y ~ x + (1 | g)'; got {formula!r}")
+    return _split(formula)
+
+
+@lru_cache(maxsize=256)
+def _split(formula: str) -> Parts:
+    """Split a formula that is text."""
     tilde = formula.find("~")
     if tilde < 0:
         fail(formula, len(formula), "a formula needs a response and '~', as in 'y ~ x + (1 | g)'")
@@ -72,6 +79,8 @@ def split(formula: str) -> Parts:
     for start, text in _summands(formula, tilde + 1):
         if not text:
             fail(formula, start, "a term is missing here")
+        if text == ".":
+            fail(formula, start, "'.' does not stand for all columns here; name those that you mean")
         if _is_bar(text):
             bars.extend(_expand(formula, start, text))
         elif "|" in text:
@@ -83,7 +92,8 @@ def split(formula: str) -> Parts:
 
 def fail(formula: str, position: int, problem: str) -> NoReturn:
     """Refuse a formula, with a caret under the place."""
-    raise ValueError(f"{problem}\n    {formula}\n    {' ' * position}^")
+    line = re.sub(r"\s", " ", formula)  # a formula may be written on several lines; the caret needs one
+    raise ValueError(f"{problem}\n    {line}\n    {' ' * position}^")
 
 
 def _summands(formula: str, start: int) -> Iterator[tuple[int, str]]:
@@ -98,6 +108,8 @@ def _summands(formula: str, start: int) -> Iterator[tuple[int, str]]:
             if not opened:
                 fail(formula, i, "this parenthesis was never opened")
             opened.pop()
+        elif char == "~" and not opened:
+            fail(formula, i, "a formula has one '~', between the response and its terms")
         elif char == "+" and i == len(formula) and opened:
             fail(formula, opened[-1], "this parenthesis is never closed")
         elif char == "+" and not opened:
@@ -126,7 +138,7 @@ def _expand(formula: str, start: int, text: str) -> Iterator[Bar]:
     if not effects:
         fail(formula, bar, "nothing stands before the bar; an intercept is (1 | group)")
     if not re.fullmatch(r"\w+(\s*[:/]\s*\w+)*", group):
-        fail(formula, bar + 1, "a group is a column, a:b, or a/b for b nested in a")
+        fail(formula, bar + 1, "a group is a column (named by letters, digits and _), a:b, or a/b for b nested in a")
     for columns in _groups(group):
         if "||" in text:
             yield from (Bar(one, columns) for one in _one_by_one(effects))

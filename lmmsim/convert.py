@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from math import isfinite, sqrt
+from math import sqrt
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+
+from lmmsim.covariance import is_number, quoted
 
 
 def icc(*, group_sd: float, residual_sd: float) -> float:
@@ -77,8 +79,8 @@ def sd_from_icc(icc: float, *, total_sd: float | None = None, residual_sd: float
     """
     if (total_sd is None) == (residual_sd is None):
         raise ValueError("an ICC is a ratio: give exactly one of total_sd= and residual_sd= to set the scale")
-    if not 0 <= icc <= 1:
-        raise ValueError(f"an ICC of a random intercept lies between 0 and 1; got {icc:g}")
+    if not (is_number(icc) and 0 <= icc <= 1):
+        raise ValueError(f"an ICC of a random intercept lies between 0 and 1; got {quoted(icc)}")
     if residual_sd is None:
         total = _sd(total_sd, "total_sd")
         return total * sqrt(icc), total * sqrt(1 - icc)
@@ -136,6 +138,8 @@ def effect_from_d(
     }
     if standardizer not in sds:
         raise ValueError(f"standardizer must be 'total', 'residual' or 'group'; got {standardizer!r}")
+    if not is_number(d):
+        raise ValueError(f"d is a finite number, a difference in multiples of an sd; got {quoted(d)}")
     return d * sds[standardizer]
 
 
@@ -171,8 +175,8 @@ def slope_from_r2(r2: float, *, predictor_sd: float, group_sd: float, residual_s
     >>> slope_from_r2(0.2, predictor_sd=2.0, group_sd=3.0, residual_sd=4.0)
     1.25
     """
-    if not 0 <= r2 < 1:
-        raise ValueError(f"r2 must be 0 or more and below 1; got {r2:g}")
+    if not (is_number(r2) and 0 <= r2 < 1):
+        raise ValueError(f"r2 must be 0 or more and below 1; got {quoted(r2)}")
     if _sd(predictor_sd, "predictor_sd") == 0:
         raise ValueError("predictor_sd is 0: a predictor that does not vary explains nothing")
     return sqrt(r2 / (1 - r2)) * _total_sd(group_sd, residual_sd) / predictor_sd
@@ -215,7 +219,7 @@ def beta_from_means(
     levels = [_levels(cells.index.get_level_values(i)) for i in range(len(factors))]
     combinations_ = pd.MultiIndex.from_product(levels)
     ordered = pd.Series(cells.to_numpy(), index=_plain(cells.index)).reindex(combinations_)
-    table = ordered.to_numpy(dtype=float).reshape([len(named) for named in levels])
+    table = pd.to_numeric(ordered, errors="coerce").to_numpy(dtype=float).reshape([len(named) for named in levels])
     if not np.isfinite(table).all():
         lost = combinations_[~np.isfinite(table.ravel())][0]
         raise ValueError(f"means has no finite value for the cell {_cell(factors, lost)}; every combination needs one")
@@ -273,10 +277,10 @@ def _cell(factors: list[str], cell: Any) -> str:
     return ", ".join(f"{factor} = {value}" for factor, value in zip(factors, values, strict=True))
 
 
-def _sd(value: float | None, name: str) -> float:
+def _sd(value: Any, name: str) -> float:
     """Finite number of 0 or more."""
-    if value is None or not (isfinite(value) and value >= 0):
-        raise ValueError(f"{name} is a standard deviation and cannot be negative; got {value}")
+    if not is_number(value) or value < 0:
+        raise ValueError(f"{name} is a standard deviation and cannot be negative; got {quoted(value)}")
     return float(value)
 
 

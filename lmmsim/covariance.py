@@ -6,6 +6,9 @@ distribution could have is an error; a singular one (an sd of 0, a correlation o
 
 from __future__ import annotations
 
+from numbers import Real
+from typing import TypeGuard
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -252,6 +255,16 @@ def _root_of_correlations(R: np.ndarray) -> np.ndarray:
     return L * np.where(np.diagonal(L) < 0, -1.0, 1.0)
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is one finite number: no text, no truth value, nothing missing."""
+    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+
+
+def quoted(value: object) -> str:
+    """Write a value as the user did: text in quotes, numbers without their NumPy type."""
+    return repr(str(value)) if isinstance(value, str) else str(value)
+
+
 def _standard_deviations(sd: ArrayLike) -> np.ndarray:
     """One-dimensional float array of sds, none negative or missing."""
     sd = np.atleast_1d(np.asarray(sd, dtype=float))
@@ -289,8 +302,8 @@ def _correlations(corr: ArrayLike, k: int) -> np.ndarray:
 
 def _check_decay(rho: float, distance: np.ndarray) -> None:
     """Refuse a correlation per unit of time that these distances do not allow."""
-    if not -1 < rho < 1:
-        raise ValueError(f"rho, the correlation one unit of time apart, must lie between -1 and 1; got {rho:g}")
+    if not (is_number(rho) and -1 < rho < 1):
+        raise ValueError(f"rho, the correlation one unit of time apart, must lie between -1 and 1; got {quoted(rho)}")
     if rho < 0 and (distance != np.round(distance)).any():
         gap = distance[distance != np.round(distance)][0]
         raise ValueError(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmmsim import draws
 from lmmsim.units import (
     Columns,
     Draw,
@@ -106,7 +107,7 @@ def nested(*, rng: Rng = None, **counts: Levels | Draw) -> pd.DataFrame:
         raise ValueError("A design needs at least one level, for example nested(school=20, pupil=25).")
     *outer, last = counts
     occasions = {last: counts[last]} if outer and _are_occasions(counts[last]) else {}
-    generator = None if rng is None else np.random.default_rng(rng)
+    generator = None if rng is None else draws.generator(rng)
     columns: dict[str, tuple[np.ndarray, list[str]]] = {}  # name: (code of each innermost unit, labels)
     parents, parent = [""], ""
     for name in counts if not occasions else outer:
@@ -198,7 +199,7 @@ def covariate(
         raise ValueError("Name the covariate and its values, for example prior=draws.normal(mean=0, sd=1).")
     check_design(design, columns_of(at))
     codes, first = units_of(design, at)
-    generator = None if rng is None else np.random.default_rng(rng)
+    generator = None if rng is None else draws.generator(rng)
     new: dict[str, Any] = {}
     for name, value in values.items():
         for column, x in _unit_values(name, value, design, at, first, generator).items():
@@ -278,6 +279,9 @@ def _looked_up(name: str, value: Any, design: pd.DataFrame, at: Columns | None, 
     if len(columns_of(at)) != 1:
         raise ValueError(f"{name!r} is given by label, which needs one column in at, not {at!r}.")
     labels = design[columns_of(at)[0]].iloc[first].tolist()
+    if isinstance(value, pd.Series) and value.index.has_duplicates:
+        twice = quoted(value.index[value.index.duplicated()][0])
+        raise ValueError(f"{name!r} has more than one value for {twice}: give each of the units one.")
     known = dict(value.items())
     if absent := [label for label in labels if label not in known]:
         raise ValueError(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from lmmsim.covariance import is_number, quoted
 from lmmsim.joint import Correlated as Correlated
 from lmmsim.joint import correlated as correlated
 
@@ -49,10 +50,10 @@ class Shape:
 
     def __post_init__(self) -> None:
         """Refuse an impossible mean or sd."""
-        if not np.isfinite(self.mean):
-            raise ValueError(f"mean must be a finite number; got {self.mean}")
-        if not (np.isfinite(self.sd) and self.sd >= 0):
-            raise ValueError(f"an sd must be a number of 0 or more; got {self.sd}")
+        if not is_number(self.mean):
+            raise ValueError(f"mean must be a finite number; got {quoted(self.mean)}")
+        if not (is_number(self.sd) and self.sd >= 0):
+            raise ValueError(f"an sd must be a number of 0 or more; got {quoted(self.sd)}")
 
     def standard(self, rng: Rng, size: Size, out: np.ndarray | None = None) -> np.ndarray:
         """Draw with mean 0 and variance 1.
@@ -69,7 +70,7 @@ class Shape:
         ndarray, shape `size`
             In C order: ``standard(1, (9, 2))[:4]`` equals ``standard(1, (4, 2))``.
         """
-        rng = np.random.default_rng(rng)
+        rng = generator(rng)
         if self.sampler is _normal:  # the one that can write in place, and the one that has to be fast
             return rng.standard_normal(size, out=out)
         values = self.sampler(rng, size, *self.parameters)
@@ -142,8 +143,10 @@ def student_t(df: float, mean: float = 0.0, sd: float = 1.0) -> Shape:
     >>> student_t(df=5).kurtosis
     6.0
     """
-    if not df > 2:
-        raise ValueError(f"the variance of Student's t with df = {df:g} is infinite, so it has no sd; use df above 2")
+    if not (is_number(df) and df > 2):
+        raise ValueError(
+            f"the variance of Student's t with df = {quoted(df)} is infinite, so it has no sd; use df above 2"
+        )
     skewness = 0.0 if df > 3 else math.nan
     kurtosis = 6 / (df - 4) if df > 4 else math.inf
     return Shape(f"Student t, {df:g} df", _student_t, (df,), mean, sd, skewness, kurtosis)
@@ -176,8 +179,8 @@ def skewed(skewness: float = 1.0, mean: float = 0.0, sd: float = 1.0) -> Shape:
     >>> bool(exponential.draw(rng=1, size=1000).min() >= -1)     # an exponential begins one sd below its mean
     True
     """
-    if not np.isfinite(skewness):
-        raise ValueError(f"skewness must be a finite number; got {skewness}")
+    if not is_number(skewness):
+        raise ValueError(f"skewness must be a finite number; got {quoted(skewness)}")
     return Shape(
         f"skewed, skewness {skewness:g}",
         _skewed,
@@ -240,13 +243,26 @@ def contaminated(share: float = 0.05, ratio: float = 5.0, mean: float = 0.0, sd:
     >>> round(contaminated(share=0.05, ratio=5).kurtosis, 2)
     16.96
     """
-    if not 0 <= share <= 1:
-        raise ValueError(f"share, of the wild values, must lie between 0 and 1; got {share:g}")
-    if not (np.isfinite(ratio) and ratio > 0):
-        raise ValueError(f"ratio, of the wild values' sd to that of the others, must be above 0; got {ratio:g}")
+    if not (is_number(share) and 0 <= share <= 1):
+        raise ValueError(f"share, of the wild values, must lie between 0 and 1; got {quoted(share)}")
+    if not (is_number(ratio) and ratio > 0):
+        raise ValueError(f"ratio, of the wild values' sd to that of the others, must be above 0; got {quoted(ratio)}")
     kurtosis = 3 * (1 - share + share * ratio**4) / (1 - share + share * ratio**2) ** 2 - 3
     name = f"contaminated, {share:.3g} with {ratio:g} times the sd"
     return Shape(name, _contaminated, (share, ratio), mean, sd, kurtosis=kurtosis)
+
+
+def generator(rng: Rng | np.random.SeedSequence) -> np.random.Generator:
+    """Turn what a user passes as `rng` into a Generator; one that is given is itself."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise not_rng(rng, error) from None
+
+
+def not_rng(rng: object, error: TypeError | ValueError) -> TypeError | ValueError:
+    """Say what `rng` may be, in an error of the same type."""
+    return type(error)(f"rng is a Generator, a whole number of 0 or more, or None; got {rng!r}")
 
 
 def _normal(rng: np.random.Generator, size: Size) -> np.ndarray:
@@ -285,6 +301,7 @@ def _contaminated(rng: np.random.Generator, size: Size, share: float, ratio: flo
 
 
 NORMAL = normal()
+SHAPES = (normal, student_t, skewed, uniform, contaminated)
 
 
 def as_shape(shape: Shape | Callable[[], Shape]) -> Shape:

@@ -6,15 +6,19 @@ with slopes, R2) are computed for a design.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from lmmsim import covariance
-from lmmsim.formula import Matrices
+from lmmsim.bars import split
+from lmmsim.formula import Matrices, RandomTerm
 from lmmsim.residual import AR1, IID, CompoundSymmetry
+from lmmsim.units import counted
 
 if TYPE_CHECKING:
     from lmmsim.model import Model, Random
@@ -27,7 +31,7 @@ def equation(model: Model) -> str:
     groups = [f"u[{group}]" for group in model.random]
     lines += _wrapped(f"{model.response} =", [*terms, *groups, "eps"])
     for group, effect in model.random.items():
-        lines += _component(f"u[{group}]", effect)
+        lines += _component(f"u[{group}]", effect.sds, _covariance(model.formula, group, effect))
     lines.append(f"  eps  {_residual(model)}")
     shares = _intercept_shares(model)
     if shares:
@@ -38,7 +42,7 @@ def equation(model: Model) -> str:
 def describe(model: Model, design: pd.DataFrame) -> str:
     """The equation, and what it means for a design: sizes, ICC, R2, and one unit over time."""
     matrices = model.matrices(design)
-    sizes = [f"{len(term.levels)} {term.group}" for term in matrices.terms]
+    sizes = [counted(len(term.levels), term.group) for term in matrices.terms]
     lines = [equation(model), "", f"For this design of {len(design)} rows ({', '.join(dict.fromkeys(sizes))}):"]
     lines.append("  share of variance given X: " + _listed(icc(model, design)))
     lines.append("  R2: " + _listed(r2(model, design)))
@@ -54,16 +58,27 @@ def implied(model: Model, design: pd.DataFrame, most: int = 8) -> pd.DataFrame:
     The unit is the first level of a group within which a numeric column (week)
     never repeats, though it does between groups; empty where there is no such group.
     """
-    for term in model.matrices(design).terms:
-        rows = design[term.codes == 0].iloc[:most]
+    terms = model.matrices(design).terms
+    for term in terms:
+        chosen = np.flatnonzero(term.codes == 0)[:most]
+        rows = design.iloc[chosen]
         for name, values in rows.select_dtypes("number").items():
             if len(rows) > 1 and values.is_unique and design[name].nunique() < len(design) / 2:
-                sd, corr = covariance.to_sd(model.V(rows.reset_index(drop=True)))
+                sd, corr = covariance.to_sd(_V_of(model, terms, design, chosen))
                 labels = [f"{value:g}" for value in values]
                 table = pd.DataFrame(corr, pd.Index(labels, name=name), labels)
                 table.insert(0, "sd", sd)
                 return table
     return pd.DataFrame()
+
+
+def _V_of(model: Model, terms: Sequence[RandomTerm], design: pd.DataFrame, chosen: np.ndarray) -> np.ndarray:
+    """Give the rows and columns of V that belong to the chosen rows of a design."""
+    V = model.residual.R(design)[chosen][:, chosen].toarray()
+    for term in terms:
+        Z, codes = term.columns[chosen], term.codes[chosen]
+        V += np.where(codes[:, None] == codes, Z @ model.covariance(term) @ Z.T, 0.0)
+    return V
 
 
 def icc(model: Model, design: pd.DataFrame) -> pd.Series:
@@ -89,13 +104,15 @@ def r2(model: Model, design: pd.DataFrame) -> pd.Series:
 
 def latex(model: Model) -> str:
     """The equation with its numbers, and the distributions of u and eps."""
-    terms = [_number(value, rf"\,\mathrm{{{_escaped(name)}}}") for name, value in model.beta.items()]
-    terms = [term.replace(r"*\,\mathrm{Intercept}", "") for term in terms]
+    terms = [
+        f"{value:.6g}" + ("" if name == "Intercept" else rf"\,\mathrm{{{_escaped(name)}}}")
+        for name, value in model.beta.items()
+    ]
     groups = [rf"u_{{\mathrm{{{_escaped(group)}}}}}" for group in model.random]
-    total = " + ".join([*(term.replace("*", "") for term in terms), *groups, r"\varepsilon"]).replace("+ -", "- ")
+    total = " + ".join([*terms, *groups, r"\varepsilon"]).replace("+ -", "- ")
     lines = [rf"\mathrm{{{_escaped(model.response)}}} &= {total}"]
     for group, effect in model.random.items():
-        rows = r" \\ ".join(" & ".join(f"{v:.4g}" for v in row) for row in effect.covariance(effect.sds))
+        rows = r" \\ ".join(" & ".join(f"{v:.4g}" for v in row) for row in _covariance(model.formula, group, effect))
         lines.append(
             rf"u_{{\mathrm{{{_escaped(group)}}}}} &\sim N\left(0, \begin{{bmatrix}} {rows} \end{{bmatrix}}\right)"
         )
@@ -105,17 +122,22 @@ def latex(model: Model) -> str:
 
 def template(formula: str, matrices: Matrices) -> str:
     """The form that a formula needs filled in, as Python source."""
-    lines = ["Model(", f'    "{formula}",', "    beta={"]
-    lines += [f'        "{name}": ...,' for name in matrices.X.columns] + ["    },"]
+    lines = ["Model(", f"    {_text(formula)},", "    beta={"]
+    lines += [f"        {_text(name)}: ...," for name in matrices.X.columns] + ["    },"]
     if matrices.terms:
         lines.append("    random={")
         for group in dict.fromkeys(term.group for term in matrices.terms):
             names = [name for term in matrices.terms if term.group == group for name in term.names]
-            sds = ", ".join(f'"{name}": ...' for name in names)
+            sds = ", ".join(f"{_text(name)}: ..." for name in names)
             corr = ", corr=..." if any(len(t.names) > 1 for t in matrices.terms if t.group == group) else ""
-            lines.append(f'        "{group}": Random(sd={{{sds}}}{corr}),')
+            lines.append(f"        {_text(group)}: Random(sd={{{sds}}}{corr}),")
         lines.append("    },")
     return "\n".join([*lines, "    residual=...,", ")"])
+
+
+def _text(name: str) -> str:
+    """A name as Python source, in double quotes."""
+    return json.dumps(name, ensure_ascii=False)
 
 
 def _number(value: float, name: str) -> str:
@@ -134,10 +156,27 @@ def _wrapped(head: str, terms: list[str], width: int = 96) -> list[str]:
     return [*lines, line]
 
 
-def _component(label: str, effect: Random) -> list[str]:
+def _covariance(formula: str, group: str, effect: Random) -> np.ndarray:
+    """Covariance of the effects of a group, in the order of its sds; between effects of different bars it is 0."""
+    names = list(effect.sds)
+    bars = [bar.effects for bar in split(formula).bars if ":".join(bar.group) == group]
+    if len(bars) == 1:
+        return effect.covariance(names)
+    bar = np.array([_bar_of(name, bars) for name in names])
+    return np.where(bar[:, None] == bar, effect.covariance(names), 0.0)
+
+
+def _bar_of(name: str, bars: Sequence[str]) -> int:
+    """Which bar an effect belongs to: fertilizer[T.A] to `0 + fertilizer`, the intercept to `1`."""
+    from formulaic import Formula
+
+    term = "1" if name == "Intercept" else re.sub(r"\[[^\]]*\]", "", name)
+    return next((i for i, bar in enumerate(bars) if term in map(str, Formula(bar))), -1)
+
+
+def _component(label: str, sds: Mapping[str, float], cov: np.ndarray) -> list[str]:
     """One line per random effect: its sd, and its correlations with those before it."""
-    sds = effect.sds
-    _, corr = covariance.to_sd(effect.covariance(sds))
+    _, corr = covariance.to_sd(cov)
     lines = []
     for i, (name, sd) in enumerate(sds.items()):
         others = ", ".join(f"{corr[i, j]:.3g}" for j in range(i))
@@ -162,7 +201,7 @@ def _residual_latex(model: Model) -> str:
     residual = model.residual
     if isinstance(residual, IID) and not isinstance(residual.sd, Mapping):
         return f"N(0, {residual.sd**2:.4g})"
-    return rf"N(0, R),\quad \text{{{_residual(model)}}}"
+    return rf"N(0, R),\quad \mathrm{{{_escaped(_residual(model))}}}"
 
 
 def _intercept_shares(model: Model) -> dict[str, float]:
@@ -190,4 +229,5 @@ def _listed(shares: pd.Series) -> str:
 
 def _escaped(name: str) -> str:
     """A name that LaTeX can set in roman type."""
-    return name.replace("_", r"\_").replace("[T.", "[").replace(" ", r"\ ")
+    plain = re.sub(r"[_%&#${}]", r"\\\g<0>", name.replace("[T.", "["))
+    return plain.replace("^", r"\hat{}").replace(" ", r"\ ")

@@ -176,7 +176,7 @@ def _evaluate(parts: Parts, data: pd.DataFrame) -> Any:
     na_action = "ignore" if alone == used else "raise"
     try:
         return _side_by_side(parts).get_model_matrix(data, na_action=na_action, output="numpy")
-    except FormulaicError as error:
+    except (FormulaicError, TypeError, ValueError) as error:
         raise ValueError(f"'{parts.formula}' cannot be evaluated: {error}") from error
 
 
@@ -196,6 +196,24 @@ def _names_in(expression: str) -> tuple[frozenset[str], frozenset[str]]:
 
 
 @lru_cache(maxsize=256)
+def _functions(parts: Parts) -> frozenset[str]:
+    """Names by which the formula calls functions: C and contr of C(x, contr.sum), np of np.log(x)."""
+    from formulaic import Formula
+    from formulaic.transforms import TRANSFORMS
+
+    found: set[str] = set()
+    for expression in (parts.fixed, *(bar.effects for bar in parts.bars)):
+        for factor in (factor for term in Formula(expression) for factor in term.factors):
+            if factor.eval_method.value == "python":
+                nodes = list(ast.walk(ast.parse(factor.expr)))
+                found.update(n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name))
+                found.update(
+                    n.value.id for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)
+                )
+    return frozenset(found & set(TRANSFORMS))
+
+
+@lru_cache(maxsize=256)
 def _names(parts: Parts) -> tuple[frozenset[str], frozenset[str]]:
     """Names that must be columns of the data, and those that may be (the others are functions)."""
     found = [_names_in(expression) for expression in (parts.fixed, *(bar.effects for bar in parts.bars))]
@@ -204,16 +222,28 @@ def _names(parts: Parts) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _check_columns(parts: Parts, data: pd.DataFrame) -> None:
-    """Refuse a frame without rows, or without a column that is named."""
+    """Refuse a frame without rows, without a column that is named, or with one that is not to be told from another."""
+    if not isinstance(data, pd.DataFrame):
+        got = type(data).__name__
+        raise TypeError(f"the data must be a pandas DataFrame with one row per measurement; got {got}")
     if len(data) == 0:
         raise ValueError(f"the data have no rows, so '{parts.formula}' has nothing to describe")
     _side_by_side(parts)  # a formula that cannot be read is reported before the columns are
-    must, _ = _names(parts)
+    must, may = _names(parts)
     absent = sorted(must - set(data.columns))
     if absent:
         raise ValueError(
             f"'{parts.formula}' names {_quoted(absent)}, not a column of the data; "
             f"the columns are {_quoted(data.columns)}"
+        )
+    twice = [name for name in data.columns[data.columns.duplicated()] if name in may]
+    if twice:
+        raise ValueError(f"the data have more than one column {_quoted(twice)}; rename or drop the others")
+    hidden = sorted(_functions(parts) & set(data.columns))
+    if hidden:
+        raise ValueError(
+            f"the data have a column '{hidden[0]}', which hides the function '{hidden[0]}' of '{parts.formula}'; "
+            "rename the column"
         )
 
 

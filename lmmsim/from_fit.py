@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -51,13 +52,15 @@ def _from_statsmodels(result: Any) -> dict[str, Any]:
     if not getattr(model, "formula", None):
         raise ValueError("this statsmodels fit was made from arrays; fit it with smf.mixedlm(formula, data, ...)")
     data, names = model.data.frame, list(model.data.exog_re_names)
-    group = next((name for name in names if name in data and not np.array_equal(data[name], model.exog_re[:, 0])), "")
+    columns = model.exog_re.T if model.k_re else []
+    constant = [name for name, column in zip(names, columns, strict=False) if (column == 1).all()]
+    group = next((name for name in constant if name != "Group"), "")  # "Group": statsmodels was not told the name
     random, bars = {}, []
     if model.k_re:
         group = group or _grouping_column(model)
         effects = ["Intercept" if name in (group, "Group") else name for name in names]
         random[group] = pd.DataFrame(np.asarray(results.cov_re), effects, effects)
-        slopes = [name for name in effects if name != "Intercept"]
+        slopes = dict.fromkeys(re.sub(r"\[[^\]]*\]", "", name) for name in effects if name != "Intercept")
         bars.append(f"({' + '.join(['1' if 'Intercept' in effects else '0', *slopes])} | {group})")
     for name, variance in zip(model.exog_vc.names, np.atleast_1d(results.vcomp), strict=True):
         if name not in data:

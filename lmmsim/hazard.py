@@ -7,11 +7,14 @@ checked to be a probability.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+
+from lmmsim.covariance import quoted
 
 # A probability for everyone, one for each value of the column `by`, or a judge of the rows of a table.
 Rule = float | Mapping[Any, float] | Callable[[pd.DataFrame], ArrayLike]
@@ -23,6 +26,8 @@ BLOCK = 100_000
 def check_columns(data: pd.DataFrame, names: Sequence[str | None]) -> None:
     """Refuse names that are no columns, listing those there are."""
     for name in names:
+        if isinstance(name, list):
+            raise TypeError(f"{name!r} is a list; name one column, and combine several into one first")
         if name not in data.columns:
             raise ValueError(f"there is no column {name!r} in the data; columns: {', '.join(map(str, data.columns))}")
 
@@ -35,10 +40,12 @@ def check_rule(what: str, rule: Rule, by: str | None) -> None:
             "column of its keys, and nothing else does"
         )
     if not callable(rule):
-        _check_chances(
-            what,
-            np.array(list(rule.values()) if isinstance(rule, Mapping) else rule, dtype=float),
-        )
+        given = list(rule.values()) if isinstance(rule, Mapping) else [rule]
+        if wrong := [value for value in given if not isinstance(value, Real)]:
+            raise ValueError(
+                f"{what} is a number, one for each value of a column, or a function of the data; got {quoted(wrong[0])}"
+            )
+        _check_chances(what, np.array(given, dtype=float))
 
 
 def chances_of(
@@ -62,9 +69,11 @@ def chances_of(
     missing = table[by][np.isnan(chances[0]) & at_risk.any(axis=0)].unique()
     extra = [key for key in rule if key not in set(table[by])]
     if len(missing) or extra:
+        alike = set(map(str, table[by].unique())) & set(map(str, extra))
         raise ValueError(
             f"{what} does not match the column {by!r}.\n  without a value: {', '.join(map(str, missing)) or 'none'}\n"
             f"  not in the column: {', '.join(map(str, extra)) or 'none'}"
+            + ("\n  numbers and text are not the same: 1 is not '1'" if alike else "")
         )
     return chances
 

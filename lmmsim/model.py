@@ -7,7 +7,8 @@ Every number is named by the term it belongs to and is in the units of the respo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,10 @@ import pandas as pd
 
 from lmmsim import covariance, draws, echo
 from lmmsim.bars import split
+from lmmsim.covariance import is_number, quoted
 from lmmsim.formula import Matrices, RandomTerm, build
-from lmmsim.residual import IID, Residual
+from lmmsim.joint import Corr, correlation_matrix
+from lmmsim.residual import AR1, IID, CompoundSymmetry, Residual
 
 if TYPE_CHECKING:
     from lmmsim.matrices import Labelled
@@ -32,9 +35,10 @@ class Random:
     sd : float or mapping
         Standard deviations in the units of the response, by term:
         `{"Intercept": 2.0, "week": 0.4}`. A single number is an intercept's.
-    corr : float, mapping or array_like
-        One correlation for all pairs, `{("Intercept", "week"): 0.3}`, or the
-        matrix in the order of `sd`. Terms in different bars are independent.
+    corr : float, mapping, DataFrame or array_like
+        One correlation for all pairs, `{("Intercept", "week"): 0.3}`, a matrix
+        labelled with the terms, or a plain one in the order of `sd`. Terms in
+        different bars are independent.
     shape : draws.Shape, optional
         Normal unless said otherwise; the standard deviations stay what they are.
 
@@ -46,13 +50,19 @@ class Random:
     """
 
     sd: float | Mapping[str, float]
-    corr: float | Mapping[tuple[str, str], float] | np.ndarray | Sequence[Sequence[float]] = 0.0
+    corr: Corr = 0.0
     shape: draws.Shape = field(default_factory=draws.normal)
+
+    def __post_init__(self) -> None:
+        """Keep no hold of what was given, and read `draws.skewed` as `draws.skewed()`."""
+        object.__setattr__(self, "sd", dict(self.sd) if isinstance(self.sd, Mapping | pd.Series) else self.sd)
+        object.__setattr__(self, "corr", deepcopy(self.corr))
+        object.__setattr__(self, "shape", draws.as_shape(self.shape))
 
     @property
     def sds(self) -> dict[str, float]:
         """Standard deviations by term."""
-        return dict(self.sd) if isinstance(self.sd, Mapping) else {"Intercept": float(self.sd)}
+        return dict(self.sd) if isinstance(self.sd, Mapping) else {"Intercept": self.sd}
 
     def covariance(self, names: Iterable[str]) -> np.ndarray:
         """Covariance matrix of the named terms, in that order."""
@@ -64,17 +74,9 @@ class Random:
         """The correlation matrix of the named terms, from a mapping or a larger matrix."""
         everyone = list(self.sds)
         k = len(everyone)
-        if isinstance(self.corr, Mapping):
-            corr = np.eye(k)
-            for (one, other), value in self.corr.items():
-                if one not in everyone or other not in everyone or one == other:
-                    raise ValueError(f"a correlation is given for {one!r} and {other!r}; the terms are {everyone}")
-                i, j = everyone.index(one), everyone.index(other)
-                corr[i, j] = corr[j, i] = value
-        else:
-            corr = np.asarray(self.corr, dtype=float)
-            if corr.shape != (k, k):
-                raise ValueError(f"corr has shape {corr.shape}; {k} terms need ({k}, {k})")
+        corr = correlation_matrix(self.corr, everyone)
+        if corr.shape != (k, k):
+            raise ValueError(f"corr has shape {corr.shape}; {k} terms need ({k}, {k})")
         chosen = [everyone.index(name) for name in names]
         return corr[np.ix_(chosen, chosen)]
 
@@ -123,20 +125,27 @@ class Model:
         random: Mapping[str, Random | float] | None = None,
         residual: Residual | float = 1.0,
     ) -> None:
+        if not isinstance(beta, Mapping | pd.Series):
+            raise TypeError(f"beta names every coefficient, as in {{'Intercept': 10.0}}; got {beta!r}")
+        if not isinstance(random, Mapping | None):
+            raise TypeError(f"random names every grouping factor, as in {{'plot': 2.0}}; got {random!r}")
         random = dict(random or {})
         groups = dict.fromkeys(":".join(bar.group) for bar in split(formula).bars)
         _check_names(formula, "random", groups, random)
         effects = {group: _as_random(random[group]) for group in groups}
+        residual = IID(sd=residual) if is_number(residual) else residual
+        if not isinstance(residual, IID | AR1 | CompoundSymmetry):
+            raise TypeError(f"residual is an sd, or one of IID(...), AR1(...), CompoundSymmetry(...); got {residual!r}")
         for group, effect in effects.items():
             _check_sds(group, effect)
         for name, value in beta.items():
-            if not np.isfinite(value):
-                raise ValueError(f"beta of '{name}' is {value}; a coefficient is a finite number")
+            if not is_number(value):
+                raise ValueError(f"beta of '{name}' is {quoted(value)}; a coefficient is a finite number")
         # the way to give a frozen dataclass its fields
         object.__setattr__(self, "formula", formula)
         object.__setattr__(self, "beta", {name: float(value) for name, value in beta.items()})
         object.__setattr__(self, "random", effects)
-        object.__setattr__(self, "residual", IID(sd=residual) if isinstance(residual, int | float) else residual)
+        object.__setattr__(self, "residual", residual)
 
     @property
     def response(self) -> str:
@@ -150,6 +159,7 @@ class Model:
         for group, effect in self.random.items():
             names = [name for term in matrices.terms if term.group == group for name in term.names]
             _check_names(self.formula, f"random['{group}'] sd", names, effect.sds)
+        _check_finite(matrices)
         return matrices
 
     def X(self, design: pd.DataFrame) -> pd.DataFrame:
@@ -204,7 +214,7 @@ class Model:
         return f"$${self.latex()}$$"
 
     def __str__(self) -> str:
-        return echo.equation(self)
+        return f"{echo.equation(self)}\n  for a design: model.describe(design) adds ICC, R2 and correlations over time"
 
     @staticmethod
     def template(formula: str, design: pd.DataFrame) -> str:
@@ -257,15 +267,28 @@ def _check_names(formula: str, what: str, needed: Iterable[str], given: Iterable
         raise ValueError("\n".join(lines))
 
 
-def _as_random(value: Random | float) -> Random:
+def _check_finite(matrices: Matrices) -> None:
+    """Refuse columns that would make responses which are no numbers: log(0), an infinite covariate."""
+    columns = [(matrices.X.columns, matrices.X.to_numpy()), *((term.names, term.columns) for term in matrices.terms)]
+    for names, values in columns:
+        wrong = ~np.isfinite(values)
+        if wrong.any():
+            j = int(wrong.any(axis=0).argmax())
+            raise ValueError(
+                f"'{names[j]}' is infinite or undefined in {wrong[:, j].sum()} of {len(values)} rows of the design; "
+                "change these rows, or how it is computed from them"
+            )
+
+
+def _as_random(value: Random | Mapping[str, float] | float) -> Random:
     return value if isinstance(value, Random) else Random(sd=value)
 
 
 def _check_sds(group: str, effect: Random) -> None:
     for name, sd in effect.sds.items():
-        if not (np.isfinite(sd) and sd >= 0):
+        if not (is_number(sd) and sd >= 0):
             raise ValueError(
-                f"the sd of '{name}' in '{group}' is {sd}; a standard deviation is a finite number, 0 or more"
+                f"the sd of '{name}' in '{group}' is {quoted(sd)}; a standard deviation is a finite number, 0 or more"
             )
     try:
         effect.covariance(effect.sds)

@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from lmmsim import draws
+from lmmsim.covariance import is_number, quoted
 from lmmsim.hazard import Rule, chances_of, check_columns, check_rule, judge
 
 Rng = np.random.Generator | int | None
@@ -51,6 +53,8 @@ class Observer(ABC):
             A new one, with NaN for what is lost, or without those rows if `keep_rows` is False.
         """
         response = response_of(data, self.response)
+        if not pd.api.types.is_numeric_dtype(data[response]):
+            raise ValueError(f"{response!r} is not a number column ({data[response].dtype}); is it the response?")
         y = data[response].to_numpy(dtype=float, na_value=np.nan)
         left = self.many(y[:, None], data, rng, response=response)[:, 0]
         observed = data.assign(**{response: left})
@@ -113,8 +117,12 @@ class KnockOut(Observer):
 
     def __post_init__(self) -> None:
         """Refuse an impossible share or rule."""
-        if self.share is not None and not 0 <= self.share <= 1:
-            raise ValueError(f"share must lie between 0 and 1; got {self.share:g}")
+        if self.share is not None and not (is_number(self.share) and 0 <= self.share <= 1):
+            raise ValueError(f"share must lie between 0 and 1; got {quoted(self.share)}")
+        if self.where is not None and not callable(self.where):
+            raise TypeError(
+                f"where is a function of the data, such as lambda seen: seen['week'] > 2; got {self.where!r}"
+            )
         check_rule("probability", self.probability, self.by)
 
     def _lost(self, Y: np.ndarray, U: np.ndarray, data: pd.DataFrame, response: str | None) -> np.ndarray:
@@ -173,6 +181,8 @@ class DropOut(Observer):
 
 def response_of(data: pd.DataFrame, response: str | None) -> str:
     """Find the name of the response, which must be a column."""
+    if not isinstance(data, pd.DataFrame):
+        raise TypeError(f"values are lost from a DataFrame, as in simulate(...).data; got a {type(data).__name__}")
     name = response or data.attrs.get("response")
     if name is None:
         raise ValueError(
@@ -191,6 +201,11 @@ def _by_unit_and_time(data: pd.DataFrame, unit: str, time: str) -> tuple[np.ndar
             raise ValueError(
                 f"{name!r} is missing in {data[name].isna().sum()} rows; dropout needs to know who and when"
             )
+    if pd.api.types.is_string_dtype(data[time]) and not isinstance(data[time].dtype, pd.CategoricalDtype):
+        raise ValueError(
+            f"{time!r} is text, which has no order in time ('10' would come before '2'); make it numbers, or a "
+            "pd.Categorical with its categories in order"
+        )
     units = pd.factorize(data[unit])[0]
     times = pd.factorize(data[time], sort=True)[0]
     rows = np.lexsort((times, units))
@@ -209,8 +224,8 @@ def _by_unit_and_time(data: pd.DataFrame, unit: str, time: str) -> tuple[np.ndar
 
 def _uniforms(rng: Rng | Sequence[np.random.Generator], r: int, n: int) -> np.ndarray:
     """Uniform numbers (r, n), drawn response by response."""
-    if isinstance(rng, Sequence):
+    if isinstance(rng, Sequence) and not isinstance(rng, str):
         if len(rng) != r:
             raise ValueError(f"there are {r} responses but {len(rng)} generators; give one for each, or a single one")
         return np.array([generator.random(n) for generator in rng]).reshape(r, n)
-    return np.random.default_rng(rng).random((r, n))
+    return draws.generator(rng).random((r, n))

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import covariance, draws
+from lmmsim.covariance import is_number, quoted
+from lmmsim.units import listed
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -49,6 +51,8 @@ class IID:
     def __post_init__(self) -> None:
         if isinstance(self.sd, Mapping) != (self.by is not None):
             raise ValueError("unequal residuals need both: sd={level: sd, ...} and by='the column with the levels'")
+        object.__setattr__(self, "sd", dict(self.sd) if isinstance(self.sd, Mapping) else self.sd)
+        object.__setattr__(self, "shape", draws.as_shape(self.shape))
         for level, sd in self.sd.items() if isinstance(self.sd, Mapping) else [("residual", self.sd)]:
             _check_sd(sd, level)
 
@@ -57,11 +61,12 @@ class IID:
         if not isinstance(self.sd, Mapping):
             return np.full(len(design), float(self.sd))
         levels = _column(design, str(self.by))
-        absent = sorted({str(level) for level in levels.unique() if level not in self.sd})
-        if absent:
-            raise ValueError(
-                f"no residual sd for {', '.join(map(repr, absent))} of '{self.by}'; sd names {list(self.sd)}"
-            )
+        there = levels.cat.categories if isinstance(levels.dtype, pd.CategoricalDtype) else levels.unique()
+        absent = [level for level in levels.unique() if level not in self.sd]
+        extra = [level for level in self.sd if level not in set(there)]
+        if absent or extra:
+            what = f"no residual sd for {listed(absent)}" if absent else f"a residual sd for {listed(extra)}, no level,"
+            raise ValueError(f"{what} of '{self.by}'; sd names {listed(self.sd)}, the levels are {listed(there)}")
         return levels.map(dict(self.sd)).to_numpy(dtype=float)
 
     def R(self, design: pd.DataFrame) -> sparse.csr_array:
@@ -87,7 +92,10 @@ class _WithinUnit:
     shape: draws.Shape = field(default_factory=draws.normal, kw_only=True)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", draws.as_shape(self.shape))
         _check_sd(self.sd, "residual")
+        if not is_number(self.rho):
+            raise ValueError(f"rho, the correlation of two residuals, must be a number; got {quoted(self.rho)}")
 
     def block(self, rows: pd.DataFrame) -> np.ndarray:
         """Covariance of one unit's residuals."""
@@ -166,13 +174,19 @@ class AR1(_WithinUnit):
 
     def block(self, rows: pd.DataFrame) -> np.ndarray:
         """Covariance of one unit's residuals."""
-        times = _column(rows, self.time)
+        times = rows[self.time]
         if times.duplicated().any():
             raise ValueError(f"two rows at {self.time} {times[times.duplicated()].iloc[0]}; one row per {self.time}")
         return covariance.continuous_ar1(times.to_numpy(dtype=float), self.rho, self.sd)
 
+    def _patterns(self, design: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        times = _column(design, self.time)
+        if not _are_numbers(times):
+            raise ValueError(f"'{self.time}' holds no numbers ({times.dtype}); AR(1) needs the time between two rows")
+        yield from super()._patterns(design)
+
     def _same(self, rows: pd.DataFrame) -> object:
-        return _column(rows, self.time).to_numpy(dtype=float).tobytes()
+        return rows[self.time].to_numpy(dtype=float).tobytes()
 
 
 @dataclass(frozen=True)
@@ -207,12 +221,27 @@ Residual = IID | AR1 | CompoundSymmetry
 
 
 def _check_sd(sd: float, name: str) -> None:
-    if not (np.isfinite(sd) and sd >= 0):
-        raise ValueError(f"the sd of '{name}' is {sd}; a standard deviation is a finite number, 0 or more")
+    if not (is_number(sd) and sd >= 0):
+        raise ValueError(f"the sd of '{name}' is {quoted(sd)}; a standard deviation is a finite number, 0 or more")
+
+
+def _are_numbers(column: pd.Series) -> bool:
+    """Whether a column can be read as numbers; dates cannot, whatever their unit may be."""
+    if column.dtype.kind in "mM":
+        return False
+    try:
+        column.to_numpy(dtype=float)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _column(design: pd.DataFrame, name: str) -> pd.Series:
+    if not isinstance(name, str):
+        raise TypeError(f"the residuals need the name of one column; got {name!r}")
     if name not in design:
         columns = ", ".join(f"'{column}'" for column in design.columns)
         raise ValueError(f"the residuals need the column '{name}'; the columns are {columns}")
+    if missing := int(design[name].isna().sum()):
+        raise ValueError(f"'{name}' is missing in {missing} of {len(design)} rows; the residuals need it in each")
     return design[name]

@@ -17,6 +17,7 @@ from lmmsim.design import covariate, crossed, nested
 from lmmsim.model import Model, Random
 from lmmsim.residual import AR1
 from lmmsim.streams import RNG
+from lmmsim.units import check_whole
 
 World = tuple[Model, pd.DataFrame]
 
@@ -60,6 +61,9 @@ def plant_growth(
     >>> design.groupby("fertilizer", observed=True)["plot"].nunique().tolist()
     [4, 3, 3]
     """
+    check_whole("weeks", weeks)
+    if np.shape(extra) != (2,):
+        raise ValueError(f"extra={extra!r}: give two numbers, what A and what B add to the growth.")
     design = crossed(plot=plots, week=np.arange(weeks))
     design = assign(design, to="plot", counts=counts, fertilizer=["Control", "A", "B"])
     model = Model(
@@ -149,7 +153,7 @@ def classrooms(
     -------
     Model, DataFrame
     """
-    chance = np.random.default_rng(rng)
+    chance = draws.generator(rng)
     design = nested(school=schools, classroom=classrooms, pupil=pupils)
     design = assign(design, to="classroom", method=["usual", "new"], rng=chance)
     design = covariate(design, at="pupil", prior=draws.normal(), rng=chance)
@@ -193,7 +197,7 @@ def hospitals(
     -------
     Model, DataFrame
     """
-    chance = np.random.default_rng(rng)
+    chance = draws.generator(rng)
     design = nested(hospital=hospitals, patient=patients, rng=chance)
     design = covariate(design, at="patient", severity=draws.normal(), rng=chance)
     model = Model(
@@ -240,7 +244,7 @@ def departments(
         nested(department=departments, employee=employees),
         at="employee",
         experience=lambda rng, size: rng.uniform(0, 30, size).round(1),
-        rng=np.random.default_rng(rng),
+        rng=draws.generator(rng),
     )
     model = Model(
         "salary ~ experience + (experience | department)",
@@ -284,6 +288,8 @@ def blood_pressure(
     -------
     Model, DataFrame
     """
+    if np.ndim(weeks) != 1:
+        raise ValueError(f"weeks={weeks!r}: give the weeks of the measurements, as in weeks=(0, 1, 2, 4).")
     design = assign(crossed(patient=patients, week=list(weeks)), to="patient", drug=["placebo", "drug"])
     model = Model(
         "systolic ~ week * drug + (week | patient)",

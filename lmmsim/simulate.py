@@ -16,6 +16,7 @@ from lmmsim import covariance, draws, streams
 from lmmsim.formula import Matrices
 from lmmsim.model import Model
 from lmmsim.residual import Colour
+from lmmsim.units import check_whole
 
 if TYPE_CHECKING:
     from lmmsim.matrices import Labelled
@@ -91,8 +92,8 @@ def simulate(model: Model, design: pd.DataFrame, rng: streams.RNG = None, replic
     """
     from lmmsim.matrices import random_columns
 
-    _check_response(model, design)
-    matrices = model.matrices(design)
+    matrices = _matrices(model, design)
+    check_whole("replicate", replicate)
     seed = streams.root(rng)
     block, place = divmod(replicate, streams.BLOCK)
     effects, residuals = _chance(model, matrices, design).draw(seed, block, place + 1)
@@ -136,8 +137,9 @@ def simulate_many(
     >>> simulate_many(model, crossed(plot=3, week=[0, 1]), replicates=1000, rng=1).shape
     (6, 1000)
     """
-    _check_response(model, design)
-    matrices = model.matrices(design)
+    matrices = _matrices(model, design)
+    check_whole("replicates", replicates)
+    check_whole("first", first)
     seed = streams.root(rng)
     mean = matrices.X.to_numpy() @ np.array([model.beta[name] for name in matrices.X.columns])
     Y = np.empty((replicates, len(design)))
@@ -188,9 +190,14 @@ def _chance(model: Model, matrices: Matrices, design: pd.DataFrame) -> _Chance:
     )
 
 
-def _check_response(model: Model, design: pd.DataFrame) -> None:
+def _matrices(model: Model, design: pd.DataFrame) -> Matrices:
+    """Build the columns; refuse what is no model, and a design that has the response already."""
+    if not isinstance(model, Model):
+        raise TypeError(f"the model comes first, then the design; the model is a {type(model).__name__}")
+    matrices = model.matrices(design)
     if model.response in design:
         raise ValueError(
             f"the design already has a column '{model.response}', which the simulation would make; "
             f"pass design.drop(columns='{model.response}')"
         )
+    return matrices

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lmmsim.draws import not_rng
+
 BLOCK = 256
 
 RNG = np.random.Generator | np.random.SeedSequence | int | None
@@ -26,7 +28,10 @@ def root(rng: RNG) -> np.random.SeedSequence:
         return rng
     if isinstance(rng, np.random.Generator):
         return np.random.SeedSequence(rng.integers(0, 2**32, size=4, dtype=np.uint32).tolist())
-    return np.random.SeedSequence(rng)
+    try:
+        return np.random.SeedSequence(rng)
+    except (TypeError, ValueError) as error:
+        raise not_rng(rng, error) from None
 
 
 def generators(seed: np.random.SeedSequence, block: int, parts: int) -> list[np.random.Generator]:

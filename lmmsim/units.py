@@ -10,6 +10,9 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import pandas as pd
 
+from lmmsim import draws
+from lmmsim.covariance import quoted as quoted
+
 
 class Drawable(Protocol):
     """Anything that can draw, such as the shapes of ``lmmsim.draws``."""
@@ -131,6 +134,7 @@ def relabel(design: pd.DataFrame, unit: str, within: Columns) -> pd.DataFrame:
 
 def check_design(design: pd.DataFrame, columns: Iterable[str] = (), new: Iterable[str] = ()) -> None:
     """Refuse a design without rows, without a column that is needed, with gaps in it, or with a column in the way."""
+    check_frame(design, "design")
     if len(design) == 0:
         raise ValueError("The design is empty: it has no rows, so there is nobody to measure.")
     for name in columns:
@@ -143,9 +147,27 @@ def check_design(design: pd.DataFrame, columns: Iterable[str] = (), new: Iterabl
             raise ValueError(f"{name!r} is a column of the design already: choose another name, or drop it first.")
 
 
+def check_frame(data: Any, what: str) -> None:
+    """Refuse what is no DataFrame, or has two columns of one name."""
+    if not isinstance(data, pd.DataFrame):
+        got = type(data).__name__
+        raise TypeError(f"The {what} must be a pandas DataFrame with one row per measurement; got {got}.")
+    if not data.columns.is_unique:
+        repeats = listed(data.columns[data.columns.duplicated()].unique())
+        raise ValueError(f"The {what} has more than one column {repeats}: rename or drop the others.")
+
+
+def check_whole(name: str, value: Any) -> None:
+    """Refuse what is no whole number of 0 or more."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{name}={quoted(value)}: give a whole number, 0 or more.")
+
+
 def columns_of(unit: Columns | None) -> list[str]:
     """Name or names of the columns that say which unit a row belongs to; none if each row is a unit."""
-    return [] if unit is None else [unit] if isinstance(unit, str) else list(unit)
+    if unit is None:
+        return []
+    return [unit] if isinstance(unit, str) or not isinstance(unit, Iterable) else list(unit)
 
 
 def units_of(design: pd.DataFrame, unit: Columns | None) -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +187,8 @@ def levels_of(name: str, value: Levels) -> Any:
             raise ValueError(f"{name}={value}: a number of units must be at least 1.")
         labels = unit_labels(name, int(value))
         return pd.Categorical(labels, categories=labels)
-    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray | pd.Series | pd.Index | pd.Categorical):
+    listing = Sequence | np.ndarray | pd.Series | pd.Index | pd.Categorical
+    if isinstance(value, str) or not isinstance(value, listing) or np.ndim(value) == 0:
         raise ValueError(f"{name}={value!r}: give a whole number of units, or a list of levels in the order they have.")
     levels = list(value)
     if not levels:
@@ -188,6 +211,8 @@ def draw(name: str, shape: Any, rng: np.random.Generator | None, size: int) -> n
     """Draw `size` values from a shape or a function of (rng, size)."""
     if rng is None:
         raise ValueError(f"{name!r} is drawn at random: say from where, for example rng=1.")
+    if shape in draws.SHAPES:  # draws.normal for draws.normal()
+        shape = draws.as_shape(shape)
     return np.asarray(shape.draw(rng, size) if hasattr(shape, "draw") else shape(rng, size))
 
 
@@ -210,11 +235,6 @@ def _repeats(levels: Sequence[Any]) -> str:
     """Name the levels that occur more than once."""
     series = pd.Series(levels, dtype=object)
     return listed(series[series.duplicated()].unique())
-
-
-def quoted(label: Any) -> str:
-    """Write a label as the user did: strings in quotes, numbers without their NumPy type."""
-    return repr(str(label)) if isinstance(label, str) else str(label)
 
 
 def listed(labels: Iterable[Any]) -> str:

@@ -132,6 +132,7 @@ def test_the_advice_of_the_error_works(n):
     [
         ({"to": "plot"}, "Name the factor and its levels"),
         ({"to": "plt", "arm": [0, 1]}, "'plt' is not a column of the design; its columns are 'plot', 'week'"),
+        ({"to": 3, "arm": [0, 1]}, "3 is not a column of the design"),
         ({"to": "plot", "within": "farm", "arm": [0, 1]}, "'farm' is not a column of the design"),
         ({"to": "plot", "week": [0, 1]}, "'week' is a column of the design already"),
         ({"to": "plot", "arm": 3}, "arm=3: give the levels as a list"),
@@ -145,6 +146,10 @@ def test_the_advice_of_the_error_works(n):
         ({"to": "plot", "arm": [1, 2], "counts": [4, 3]}, r"counts=\[4, 3\] add up to 7, but there are 6 plots: make"),
         ({"to": "plot", "arm": [1, 2], "counts": [2, 2, 2]}, "counts has 3 numbers for 2 levels or combinations"),
         ({"to": "plot", "arm": [1, 2], "counts": [6, 0]}, r"counts=\[6, 0\]: each of the 2 levels of 'arm' needs"),
+        ({"to": "plot", "arm": np.int64(3)}, "arm=3: give the levels as a list"),
+        ({"to": "plot", "arm": [1, 2], "counts": {1: 4, 2: 2}}, "counts={1: 4, 2: 2}: give a list with one number per"),
+        ({"to": "plot", "arm": [1, 2], "counts": [4, "2"]}, "give a list with one number per level"),
+        ({"to": "plot", "arm": [1, 2], "rng": -1}, "rng is a Generator, a whole number of 0 or more, or None; got -1"),
         ({"to": "plot", "arm": [1, 2], "counts": [3.5, 2.5]}, r"needs a whole number of units, at least 1"),
         ({"to": "plot", "arm": [1, 2], "balanced": False}, "balanced=False draws the level of each unit at random"),
         (

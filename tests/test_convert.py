@@ -94,6 +94,11 @@ two = pd.MultiIndex.from_tuples([("u", "x"), ("u", "y"), ("v", "x")], names=["a"
         (lambda: sd_from_icc(-0.1, total_sd=1), "between 0 and 1; got -0.1"),
         (lambda: sd_from_icc(1.0, residual_sd=1), "leaves no residual variance"),
         (lambda: sd_from_icc(0.1, total_sd=-1), "total_sd is a standard deviation and cannot be negative; got -1"),
+        (lambda: sd_from_icc("0.1", total_sd=1), "between 0 and 1; got '0.1'"),
+        (lambda: icc(group_sd="1", residual_sd=1), "group_sd is a standard deviation .* got '1'"),
+        (lambda: effect_from_d(np.nan, group_sd=1, residual_sd=1, standardizer="total"), "d is a finite number"),
+        (lambda: slope_from_r2("0.5", predictor_sd=1, group_sd=1, residual_sd=1), "below 1; got '0.5'"),
+        (lambda: beta_from_means({"arm": {"a": 1, "b": "x"}}), "no finite value for the cell arm = b"),
         (lambda: icc(group_sd=0, residual_sd=0), "both 0"),
         (lambda: icc(group_sd=-1, residual_sd=1), "group_sd is a standard deviation"),
         (

@@ -141,6 +141,7 @@ def test_arguments_are_left_as_they_were():
         (lambda: ar1(2.5, 0.4), "must be 1, 2, 3, ...; got 2.5"),
         (lambda: ar1(3, 1.0), "must lie between -1 and 1; got 1"),
         (lambda: ar1(3, 0.5, sd=[1, 2]), r"sd must be one number or 3, one per measurement; it has the shape \(2,\)"),
+        (lambda: continuous_ar1([0, 1], "0.5"), "must lie between -1 and 1; got '0.5'"),
         (lambda: continuous_ar1([0, 0.5], -0.5), r"rho = -0\.5 is negative, and has no power 0\.5"),
         (lambda: continuous_ar1([0, 2, 2], 0.5), "time 2 occurs 2 times"),
         (lambda: continuous_ar1([0, np.nan], 0.5), "times must be a list of numbers"),

@@ -62,6 +62,7 @@ def test_first_string_is_the_reference_level(levels):
     [
         ({}, "at least one factor"),
         ({"plot": 0}, "plot=0: a number of units must be at least 1"),
+        ({"plot": np.array(3)}, r"plot=array\(3\): give a whole number of units"),
         ({"plot": -3}, "plot=-3: a number of units must be at least 1"),
         ({"plot": True}, "plot=True: give a whole number"),
         ({"plot": 2.5}, "plot=2.5: give a whole number of units, or a list"),
@@ -187,6 +188,11 @@ def test_a_covariate_has_the_mean_and_sd_of_its_shape():
     assert abs(x.std() - 15) < 4 * 15 / np.sqrt(2 * 40_000)
 
 
+def test_a_shape_without_arguments_needs_no_parentheses():
+    given, called = (covariate(pupils(), at="pupil", x=shape, rng=1) for shape in (draws.normal, draws.normal()))
+    pd.testing.assert_frame_equal(given, called)
+
+
 def test_correlated_covariates_come_together_and_separate_ones_are_independent():
     n, rho = 20_000, 0.6
     joint = draws.correlated(sd={"prior": 2.0, "hours": 0.5}, corr=rho)
@@ -226,6 +232,7 @@ def test_labels_that_are_drawn_become_a_categorical():
             "'pupl' is not a column of the design; its columns are 'school', 'classroom', 'pupil'",
         ),
         ({"at": "school", "x": [1, 2, 3]}, r"'x' has values of shape \(3,\) for 4 schools: one value each is needed"),
+        ({"at": "school", "x": pd.Series(1, ["school1", "school1"])}, "'x' has more than one value for 'school1'"),
         ({"at": "school", "x": [1, 2, 3, np.nan]}, "'x' has missing or infinite values"),
         ({"at": "school", "x": [1, 2, 3, np.inf]}, "'x' has missing or infinite values"),
         ({"at": "school", "x": {"school1": 1}}, "'x' has no value for 3 of 4 schools, such as 'school2'"),

@@ -123,6 +123,9 @@ def test_what_is_no_shape_is_refused(wrong):
         ),
         (lambda: draws.normal(sd=-1), "sd must be a number of 0 or more; got -1"),
         (lambda: draws.normal(mean=np.nan), "mean must be a finite number"),
+        (lambda: draws.normal(sd="1"), "sd must be a number of 0 or more; got '1'"),
+        (lambda: draws.student_t("5"), "use df above 2"),
+        (lambda: draws.contaminated(share=True), "between 0 and 1; got True"),
         (lambda: draws.skewed(np.inf), "skewness must be a finite number; got inf"),
         (lambda: draws.contaminated(share=1.5), "must lie between 0 and 1; got 1.5"),
         (lambda: draws.contaminated(ratio=0), "must be above 0; got 0"),
@@ -134,6 +137,14 @@ def test_what_is_no_shape_is_refused(wrong):
             "mean does not match the names in sd.\n  without a value: b\n  not in sd: c",
         ),
         (lambda: draws.correlated({"a": 1, "b": 1}, corr=pd.DataFrame([[1.0]], ["a"], ["a"])), "without a value: b"),
+        (lambda: draws.correlated({"a": 1, "b": 1}, corr={"a": 0.5}), "a number for a pair, .* got {'a': 0.5}"),
+        (lambda: draws.correlated({"a": 1, "b": 1}, corr={("a", "b"): np.nan}), r"got {\('a', 'b'\): nan}"),
+        (lambda: draws.correlated({"a": 1, "b": 1}, corr={("a", "c"): 0.5}), "for 'a' and 'c'; the terms are"),
+        (
+            lambda: draws.correlated({"a": 1, "b": 1}, corr={("a", "b"): 0.5, ("b", "a"): 0.4}),
+            "'b' and 'a' are given two correlations, 0.5 and 0.4; keep one",
+        ),
+        (lambda: draws.correlated({"a": 1, "b": 1}, corr="0.5"), "corr is a number, .* got '0.5'"),
         (lambda: draws.correlated({"a": 1, "b": 1}, corr=np.eye(3)), "corr has 3 rows and columns, but there are 2"),
     ],
 )
@@ -170,3 +181,14 @@ def test_correlated_covariates_are_a_value_and_may_be_redundant():
     x = same.draw(12, 20)
     np.testing.assert_allclose(x[:, 1], 2 * x[:, 0], atol=1e-14)
     np.testing.assert_allclose(same.draw(12, 5), x[:5], atol=1e-14)
+
+
+def test_correlations_of_pairs_are_those_of_the_matrix():
+    by_pair = draws.correlated({"a": 1.0, "b": 2.0, "c": 3.0}, corr={("c", "a"): 0.5})
+    assert by_pair == draws.correlated({"a": 1.0, "b": 2.0, "c": 3.0}, corr=[[1, 0, 0.5], [0, 1, 0], [0.5, 0, 1]])
+
+
+@pytest.mark.parametrize("wrong", ["one", 1.5])
+def test_what_is_no_seed_is_refused(wrong):
+    with pytest.raises(TypeError, match=f"rng is a Generator, a whole number of 0 or more, or None; got {wrong!r}"):
+        draws.normal().draw(wrong, 3)

@@ -53,6 +53,9 @@ def test_parentheses_without_a_bar_belong_to_the_fixed_part():
         ("y ~ x & z", "Unknown operator", "&"),
         ("log(y) ~ x", "must be one column", "l"),
         ("y x", "needs a response", ""),
+        ("y ~ x ~ z", "has one '~'", "~ z"),
+        ("y ~ . + (1 | g)", "'.' does not stand for all columns", ". +"),
+        ("y ~ x + (1 | my g)", "named by letters, digits and _", " my g"),
     ],
 )
 def test_a_formula_error_points_at_the_place(formula, problem, place):
@@ -124,3 +127,46 @@ def test_a_frame_without_rows_is_refused(pupils):
 def test_one_random_effect_cannot_be_named_twice(pupils):
     with pytest.raises(ValueError, match="the random effect 'Intercept' twice"):
         build("y ~ (hours | school) + (1 | school)", pupils)
+
+
+def test_the_caret_stands_right_in_a_formula_of_several_lines():
+    with pytest.raises(ValueError, match="nothing stands before the bar") as error:
+        split("y ~ x\n  + ( | g)")
+    _, shown, caret = str(error.value).split("\n")
+    assert shown[caret.index("^")] == "|"
+
+
+@pytest.mark.parametrize("wrong", [None, ["y ~ x"], 3])
+def test_a_formula_is_text(wrong):
+    with pytest.raises(TypeError, match="a formula is a text such as"):
+        split(wrong)
+
+
+@pytest.mark.parametrize("wrong", [None, {"hours": [1.0]}, pd.Series([1.0])])
+def test_data_are_a_data_frame(wrong):
+    with pytest.raises(TypeError, match=f"must be a pandas DataFrame .* got {type(wrong).__name__}"):
+        build("y ~ hours", wrong)
+
+
+@pytest.mark.parametrize(
+    ("formula", "name"), [("y ~ C(method)", "C"), ("y ~ poly(hours, 2)", "poly"), ("y ~ np.log(hours)", "np")]
+)
+def test_a_column_that_hides_a_function_is_named(formula, name, pupils):
+    data = pupils.assign(**{name: 1.0})
+    with pytest.raises(ValueError, match=f"a column '{name}', which hides the function '{name}'"):
+        build(formula, data)
+    assert build(f"y ~ hours + {name}", data).X.columns.tolist() == ["Intercept", "hours", name]
+
+
+def test_a_column_that_is_there_twice_is_named_if_it_is_used(pupils):
+    data = pd.concat([pupils, pupils[["hours"]]], axis=1)
+    with pytest.raises(ValueError, match="more than one column 'hours'; rename or drop the others"):
+        build("y ~ hours", data)
+    assert len(build("y ~ method", data).X) == 4
+
+
+@pytest.mark.parametrize("fixed", ["np.log(hours - 2)", "np.log(method)", "day"])
+def test_what_cannot_be_computed_names_the_formula(fixed, pupils):
+    data = pupils.assign(day=pd.date_range("2024-01-01", periods=4))
+    with pytest.raises(ValueError, match="cannot be evaluated"), np.errstate(all="ignore"):
+        build(f"y ~ {fixed}", data)

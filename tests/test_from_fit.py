@@ -71,6 +71,29 @@ def test_a_statsmodels_fit_gives_the_same_world_as_ours(data, fixed, bars, how):
     np.testing.assert_allclose(theirs.V(design), ours.V(design), rtol=2e-3, atol=1e-3 * ours.V(design).max())
 
 
+def test_the_group_of_a_statsmodels_fit_may_be_given_as_a_column_of_values(sleep):
+    by_name, by_values = (
+        Model.from_fit(statsmodels_fit("Reaction ~ Days", sleep, groups=groups, re_formula="~Days"))
+        for groups in ("Subject", sleep["Subject"])
+    )
+    assert list(by_values.random) == ["Subject"]
+    design = sleep.drop(columns="Reaction")
+    np.testing.assert_allclose(by_values.V(design), by_name.V(design))
+
+
+def test_random_effects_of_a_factor_are_found_in_the_formula(sleep):
+    data = sleep.assign(half=np.where(sleep["Days"] < 5, "first", "second"))
+    world = Model.from_fit(statsmodels_fit("Reaction ~ Days", data, groups="Subject", re_formula="~half"))
+    assert world.formula == "Reaction ~ Days + (1 + half | Subject)"
+    assert np.isfinite(world.V(data)).all()
+
+
+def test_a_statsmodels_fit_that_dropped_rows_knows_its_group(sleep):
+    data = sleep.assign(Reaction=sleep["Reaction"].where(sleep.index > 3))
+    world = Model.from_fit(statsmodels_fit("Reaction ~ Days", data, groups="Subject", missing="drop"))
+    assert list(world.random) == ["Subject"]
+
+
 def test_crossed_components_of_one_big_group_become_crossed_terms():
     rows = read("penicillin").assign(everything=1)
     how = {"groups": "everything", "vc_formula": {"plate": "0 + C(plate)", "sample": "0 + C(sample)"}}

@@ -332,6 +332,14 @@ def test_an_observer_can_be_sent_to_another_process():
             lambda d: knock_out(d, probability=-0.1, response="y"),
             "probability must be a probability.*the first is -0.1",
         ),
+        (lambda d: knock_out(d, share="0.1", response="y"), "share must lie between 0 and 1; got '0.1'"),
+        (lambda d: knock_out(d, share=0.1, response="drug"), "'drug' is not a number column"),
+        (lambda d: drop_out(d, **UNIT, hazard="high"), "hazard is a number, one for each .* got 'high'"),
+        (lambda d: drop_out(d, **UNIT, hazard={"0": 0.1}, by="month"), "numbers and text are not the same: 1 is not"),
+        (
+            lambda d: drop_out(d.assign(month=d["month"].astype(str)), **UNIT, hazard=0.1),
+            "'month' is text, which has no order in time",
+        ),
         (lambda d: dropout_pattern(d, "patient", "week", "y"), "no column 'week'"),
         (lambda d: knock_out(share=0.1).many(np.zeros((3, 2)), d), r"one row for each of the 800 rows.*\(3, 2\)"),
         (
@@ -349,3 +357,24 @@ def test_an_observer_can_be_sent_to_another_process():
 def test_impossible_requests_say_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=message):
         call(panel())
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda d: drop_out(d.to_dict(), **UNIT, hazard=0.1), "from a DataFrame, as in simulate.* got a dict"),
+        (lambda d: drop_out(d, unit=["patient"], time="month", response="y", hazard=0.1), "is a list; name one column"),
+        (lambda d: drop_out(d, **UNIT, hazard=0.1, rng="one"), "rng is a Generator, .* got 'one'"),
+        (lambda d: knock_out(d, share=0.1, response="y", where="month > 1"), "where is a function of the data"),
+    ],
+)
+def test_what_is_no_table_column_generator_or_function_is_refused(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(panel())
+
+
+def test_times_in_words_come_in_the_order_of_their_categories():
+    data = panel(units=2, times=(0, 1, 2))
+    data["month"] = pd.Categorical(np.tile(["before", "during", "after"], 2), ["before", "during", "after"])
+    lost = drop_out(data, **UNIT, hazard={"before": 0, "during": 0, "after": 1}, by="month", rng=1)
+    assert lost.loc[lost["y"].isna(), "month"].tolist() == ["after", "after"]

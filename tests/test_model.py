@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmmsim import AR1, IID, CompoundSymmetry, Model, Random, assign, crossed, nested
+from lmmsim import AR1, IID, CompoundSymmetry, Model, Random, assign, crossed, draws, echo, nested
 
 PLOTS = assign(crossed(plot=6, week=[0, 1, 2]), to="plot", fertilizer=["Control", "B"])
 BETA = {"Intercept": 10.0, "week": 2.0, "fertilizer[T.B]": 0.0, "week:fertilizer[T.B]": 1.0}
@@ -70,6 +70,25 @@ def test_correlations_may_be_one_number_a_mapping_or_a_matrix(corr):
     np.testing.assert_allclose(effect.covariance(["Intercept", "week"]), [[4, 0.24], [0.24, 0.16]])
 
 
+def test_labelled_correlations_belong_to_their_labels_in_any_order():
+    names = ["week", "Intercept", "year"]
+    corr = pd.DataFrame([[1, 0.3, 0.1], [0.3, 1, 0.2], [0.1, 0.2, 1]], names, names)
+    cov = Random(sd={"Intercept": 1.0, "week": 1.0, "year": 1.0}, corr=corr).covariance(["Intercept", "week", "year"])
+    np.testing.assert_allclose(cov, [[1, 0.3, 0.2], [0.3, 1, 0.1], [0.2, 0.1, 1]])
+
+
+def test_numbers_of_any_numeric_type_are_numbers():
+    one = growth(
+        residual=np.float32(1.0), random={"plot": Random({"Intercept": np.int64(2), "week": 1}, np.float32(0.5))}
+    )
+    np.testing.assert_allclose(one.V(PLOTS), growth(random={"plot": Random({"Intercept": 2, "week": 1}, 0.5)}).V(PLOTS))
+
+
+def test_a_shape_needs_no_parentheses():
+    assert Random(sd=1.0, shape=draws.skewed) == Random(sd=1.0, shape=draws.skewed())
+    assert IID(sd=1.0, shape=draws.uniform) == IID(sd=1.0, shape=draws.uniform())
+
+
 def test_effects_in_separate_bars_are_independent():
     model = Model(
         "y ~ 1 + (week || plot)",
@@ -78,6 +97,8 @@ def test_effects_in_separate_bars_are_independent():
     )
     V = model.V(crossed(plot=1, week=[0, 1]))
     np.testing.assert_allclose(V, [[5, 4], [4, 5.16]])
+    assert "week: sd 0.4, corr 0\n" in str(model)
+    assert r"4 & 0 \\ 0 & 0.16" in model.latex()
 
 
 def test_residuals_may_differ_by_a_factor():
@@ -131,9 +152,22 @@ def test_an_sd_for_a_term_that_is_not_in_the_formula_is_listed():
             {"random": {"plot": Random(sd={"Intercept": 2, "week": 1}, corr={("week", "year"): 0.1})}},
             "'week' and 'year'",
         ),
-        ({"residual": -1.0}, "sd of 'residual' is -1"),
+        ({"residual": np.float64(-1.0)}, r"sd of 'residual' is -1\.0; a standard deviation is a finite number"),
         ({"beta": {**BETA, "week": np.nan}}, "beta of 'week' is nan"),
         ({"residual": IID(sd={"Control": 1.0}, by="fertilizer")}, "no residual sd for 'B' of 'fertilizer'"),
+        ({"beta": {**BETA, "week": "2"}}, "beta of 'week' is '2'; a coefficient is a finite number"),
+        ({"beta": {**BETA, "week": True}}, "beta of 'week' is True"),
+        ({"random": {"plot": "2"}}, "sd of 'Intercept' in 'plot' is '2'"),
+        (
+            {"random": {"plot": Random(sd={"Intercept": 2, "week": 1}, corr="0.3")}},
+            r"random\['plot'\]: corr is a number",
+        ),
+        (
+            {"residual": IID(sd={"Control": 1.0, "B": 1.0, "C": 1.0}, by="fertilizer")},
+            "a residual sd for 'C', no level, of 'fertilizer'; .* the levels are 'Control', 'B'",
+        ),
+        ({"residual": IID(sd={"0": 1.0}, by="week")}, "no residual sd for 0, 1, 2 of 'week'; sd names '0', the levels"),
+        ({"residual": AR1(sd=1.0, rho=0.5, unit="plot", time="fertilizer")}, "'fertilizer' holds no numbers"),
         ({"residual": AR1(sd=1.0, rho=0.5, unit="plant", time="week")}, "need the column 'plant'"),
         ({"residual": AR1(sd=1.0, rho=1.5, unit="plot", time="week")}, r"residuals of plot 'plot1': .*1\.5"),
         ({"residual": AR1(sd=1.0, rho=0.5, unit="fertilizer", time="week")}, "two rows at week 0"),
@@ -142,6 +176,58 @@ def test_an_sd_for_a_term_that_is_not_in_the_formula_is_listed():
 def test_impossible_numbers_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
         growth(**changes).V(PLOTS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"formula": None}, "a formula is a text"),
+        ({"beta": [10.0, 2.0, 0.0, 1.0]}, r"beta names every coefficient, .* got \[10.0, 2.0, 0.0, 1.0\]"),
+        ({"random": 2.0}, "random names every grouping factor, .* got 2.0"),
+        ({"residual": "1"}, "residual is an sd, or one of .* got '1'"),
+        ({"residual": {"Control": 1.0, "B": 2.0}}, "residual is an sd, or one of IID"),
+    ],
+)
+def test_what_is_no_name_or_number_is_refused(changes, message):
+    with pytest.raises(TypeError, match=message):
+        growth(**changes)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: AR1(sd="1", rho=0.5, unit="plot", time="week"),
+        lambda: AR1(sd=1.0, rho="0.5", unit="plot", time="week"),
+        lambda: AR1(sd={"Control": 1.0, "B": 2.0}, rho=0.5, unit="plot", time="week"),
+        lambda: CompoundSymmetry(sd=1.0, rho=None, unit="plot"),
+        lambda: IID(sd="1"),
+    ],
+)
+def test_residuals_are_described_by_numbers(make):
+    with pytest.raises(ValueError, match=r"must be a number|is a finite number"):
+        make()
+
+
+@pytest.mark.parametrize("residual", [AR1(sd=1, rho=0.5, unit="who", time="week"), CompoundSymmetry(1, 0.5, "who")])
+def test_a_residual_without_a_unit_is_an_error(residual):
+    design = PLOTS.assign(who=PLOTS["plot"].where(PLOTS["week"] > 0))
+    with pytest.raises(ValueError, match="'who' is missing in 6 of 18 rows"):
+        growth(residual=residual).V(design)
+
+
+def test_dates_are_no_times_for_ar1():
+    design = PLOTS.assign(day=pd.Timestamp("2024-01-01") + pd.to_timedelta(PLOTS["week"], "D"))
+    with pytest.raises(ValueError, match=r"'day' holds no numbers .* needs the time between two rows"):
+        growth(residual=AR1(sd=1.0, rho=0.5, unit="plot", time="day")).V(design)
+
+
+@pytest.mark.parametrize("week", [np.inf, -1.0])
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_a_column_that_is_not_finite_is_named(week):
+    model = Model("height ~ np.log(week + 1)", {"Intercept": 1.0, "np.log(week + 1)": 1.0})
+    design = PLOTS.astype({"week": float}).replace({"week": {0.0: week}})
+    with pytest.raises(ValueError, match=r"'np.log\(week \+ 1\)' is infinite or undefined in 6 of 18 rows"):
+        model.X(design)
 
 
 def test_unequal_residuals_need_a_column():
@@ -156,15 +242,36 @@ def test_the_template_is_the_form_that_the_model_needs():
     filled.V(PLOTS)
 
 
+def test_the_template_can_be_run_whatever_the_names():
+    text = Model.template('height ~ C(fertilizer, contr.treatment("B")) + (week | plot)', PLOTS)
+    eval(text.replace("...", "0.1"), {"Model": Model, "Random": Random}).V(PLOTS)
+
+
 def test_the_echo_has_every_number():
     text = growth().describe(PLOTS)
-    for number in ("10 + 2*week", "sd 2", "sd 0.4, corr 0.3", "sd 1", "marginal", "conditional", "(6 plot)"):
+    for number in ("10 + 2*week", "sd 2", "sd 0.4, corr 0.3", "sd 1", "marginal", "conditional", "(6 plots)"):
         assert number in text
 
 
 def test_the_echo_gives_implied_correlations_over_time():
     V = growth().V(PLOTS)
     assert f"{V[0, 2] / np.sqrt(V[0, 0] * V[2, 2]):.3g}" in growth().describe(PLOTS)
+
+
+@pytest.mark.parametrize("term", ["fertilizer", "center(week)", "poly(week, 2)"])
+def test_implied_correlations_are_those_of_V_whatever_the_columns_need(term):
+    """Contrasts, means and polynomials are those of the whole design, though one plot has one fertilizer."""
+    design = PLOTS.astype({"fertilizer": str}).drop(index=2)
+    formula = f"height ~ {term} + ({term} | plot)"
+    model = eval(Model.template(formula, design).replace("...", "0.5"), {"Model": Model, "Random": Random})
+    table, V = echo.implied(model, design), model.V(design)
+    np.testing.assert_allclose(table["sd"], np.sqrt(np.diag(V)[:2]))
+    np.testing.assert_allclose(table.iloc[0, 2], V[0, 1] / np.sqrt(V[0, 0] * V[1, 1]))
+
+
+def test_the_printed_model_says_where_the_rest_is():
+    assert "model.describe(design) adds ICC, R2 and correlations over time" in str(growth())
+    assert "model.describe" not in growth().describe(PLOTS)
 
 
 def test_the_icc_of_an_intercept_model_needs_no_design():
@@ -187,8 +294,18 @@ def test_latex_has_the_numbers_and_the_distributions():
     assert "$$" in growth()._repr_latex_()
 
 
+def test_latex_keeps_powers_and_escapes_names():
+    names = {"Intercept": 1.0, "I(week ** 2)": 2.0, "arm[T.50 %]": 3.0}
+    residual = AR1(sd=1.0, rho=0.5, unit="plot_id", time="week")
+    latex = Model("blood_pressure ~ I(week ** 2) + arm", names, residual=residual).latex()
+    for text in (r"blood\_pressure", r"I(week\ **\ 2)", r"arm[50\ \%]", r"plot\_id"):
+        assert text in latex
+
+
 def test_a_model_keeps_no_hold_of_what_it_was_given():
-    beta = dict(BETA)
-    model = growth(beta=beta)
-    beta["week"] = 99.0
+    beta, sd, levels, corr = dict(BETA), {"Intercept": 2.0, "week": 0.4}, {"Control": 1.0, "B": 2.0}, np.eye(2)
+    model = growth(beta=beta, random={"plot": Random(sd, corr)}, residual=IID(levels, by="fertilizer"))
+    V = model.V(PLOTS)
+    beta["week"] = sd["week"] = levels["B"] = corr[0, 1] = 99.0
     assert model.beta["week"] == 2.0
+    np.testing.assert_array_equal(model.V(PLOTS), V)

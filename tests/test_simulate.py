@@ -148,6 +148,45 @@ def test_a_response_that_exists_is_not_overwritten():
         simulate_many(model, data, 2, rng=1)
 
 
+def test_the_model_comes_before_the_design():
+    model, design = scenarios.plant_growth(plots=3)
+    with pytest.raises(TypeError, match="the model comes first, then the design; the model is a DataFrame"):
+        simulate(design, model, rng=1)
+    with pytest.raises(TypeError, match=r"must be a pandas DataFrame .* got NoneType"):
+        simulate(model, None, rng=1)
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, "10", True])
+def test_replicates_are_counted_in_whole_numbers(wrong):
+    world = scenarios.plant_growth(plots=3)
+    for call in (
+        lambda: simulate_many(*world, wrong, rng=1),
+        lambda: simulate_many(*world, 2, rng=1, first=wrong),
+        lambda: simulate(*world, rng=1, replicate=wrong),
+    ):
+        with pytest.raises(ValueError, match=f"={wrong!r}: give a whole number, 0 or more"):
+            call()
+
+
+@pytest.mark.parametrize(("wrong", "error"), [("one", TypeError), (1.5, TypeError), (-1, ValueError)])
+def test_what_is_no_seed_is_refused(wrong, error):
+    with pytest.raises(error, match=f"rng is a Generator, a whole number of 0 or more, or None; got {wrong!r}"):
+        simulate(*scenarios.plant_growth(plots=3), rng=wrong)
+
+
+@pytest.mark.parametrize(
+    ("world", "message"),
+    [
+        (lambda: scenarios.plant_growth(weeks=[0, 1]), r"weeks=\[0, 1\]: give a whole number"),
+        (lambda: scenarios.plant_growth(extra=0.5), "extra=0.5: give two numbers"),
+        (lambda: scenarios.blood_pressure(weeks=5), "weeks=5: give the weeks of the measurements"),
+    ],
+)
+def test_a_scenario_says_what_it_takes(world, message):
+    with pytest.raises(ValueError, match=message):
+        world()
+
+
 def test_a_model_without_groups_is_a_regression():
     model = Model("y ~ x", {"Intercept": 1.0, "x": 2.0}, residual=0.0)
     s = simulate(model, pd.DataFrame({"x": [0.0, 1.0, 5.0]}), rng=1)

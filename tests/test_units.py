@@ -76,6 +76,20 @@ def test_an_empty_design_or_an_unknown_column_is_an_error(check):
         check(implicit(), "clas", "school")
 
 
+@pytest.mark.parametrize("wrong", [None, [1, 2], {"school": [1]}, pd.Series([1])])
+def test_a_design_is_a_data_frame(wrong):
+    with pytest.raises(TypeError, match=f"must be a pandas DataFrame .* got {type(wrong).__name__}"):
+        check_units(wrong, "classroom", "school")
+
+
+def test_a_column_that_is_there_twice_is_an_error():
+    design = pd.concat([implicit(), implicit()], axis=1)
+    with pytest.raises(
+        ValueError, match="more than one column 'school', 'classroom', 'pupil': rename or drop the others"
+    ):
+        check_units(design, "classroom", "school")
+
+
 @pytest.mark.parametrize(
     ("n", "unit", "text"),
     [
