@@ -24,6 +24,7 @@ LEVEL = 0.05
 FORMULA = "y ~ week * arm + (week | unit)"
 PARALLEL = "y ~ week * arm + (1 | unit)"
 DESIGN = assign(crossed(unit=40, week=range(8)), to="unit", arm=["old", "new"])
+SKEWED = draws.skewed(2.5)
 BETA = {"Intercept": 10.0, "week": 1.0, "arm[T.new]": 0.0, "week:arm[T.new]": 0.3}
 
 World = Callable[[np.random.Generator], tuple[str, pd.DataFrame]]
@@ -60,6 +61,21 @@ def spread_with_the_mean(rng: np.random.Generator) -> tuple[str, pd.DataFrame]:
     return FORMULA, made.data.assign(y=mean + made.eps * (2 / 3 + 2 / 3 * rank))
 
 
+def spread_over_weeks(rng: np.random.Generator) -> tuple[str, pd.DataFrame]:
+    """The residual sd grows from two thirds to four thirds in seven weeks."""
+    made = simulate(model(), DESIGN, rng)
+    return FORMULA, made.data.assign(y=made.y - made.eps + made.eps * (2 / 3 + 2 / 3 * made.data["week"] / 7))
+
+
+def varied_large_groups(rng: np.random.Generator) -> tuple[str, pd.DataFrame]:
+    """Three units of four are seen in three weeks only, and differ far less than the others: one variance fits none."""
+    made = simulate(model(), DESIGN, rng)
+    short = made.data["unit"].cat.codes.to_numpy() % 8 < 6  # in both arms
+    effects = made.Z @ made.u.to_numpy() * np.where(short, 0.3, 2.0)
+    data = made.data.assign(y=made.X.to_numpy() @ made.beta.to_numpy() + effects + made.eps)
+    return FORMULA, data[~short | (data["week"] < 3)]
+
+
 def missed_curve(rng: np.random.Generator) -> tuple[str, pd.DataFrame]:
     """Growth slows down: a quarter of a unit is missed at the ends and in the middle."""
     data = simulate(model(), DESIGN, rng).data
@@ -67,20 +83,26 @@ def missed_curve(rng: np.random.Generator) -> tuple[str, pd.DataFrame]:
     return FORMULA, data.assign(y=data["y"] - 0.25 * (bend - bend.mean()) / bend.std())
 
 
-# every world, and the check that is made for it
-WORLDS: dict[str, tuple[World, str]] = {
-    "true model": (drawn(model()), ""),
-    "true, no slopes": (drawn(parallel(), PARALLEL), ""),
-    "skewed u": (drawn(model(shape=draws.skewed(1.8))), "random_qq unit Intercept"),
-    "heavy-tailed eps": (drawn(model(residual=IID(1.0, shape=draws.student_t(4)))), "residual_qq"),
-    "unequal variances": (drawn(model(residual=IID({"old": 0.8, "new": 1.2}, by="arm"))), "scale_location arm"),
-    "spread with the mean": (spread_with_the_mean, "scale_location fitted"),
-    "outlying group": (outlying_group, "influence unit"),
-    "missed slope": (drawn(model(), PARALLEL), "slopes week | unit"),
-    "missed curve": (missed_curve, "linearity week"),
+# every world, and the checks that are made for it
+WORLDS: dict[str, tuple[World, tuple[str, ...]]] = {
+    "true model": (drawn(model()), ()),
+    "true, no slopes": (drawn(parallel(), PARALLEL), ()),
+    "skewed u": (drawn(model(shape=SKEWED)), ("random_qq unit Intercept", "random_qq unit week")),
+    "heavy-tailed eps": (
+        drawn(model(residual=IID(1.0, shape=draws.student_t(4)))),
+        ("residual_qq", "least_confounded"),
+    ),
+    "skewed u and eps": (drawn(model(shape=SKEWED, residual=IID(1.0, shape=SKEWED))), ("uniformity",)),
+    "unequal variances": (drawn(model(residual=IID({"old": 0.8, "new": 1.2}, by="arm"))), ("scale_location arm",)),
+    "spread with the mean": (spread_with_the_mean, ("scale_location fitted",)),
+    "spread over weeks": (spread_over_weeks, ("scale_location week",)),
+    "varied large groups": (varied_large_groups, ("dispersion", "outliers")),
+    "outlying group": (outlying_group, ("influence unit",)),
+    "missed slope": (drawn(model(), PARALLEL), ("slopes week | unit",)),
+    "missed curve": (missed_curve, ("linearity week",)),
     "serial correlation": (
         drawn(model(residual=AR1(sd=1.0, rho=0.5, unit="unit", time="week"))),
-        "lag_correlation week",
+        ("lag_correlation week",),
     ),
 }
 
@@ -105,7 +127,7 @@ def report(rates: pd.DataFrame, replicates: int) -> pd.DataFrame:
     def error(p: pd.Series) -> pd.Series:
         return np.sqrt(p * (1 - p) / replicates)
 
-    made_for = {check: name for name, (_, check) in WORLDS.items() if check}
+    made_for = {check: name for name, (_, checks) in WORLDS.items() for check in checks}
     # whether slopes are missed can only be asked of a model without them
     quiet = rates["true model"].where(~rates.index.str.startswith("slopes"), rates["true, no slopes"])
     table = pd.DataFrame({"false alarms": quiet, "error": error(quiet)})

@@ -211,17 +211,21 @@ def _row(
     level: float = 0.95,
 ) -> Answers:
     """Answers of one replicate; p and interval are filled in where se and df say what they are."""
+    twice = table.index[table.index.duplicated()]
+    if len(twice):
+        raise ValueError(f"the table that an analysis returned has more than one row for the term '{twice[0]}'")
     columns = {
         name: table[name].to_numpy(dtype=float) if name in table else np.full(len(table), np.nan) for name in COLUMNS
     }
     estimate, se, df, p, low, high = columns.values()
+    estimate = np.where(np.isfinite(estimate), estimate, np.nan)  # whatever diverged has no mean either
     with np.errstate(divide="ignore", invalid="ignore"):
         p = np.where(np.isnan(p), p_value(estimate / se, df), p)
         reach = critical_value(df, level) * se
     low, high = np.where(np.isnan(low), estimate - reach, low), np.where(np.isnan(high), estimate + reach, high)
     problems = {} if converged else {k: message or "not converged"}
     if np.isnan(estimate).all():
-        converged, problems = False, {k: message or "no estimates"}
+        converged, problems = False, {k: message or "no finite estimates"}
     return Answers(
         tuple(map(str, table.index)),
         estimate[None],

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,8 @@ class Checkpoint:
     Raises
     ------
     ValueError
-        If the folder belongs to another study; the message lists what differs. If it holds other things.
+        If the folder belongs to another study; the message lists what differs. If it holds other things, or the file
+        that says what it belongs to is damaged.
     """
 
     def __init__(self, folder: str | os.PathLike[str], recipe: Recipe) -> None:
@@ -45,7 +45,7 @@ class Checkpoint:
         if not known.exists():
             _write(known, json.dumps(here, indent=1).encode())
             return
-        differences = fingerprint.differences(json.loads(known.read_text(encoding="utf-8")), here)
+        differences = fingerprint.differences(_read(known, dict), here)
         if differences:
             raise ValueError(
                 f"the checkpoint '{folder}' belongs to another study:\n  "
@@ -75,7 +75,7 @@ class Checkpoint:
             with np.load(self._path(task), allow_pickle=False) as file:
                 notes = json.loads(file["notes"].tobytes())
                 return {note["name"]: _answers(file, i, note) for i, note in enumerate(notes)}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except Exception:  # whatever a damaged file makes of its readers
             return None
 
     def _path(self, task: Task) -> Path:
@@ -88,7 +88,7 @@ def root(folder: str | os.PathLike[str] | None, rng: streams.RNG) -> np.random.S
         return streams.root(rng)
     known = _folder(folder) / "seed.json"
     if known.exists():
-        return np.random.SeedSequence(json.loads(known.read_text(encoding="utf-8")))
+        return np.random.SeedSequence(_read(known, int | list))
     seed = streams.root(None)
     _write(known, json.dumps(seed.entropy).encode())
     return seed
@@ -117,6 +117,20 @@ def _folder(folder: str | os.PathLike[str]) -> Path:
     if strange and not any((path / name).exists() for name in ours) and not any(path.glob("cell-*")):
         raise ValueError(f"the folder '{folder}' holds other things ({strange[0]}); name one for this checkpoint alone")
     return path
+
+
+def _read(path: Path, kind: Any) -> Any:
+    """What a small file says; refuse one that is damaged, rather than guess or overwrite it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        content = None
+    if not isinstance(content, kind) or content in ([], {}):
+        raise ValueError(
+            f"'{path}' is damaged, so whose checkpoint this is cannot be told: put the file back from a copy, name "
+            "another folder, or delete this one to start anew"
+        )
+    return content
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -125,11 +125,17 @@ def diagnose(
     >>> diagnosis["lag_correlation week"]["lag"].tolist()
     [1.0, 2.0, 3.0, 4.0]
     """
+    if not isinstance(replicates, int | np.integer) or replicates < 1:
+        raise ValueError(f"replicates is {replicates}; the checks need simulated data sets, 199 for p down to 0.005")
     rng = np.random.default_rng(rng)
     refit = refits(replace(fit, data=rows_of(fit, data)), replicates, rng)
     bars = fit.matrices.terms
-    along = _covariates(refit) if covariates is None else list(covariates)
+    along = (
+        _covariates(refit) if covariates is None else [covariates] if isinstance(covariates, str) else list(covariates)
+    )
     numeric = [name for name in along if _is_number(refit.data, name)]
+    if time is not None and not _is_number(refit.data, time):
+        raise ValueError(f"time='{time}' holds no numbers, so there is no time between two measurements")
     time = _time(refit, numeric) if time is None else time
 
     checks: dict[str, Check] = {}

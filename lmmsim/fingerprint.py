@@ -86,7 +86,8 @@ def differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
     lines = []
     for name in dict.fromkeys([*there, *here]):
         if there.get(name) != here.get(name):
-            lines.append(f"{name}: {_short(there.get(name))} there, {_short(here.get(name))} here")
+            left, right = _short(there.get(name), here.get(name))
+            lines.append(f"{name}: {left} there, {right} here")
     return lines
 
 
@@ -123,7 +124,17 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
-def _short(text: str | None) -> str:
+def _short(one: str | None, other: str | None) -> tuple[str, str]:
+    """Two texts as they are; of long ones the beginning, and the place where they part."""
+    parting = next((i for i, (a, b) in enumerate(zip(one or "", other or "", strict=False)) if a != b), 0)
+    begin = max(40, parting - 30)
+    return _cut(one, begin), _cut(other, begin)
+
+
+def _cut(text: str | None, begin: int) -> str:
     if text is None:
         return "nothing"
-    return text if len(text) <= 160 else f"{text[:140]}... (content {_digest(text.encode())})"
+    if len(text) <= 160:
+        return text
+    gap = " ... " if begin > 40 else ""
+    return f"{text[:40]}{gap}{text[begin : begin + 100]}... (content {_digest(text.encode())})"

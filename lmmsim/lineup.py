@@ -81,7 +81,7 @@ def lineup(fit: Fit, data: pd.DataFrame | None = None, rng: Rng = None, n: int =
     >>> bool((real["height"] == plants.y).all())
     True
     """
-    if n < 2:
+    if not isinstance(n, int | np.integer) or n < 2:
         raise ValueError(f"a line-up needs at least 2 panels, got {n}")
     data = rows_of(fit, data)
     rng = np.random.default_rng(rng)
@@ -102,6 +102,13 @@ def lineup(fit: Fit, data: pd.DataFrame | None = None, rng: Rng = None, n: int =
 
 def rows_of(fit: Fit, data: pd.DataFrame | None) -> pd.DataFrame:
     """Rows of the fit, with the columns of `data` if it is given."""
+    if not hasattr(fit, "matrices"):
+        raise TypeError(f"a fit of LMM or OLS is needed, as LMM(formula)(data); got {type(fit).__name__}")
+    if len(fit.y) != len(fit.data) or fit.absorbed:
+        raise ValueError(
+            f"a fit of LMM or OLS is needed; this one ({fit.method}) has taken the groups out of the rows: fit "
+            "LMM with these groups as random effects instead"
+        )
     if data is None:
         return fit.data
     index = fit.matrices.X.index

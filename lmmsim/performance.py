@@ -51,6 +51,7 @@ def performance(
         - `rejection`, share of p < alpha among the replicates that could be analysed: type-I error where the truth is
           0, power elsewhere; `rejection_all`, where the others count as not rejected
         - `type_s`, share of wrong signs, and `type_m`, mean the size of estimate / truth, among the rejections
+        - `failure_rate` of all replicates, `singular_rate` of those that were used
         - `n` replicates that were used, `failed`, `not_converged`; `singular` among those used
 
         Below the coefficients are the standard deviations and correlations of the analyses that have random effects
@@ -74,8 +75,10 @@ def performance(
     >>> bool(table.loc[("method[T.new]", "OLS"), "se_ratio"] < 0.7)     # OLS is overconfident about schools
     True
     """
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha is {alpha}; it lies between 0 and 1")
+    if not hasattr(study, "answers"):
+        kind = type(study).__name__
+        raise TypeError(f"performance is asked of what study() returned, which knows the truth; got {kind}")
+    check_alpha(alpha)
     true = study.truth.to_dict() | dict(truth or {})
     rows: dict[tuple[str, str], dict[str, float]] = {}
     for name, one in study.answers.items():
@@ -89,6 +92,12 @@ def performance(
     order = [(term, name) for term in [*terms, *components] for name in study.answers if (term, name) in rows]
     index = pd.MultiIndex.from_tuples(order, names=["term", "analysis"])
     return pd.DataFrame([rows[key] for key in order], index=index)
+
+
+def check_alpha(alpha: float) -> None:
+    """Refuse a level that is no probability."""
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha}; it lies between 0 and 1")
 
 
 def _coefficient(one: Answers, j: int, truth: float, usable: np.ndarray, alpha: float) -> dict[str, float]:
@@ -131,12 +140,16 @@ def _of_estimates(estimate: np.ndarray, truth: float) -> dict[str, Number]:
     }
 
 
-_COLUMNS = ("mean", "bias", "emp_se", "model_se", "se_ratio", "mse", "coverage", "rejection", "rejection_all")
+_COLUMNS = (
+    *("mean", "bias", "emp_se", "model_se", "se_ratio", "mse", "coverage", "rejection", "rejection_all"),
+    *("type_s", "type_m", "failure_rate", "singular_rate"),
+)
 
 
 def _row(truth: float, numbers: Mapping[str, Number], one: Answers, usable: np.ndarray) -> dict[str, float]:
     row: dict[str, Any] = {"truth": truth}
-    for name in (*_COLUMNS, "type_s", "type_m"):
+    numbers = {**numbers, "failure_rate": share(one.failed), "singular_rate": share(one.singular[usable])}
+    for name in _COLUMNS:
         row[name], row[f"{name}_mcse"] = numbers.get(name, NOTHING)
     return row | {
         "n": int(usable.sum()),

@@ -15,10 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from lmmsim.blocks import columns
 from lmmsim.gls import information
 from lmmsim.observed import check_columns
 
 if TYPE_CHECKING:
+    from lmmsim.formula import Matrices
     from lmmsim.model import Model
 
 Alternative = Literal["two-sided", "greater", "less"]
@@ -59,7 +61,14 @@ def exact_power(
     Raises
     ------
     ValueError
-        If X has not full rank, a residual sd is zero, or a contrast names what is not a coefficient.
+        If X has not full rank, a residual sd is zero, df are not positive, or a contrast names what is not a
+        coefficient, or nothing.
+
+    Warns
+    -----
+    UserWarning
+        If the coefficients take up the effects of all groups (one school in each arm): their variance cannot be
+        estimated, there is no test, and `df` and `power` are missing.
 
     Notes
     -----
@@ -94,7 +103,11 @@ def exact_power(
     known = information(model, design, matrices)
     effect = np.array([w @ beta for w in rows.values()])
     se = np.sqrt([w @ known.vcov @ w for w in rows.values()])
-    freedom = _degrees(df, rows, known.satterthwaite)
+    with np.errstate(invalid="ignore"):  # information that is zero may be computed as a little below
+        freedom = _degrees(df, rows, known.satterthwaite)
+    if df is None or isinstance(df, Mapping):
+        asked = np.array([name not in (df or {}) for name in rows])
+        freedom[_without_replication(model, matrices, rows, np.where(asked, se, np.inf))] = np.nan
     power = t_power(effect / se, freedom, alpha, alternative)
     index = pd.Index(list(rows), name="term")
     return pd.DataFrame({"effect": effect, "se": se, "df": freedom, "power": power}, index=index)
@@ -136,7 +149,8 @@ def exact_size(
     Raises
     ------
     ValueError
-        If `sizes` is empty or not increasing, if not even the largest is enough, or if there is no such term.
+        If `sizes` is empty or not increasing, the power is not between 0 and 1, not even the largest size is enough, or
+        there is no such term.
 
     Examples
     --------
@@ -147,6 +161,8 @@ def exact_size(
     sizes = list(sizes)
     if not sizes or any(big <= small for small, big in pairwise(sizes)):
         raise ValueError(f"sizes must be increasing whole numbers, as range(4, 400, 2); got {sizes[:6]}")
+    if not 0 < power < 1:
+        raise ValueError(f"power is {power}; it lies between 0 and 1")
 
     def reached(size: int) -> float:
         table = exact_power(*world(size), alpha, contrasts, alternative, df(size) if callable(df) else df)
@@ -155,6 +171,8 @@ def exact_size(
         return float(table.loc[term, "power"])
 
     best = reached(sizes[-1])
+    if np.isnan(best):
+        raise ValueError(f"there is no test of '{term}' even at the largest size, {sizes[-1]}; it needs larger sizes")
     if best < power:
         raise ValueError(
             f"the power for '{term}' is {best:.3f} at the largest size, {sizes[-1]}; {power:g} needs larger sizes"
@@ -174,7 +192,7 @@ def t_power(ncp: ArrayLike, df: ArrayLike, alpha: float = 0.05, alternative: Alt
     ncp : array_like
         Noncentrality: effect over its standard error.
     df : array_like
-        Degrees of freedom; infinite is the z test.
+        Degrees of freedom; infinite is the z test. Where they are missing, so is the power.
     alpha : float
     alternative : "two-sided", "greater" or "less"
 
@@ -211,11 +229,14 @@ def t_power(ncp: ArrayLike, df: ArrayLike, alpha: float = 0.05, alternative: Alt
         return np.where(np.isfinite(df), noncentral, special.ndtr(-critical - shift))
 
     power = {"greater": below(-ncp), "less": below(ncp), "two-sided": below(ncp) + below(-ncp)}[alternative]
-    return np.clip(power, 0.0, 1.0)
+    return np.where(np.isnan(df), np.nan, np.clip(power, 0.0, 1.0))
 
 
 def _degrees(df: Df, rows: Mapping[str, np.ndarray], satterthwaite: Callable[[np.ndarray], float]) -> np.ndarray:
     """The df of every row: those given, and Satterthwaite's for the others."""
+    for given in df.values() if isinstance(df, Mapping) else () if df is None else (df,):
+        if not given > 0:
+            raise ValueError(f"df is {given}; degrees of freedom are above 0, and np.inf gives the z test")
     if isinstance(df, Mapping):
         unknown = [name for name in df if name not in rows]
         if unknown:
@@ -226,13 +247,44 @@ def _degrees(df: Df, rows: Mapping[str, np.ndarray], satterthwaite: Callable[[np
     return np.array([satterthwaite(w) for w in rows.values()])
 
 
+def _without_replication(
+    model: Model, matrices: Matrices, rows: Mapping[str, np.ndarray], se: np.ndarray
+) -> np.ndarray:
+    """Rows whose se contains a group effect that the coefficients take up, so that no fit can estimate its variance."""
+    X = matrices.X.to_numpy()
+    lost = np.zeros(len(rows), dtype=bool)
+    for term in matrices.terms:
+        J, k = len(term.levels), len(term.names)
+        if J * k > X.shape[1]:
+            continue
+        Z = columns([term], len(X))
+        u = np.linalg.lstsq(X, Z, rcond=None)[0]  # the coefficients that do what each group effect does
+        if not np.allclose(X @ u, Z, atol=1e-8 * np.abs(Z).max()):
+            continue
+        spread = u @ np.kron(np.eye(J), model.covariance(term)) @ u.T
+        here = np.array([w @ spread @ w for w in rows.values()]) > 1e-10 * se**2
+        if here.any():
+            names = ", ".join(name for name, out in zip(rows, here, strict=True) if out)
+            warnings.warn(
+                f"there is no test of {names}: with {J} of '{term.group}' their effects cannot be told from the "
+                "coefficients, so their variance cannot be estimated; add groups, or give df=",
+                stacklevel=3,
+            )
+        lost |= here
+    return lost
+
+
 def _weights(name: str, weights: Mapping[str, float], names: list[str]) -> np.ndarray:
     """A contrast as a vector over the coefficients."""
+    if not isinstance(weights, Mapping):
+        raise TypeError(f"the contrast '{name}' is {weights!r}; give weights by coefficient, as {{'{names[-1]}': 1}}")
     unknown = [term for term in weights if term not in names]
     if unknown:
         raise ValueError(f"the contrast '{name}' names {', '.join(unknown)}; the coefficients are {', '.join(names)}")
     if name in names:
         raise ValueError(f"'{name}' is a coefficient already; give the contrast another name")
+    if not any(weights.values()):
+        raise ValueError(f"the contrast '{name}' has no weight other than 0; the coefficients are {', '.join(names)}")
     return np.array([float(weights.get(term, 0.0)) for term in names])
 
 

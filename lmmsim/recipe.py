@@ -70,7 +70,7 @@ class Recipe:
         problems: dict[int, Exception] = {}
         for j, rng in enumerate(chances):
             try:
-                left[:, j] = self._column(self.observe(self._data(Y[:, j]), rng))
+                left[:, j] = self._column(self._seen(self._data(Y[:, j]), rng))
             except Exception as error:
                 problems[first + j] = error
         return left, problems
@@ -87,14 +87,16 @@ class Recipe:
 
     def observed(self, data: pd.DataFrame, k: int) -> pd.DataFrame:
         """What is seen of the data of replicate k."""
-        return data if self.observe is None else self.observe(data, self._rng(OBSERVE, k))
+        return data if self.observe is None else self._seen(data, self._rng(OBSERVE, k))
 
     def simulation(self, k: int) -> Simulation:
         """Replicate k before anything of it is lost, with its truth."""
         if self.redraw is None:
             return simulate(self.model, self.design, self.seed, replicate=k)
         drawn = self.redraw(self._rng(REDRAW, k))
-        model, design = drawn if isinstance(drawn, tuple) else (self.model, drawn)
+        model, design = drawn if isinstance(drawn, tuple) and len(drawn) == 2 else (self.model, drawn)
+        if not hasattr(model, "beta") or not isinstance(design, pd.DataFrame):
+            raise TypeError(f"redraw returns a design, or a model and a design; this one returned {drawn!r:.200}")
         if model.beta != self.model.beta:
             raise ValueError(
                 f"redraw gave a model with other coefficients: {model.beta}, and {self.model.beta} in the study; the "
@@ -113,6 +115,13 @@ class Recipe:
         data = self.design.assign(**{self.model.response: y})
         data.attrs["response"] = self.model.response
         return data
+
+    def _seen(self, data: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+        """What `observe` leaves of data, or say that it is none."""
+        left = self.observe(data, rng) if self.observe else data
+        if not isinstance(left, pd.DataFrame) or self.model.response not in left:
+            raise TypeError(f"observe returns the data with '{self.model.response}'; this one returned {left!r:.200}")
+        return left
 
     def _column(self, observed: pd.DataFrame) -> np.ndarray:
         """What is left of a response, on the rows of the design."""

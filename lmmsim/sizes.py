@@ -17,11 +17,11 @@ from lmmsim import streams
 from lmmsim.conduct import conduct
 from lmmsim.estimators import LMM, OLS
 from lmmsim.model import Model
-from lmmsim.performance import share
+from lmmsim.performance import check_alpha, share
 from lmmsim.power import exact_power, exact_size
 from lmmsim.recipe import Analysis, Recipe
 from lmmsim.residual import IID
-from lmmsim.study import check
+from lmmsim.study import check, made
 
 World = Callable[[int], tuple[Model, pd.DataFrame]]
 
@@ -118,17 +118,24 @@ def find_size(
         raise ValueError(f"sizes must be increasing whole numbers, as range(4, 400, 2); got {sizes[:6]}")
     if not 0 < power < 1:
         raise ValueError(f"power is {power}; it lies between 0 and 1")
+    check_alpha(alpha)
+    if not mcse > 0:
+        raise ValueError(f"mcse is {mcse}; a search by simulation ends at an error above 0, as 0.005")
     if method not in ("auto", "exact", "simulation"):
         raise ValueError(f"method is {method!r}; it is 'auto', 'exact' or 'simulation'")
-    exact = has_exact_power(world(sizes[-1])[0], analysis)
+
+    def world_of(size: int) -> tuple[Model, pd.DataFrame]:
+        return made(world(size))
+
+    exact = has_exact_power(world_of(sizes[-1])[0], analysis)
     if method == "exact" and not exact:
         raise ValueError(
             f"{analysis} has no exact power in this world: it is exact for the model of the world itself, with normal "
             "draws, one residual sd, and a t test; method='simulation' finds the size of any analysis"
         )
     if exact and method != "simulation":
-        return _exactly(world, sizes, power, term, alpha)
-    return _Search(world, sizes, analysis, power, term, alpha, streams.root(rng), n_jobs).run(mcse)
+        return _exactly(world_of, sizes, power, term, alpha)
+    return _Search(world_of, sizes, analysis, power, term, alpha, streams.root(rng), n_jobs).run(mcse)
 
 
 def has_exact_power(model: Model, analysis: Analysis | None) -> bool:
@@ -251,9 +258,12 @@ class _Search:
         return self._first(self._curve()[0])
 
     def _between(self) -> tuple[int, int]:
-        """Sizes at which the ends of the 95 % band cross."""
+        """Sizes at which the ends of the 95 % band cross, no wider than what was seen at the sizes themselves."""
         eta, se = self._curve()
-        return self._first(eta + 1.96 * se), self._first(eta - 1.96 * se)
+        low, high = self._first(eta + 1.96 * se), self._first(eta - 1.96 * se)
+        looks = self._table()
+        surely = looks["size"][looks["power"] - 3 * looks["mcse"] >= self.power]
+        return low, min([high, *surely])
 
     def _first(self, eta: np.ndarray) -> int:
         from scipy.special import ndtri

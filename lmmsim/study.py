@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,8 +102,8 @@ class Study:
             The simulation with its truth; the data as observed where the study has an `observe`. The response is
             that of the study, up to the order in which the parts are added up.
         """
-        if k < 0:
-            raise ValueError(f"replicate {k}: they are numbered from 0")
+        if not isinstance(k, int | np.integer) or k < 0:
+            raise ValueError(f"replicate {k!r}: they are numbered from 0, in whole numbers")
         simulation = self.recipe.simulation(k)
         return simulation if self.recipe.observe is None else self.recipe.observed(simulation.data, k)
 
@@ -188,7 +189,7 @@ def study(
     >>> bool(performance(results).loc[("method[T.new]", "OLS"), "rejection"] > 0.15)    # it should be 0.05
     True
     """
-    recipe = Recipe(model, design, dict(analyses), checkpoints.root(checkpoint, rng), observe, redraw)
+    recipe = Recipe(model, design, named(analyses), checkpoints.root(checkpoint, rng), observe, redraw)
     check(recipe, replicates)
     saved = [Checkpoint(checkpoint, recipe) if checkpoint is not None else None]
     [(_, answers)] = conduct([recipe], replicates, n_jobs, saved, progress)
@@ -196,16 +197,44 @@ def study(
     return Study(recipe, replicates, answers)
 
 
+def named(analyses: Mapping[str, Analysis]) -> dict[str, Analysis]:
+    """Analyses by name, or say that they have none."""
+    if not isinstance(analyses, Mapping):
+        raise TypeError(f'analyses have names, as {{"LMM": LMM("y ~ x + (1 | g)")}}; got {analyses!r}')
+    return dict(analyses)
+
+
+def made(world: Any) -> tuple[Model, pd.DataFrame]:
+    """A model and a design that a function has made, or say that it has not."""
+    if not isinstance(world, tuple) or len(world) != 2 or not hasattr(world[0], "beta"):
+        raise TypeError(f"world returns a model and a design; this one returned {world!r:.200}")
+    return world
+
+
 def check(recipe: Recipe, replicates: int) -> None:
     """Refuse a study that cannot begin."""
-    if replicates < 1:
-        raise ValueError(f"replicates is {replicates}; a study needs at least one")
+    if not isinstance(replicates, int | np.integer) or replicates < 1:
+        raise ValueError(f"replicates is {replicates!r}; a study needs a whole number of them, at least one")
     if not recipe.analyses:
         raise ValueError('a study needs at least one analysis, such as {"LMM": LMM("y ~ x + (1 | g)")}')
     for name, analysis in recipe.analyses.items():
         if not callable(analysis):
             raise TypeError(f"analysis '{name}' is {analysis!r}; an analysis is called with a DataFrame")
+        _check_response(name, analysis, recipe.model.response)
+    for what, called in (("observe", recipe.observe), ("redraw", recipe.redraw)):
+        if called is not None and not callable(called):
+            raise TypeError(f"{what} is {called!r}; it is a function, or None")
     recipe.simulation(0)  # the model and the design fit together, or this says what does not
+
+
+def _check_response(name: str, analysis: Analysis, response: str) -> None:
+    """Refuse an estimator of another response: in a batch it would be given this one unseen."""
+    formula = getattr(analysis, "formula", None)
+    if not hasattr(analysis, "many") or not isinstance(formula, str) or "~" not in formula:
+        return
+    asked = formula.split("~")[0].strip()
+    if asked != response:
+        raise ValueError(f"analysis '{name}' explains '{asked}' ({formula}); the response of the model is '{response}'")
 
 
 def warn(answers: Mapping[str, Answers], stacklevel: int) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ from lmmsim import streams
 from lmmsim.checkpoint import Checkpoint
 from lmmsim.conduct import conduct
 from lmmsim.model import Model
-from lmmsim.performance import performance, share
+from lmmsim.performance import check_alpha, performance, share
 from lmmsim.recipe import Analysis, Observe, Recipe
-from lmmsim.study import Study, check, warn
+from lmmsim.study import Study, check, made, named, warn
 
 World = Callable[..., tuple[Model, pd.DataFrame]]
 
@@ -30,7 +30,7 @@ CELL = 2**24
 
 
 def sweep(
-    grid: Mapping[str, Sequence[Any]],
+    grid: Mapping[str, Sequence[Any]] | pd.DataFrame,
     world: World,
     analyses: Mapping[str, Analysis] | Callable[..., Mapping[str, Analysis]],
     replicates: int = 1000,
@@ -47,8 +47,9 @@ def sweep(
 
     Parameters
     ----------
-    grid : mapping
+    grid : mapping or DataFrame
         Values of every number that changes: `{"schools": [10, 20, 40], "icc": [0.05, 0.1]}`; all combinations are run.
+        Of a table with these columns each row is run, and no other combination.
     world : callable
         `world(schools=10, icc=0.05)` gives `(model, design)`.
     analyses : mapping or callable
@@ -72,7 +73,7 @@ def sweep(
     Raises
     ------
     ValueError
-        If the grid is empty, or what `study` refuses.
+        If the grid is empty or holds what cannot name a row of the table, or what `study` refuses.
 
     Examples
     --------
@@ -83,18 +84,41 @@ def sweep(
     >>> power.index.names, bool(power.loc[40, "means"] > power.loc[10, "means"])
     (FrozenList(['schools', 'analysis']), True)
     """
-    names = list(grid)
-    cells = [dict(zip(names, values, strict=True)) for values in product(*grid.values())]
-    if not names or not cells:
-        raise ValueError('the grid has no cells; give the values of at least one number, as {"schools": [10, 20]}')
+    check_alpha(alpha)
+    cells = _cells(grid)
     root = checkpoints.root(checkpoint, rng)
     recipes = []
     for i, cell in enumerate(cells):
-        model, design = world(**cell)
+        model, design = made(world(**cell))
         chosen = analyses(**cell) if callable(analyses) else analyses
-        recipes.append(Recipe(model, design, dict(chosen), root if common else _own(root, i), observe))
+        recipes.append(Recipe(model, design, named(chosen), root if common else _own(root, i), observe))
     tables = _performances(recipes, replicates, alpha, n_jobs, checkpoint, progress)
-    return pd.concat(tables, keys=[tuple(cell.values()) for cell in cells], names=names)
+    return pd.concat(tables, keys=[tuple(cell.values()) for cell in cells], names=list(cells[0]))
+
+
+def _cells(grid: Mapping[str, Sequence[Any]] | pd.DataFrame) -> list[dict[str, Any]]:
+    """The numbers of each cell, by name: all combinations, or the rows of a table."""
+    if isinstance(grid, pd.DataFrame):
+        rows: Any = zip(*(grid[name].tolist() for name in grid), strict=True)
+    elif isinstance(grid, Mapping):
+        for name, values in grid.items():
+            if isinstance(values, str) or not np.iterable(values):
+                raise ValueError(f"the grid has {values!r} for '{name}'; give a list of values, as [{values!r}]")
+        rows = product(*grid.values())
+    else:
+        raise TypeError(
+            f'the grid is a mapping as {{"schools": [10, 20]}}, or a DataFrame with a row per cell; got {grid!r}'
+        )
+    cells = [dict(zip(map(str, grid), row, strict=True)) for row in rows]
+    if not len(list(grid)) or not cells:
+        raise ValueError('the grid has no cells; give the values of at least one number, as {"schools": [10, 20]}')
+    for name, value in ((name, value) for cell in cells for name, value in cell.items()):
+        if not isinstance(value, Hashable) or isinstance(value, tuple):
+            raise ValueError(
+                f"{value!r}, a value of '{name}' in the grid, cannot name a row of the table: give a number or a name, "
+                "and let `world` look up what it stands for"
+            )
+    return cells
 
 
 def calibrate(
@@ -145,13 +169,14 @@ def calibrate(
     >>> bool(table.loc["OLS", "type1"] > 0.15), bool(table.loc["OLS", "power_adjusted"] < table.loc["OLS", "power"])
     (True, True)
     """
+    check_alpha(alpha)
     if term not in model.beta:
         raise ValueError(f"'{term}' is not a coefficient of the model; they are {', '.join(model.beta)}")
     if model.beta[term] == 0:
         raise ValueError(f"the true value of '{term}' is 0: there is no power to find; study() gives the type-I error")
     null = Model(model.formula, {**model.beta, term: 0.0}, model.random, model.residual)
     root = checkpoints.root(checkpoint, rng)
-    recipes = [Recipe(world, design, dict(analyses), root, observe) for world in (null, model)]
+    recipes = [Recipe(world, design, named(analyses), root, observe) for world in (null, model)]
     without, with_effect = _studies(recipes, replicates, n_jobs, checkpoint, progress)
     bootstrap = np.random.default_rng(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, CELL)))
     rows = {name: _calibration(without, with_effect, name, term, alpha, bootstrap) for name in analyses}

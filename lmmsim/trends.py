@@ -46,7 +46,7 @@ def linearity(fit: Fit | Refits, covariate: str, bins: int = 10, replicates: int
     [0.0, 1.0, 2.0, 3.0, 4.0]
     """
     refit = as_refits(fit, replicates, rng)
-    x = column(refit, covariate).to_numpy(dtype=float)
+    x = _numbers(refit, covariate)
     within = all(_varies(x, bar.codes) for bar in refit.fit.matrices.terms)
     classes = _Classes.of(x, bins)
     means = classes.means(refit.conditional if within else refit.marginal)
@@ -155,7 +155,7 @@ def slopes(
     bar = next((bar for bar in bars if group in (None, bar.group)), None)
     if bar is None:
         raise ValueError(f"'{group}' is not a grouping factor of '{refit.fit.formula}'; fit one with it")
-    x = column(refit, covariate).to_numpy(dtype=float)
+    x = _numbers(refit, covariate)
     groups = _Classes(bar.codes, len(bar.levels))
     x = x - groups.means(x)[bar.codes]
     residuals = refit.conditional - groups.means(refit.conditional)[bar.codes]
@@ -205,6 +205,14 @@ class _Classes:
         """Share of the variance of each column that lies between classes."""
         centred = values - values.mean(axis=0)
         return (self.n[:, None] * self.means(centred) ** 2).sum(axis=0) / (centred**2).sum(axis=0)
+
+
+def _numbers(refit: Refits, covariate: str) -> np.ndarray:
+    """A covariate, or say that it has no order."""
+    values = column(refit, covariate)
+    if not pd.api.types.is_numeric_dtype(values):
+        raise ValueError(f"'{covariate}' holds no numbers: its levels have no order to look along; see scale_location")
+    return values.to_numpy(dtype=float)
 
 
 def _varies(x: np.ndarray, codes: np.ndarray) -> bool:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from small_estimators import Mean, MeanSingly
 
-from lmmsim import Model, Random, crossed, draws, drop_out, scenarios
+from lmmsim import IID, Model, Random, crossed, draws, drop_out, scenarios
 from lmmsim.checkpoint import Checkpoint, root
 from lmmsim.estimators import LMM, OLS
 from lmmsim.fingerprint import describe, differences
@@ -120,6 +120,51 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path):
     (tmp_path / "study.json").write_text(json.dumps(known | {"lmmsim": "0.0.1", "numpy": "1.0"}))
     with pytest.raises(ValueError, match=r"(?s)lmmsim: 0.0.1 there.*numpy: 1.0 there"):
         a_study(tmp_path, 20)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"null", b"[]", b"{}", b"\xff\xfe"])
+def test_a_damaged_description_is_refused_and_nothing_is_lost(tmp_path, damage):
+    a_study(tmp_path, 20, rng=None)
+    for name in ("study.json", "seed.json"):
+        good = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(damage)
+        kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        with pytest.raises(ValueError, match=f"(?s){name}' is damaged, .* put the file back .*, or delete this one"):
+            a_study(tmp_path, 20, rng=None)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == kept
+        (tmp_path / name).write_bytes(good)
+
+
+def test_whatever_befell_a_piece_it_is_done_again(tmp_path):
+    """Cut short, overwritten, or with bits that flipped, headers included."""
+    whole, rng = a_study(tmp_path, 20), np.random.default_rng(1)
+    piece = next(tmp_path.glob("single*"))
+    good = piece.read_bytes()
+    for trial in range(300):
+        bad = bytearray(good)
+        if trial % 3 == 0:
+            del bad[rng.integers(len(bad)) :]
+        elif trial % 3 == 1:
+            bad[rng.integers(len(bad))] ^= 1 << rng.integers(8)
+        else:
+            place = rng.integers(len(bad))
+            bad[place : place + 200] = bytes(len(bad[place : place + 200]))
+        piece.write_bytes(bytes(bad))
+        if trial % 60 == 0:
+            assert_same(a_study(tmp_path, 20), whole)
+        store = Checkpoint(tmp_path, whole.recipe)
+        store.load(Task("single", 0, 16))  # answers or None, but no error
+
+
+def test_a_difference_deep_inside_is_shown():
+    """Of twenty standard deviations the last one differs."""
+    one, other = (
+        {"residual": describe(IID({f"unit {i}": 1.0 for i in range(19)} | {"last": sd}, by="unit"))}
+        for sd in (2.5, 3.5)
+    )
+    assert len(one["residual"]) > 300
+    [line] = differences(one, other)
+    assert "last: 2.5" in line.split(" there, ")[0] and "last: 3.5" in line.split(" there, ")[1]
 
 
 def test_a_folder_with_other_things_and_a_file_are_refused(tmp_path):

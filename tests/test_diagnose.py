@@ -23,7 +23,7 @@ from lmmsim.diagnose import (
     simulated_residuals,
     slopes,
 )
-from lmmsim.estimators import LMM, OLS
+from lmmsim.estimators import LMM, OLS, GroupMeans, Within
 from lmmsim.refits import verdict
 
 
@@ -406,6 +406,32 @@ def test_skewed_effects_are_seen():
 # -- the study of the diagnostics --------------------------------------------------------------------------------------
 
 
+def test_what_is_no_fit_of_the_rows_is_refused(plants, fit):
+    for ask in (diagnose, lineup):
+        with pytest.raises(TypeError, match=r"a fit of LMM or OLS is needed, as LMM\(formula\)\(data\); got DataFrame"):
+            ask(plants)
+        for other in (GroupMeans("height ~ fertilizer", by="plot"), Within("height ~ week", group="plot")):
+            with pytest.raises(
+                ValueError, match="plot\\) has taken the groups out of the rows: fit LMM with these groups"
+            ):
+                ask(other(plants), rng=1)
+    for replicates in (0, -1, 1.5):
+        with pytest.raises(ValueError, match=f"replicates is {replicates}; the checks need simulated data sets"):
+            diagnose(fit, rng=1, replicates=replicates)
+
+
+def test_levels_have_no_order_to_look_along(fit, refit):
+    for ask in (linearity, slopes):
+        with pytest.raises(ValueError, match="'fertilizer' holds no numbers: its levels have no order"):
+            ask(refit, "fertilizer")
+    with pytest.raises(ValueError, match="time='fertilizer' holds no numbers"):
+        diagnose(fit, rng=1, replicates=19, time="fertilizer")
+
+
+def test_one_covariate_may_be_named_without_a_list(fit):
+    assert "linearity week" in diagnose(fit, rng=1, replicates=19, covariates="week").checks
+
+
 @pytest.mark.slow
 def test_each_check_fires_where_it_should_and_keeps_quiet_where_it_should_not():
     study = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "diagnostics.py"))
@@ -414,6 +440,7 @@ def test_each_check_fires_where_it_should_and_keeps_quiet_where_it_should_not():
     nominal = 0.05
     # five binomial standard errors: fifteen checks, some of them looking at the same thing
     assert (table["false alarms"] <= nominal + 5 * np.sqrt(nominal * (1 - nominal) / replicates)).all()
-    made_for = table[table["made for"] != ""]
-    assert len(made_for) == len(study["WORLDS"]) - 2
-    assert (made_for["alarms"] >= 0.6).all()
+    # no check without a world that it is made for, and no world without a check but the two true ones
+    assert set(table["made for"]) == {name for name, (_, checks) in study["WORLDS"].items() if checks}
+    assert len(study["WORLDS"]) == table["made for"].nunique() + 2
+    assert (table["alarms"] >= 0.6).all()

@@ -17,7 +17,7 @@ from lmmsim.study import Study, study
 MODEL = Model("y ~ 1", {"Intercept": 1.0}, residual=2.0)
 DESIGN = crossed(unit=8)
 MEASURES = ["mean", "bias", "emp_se", "model_se", "se_ratio", "mse", "coverage", "rejection"]
-MEASURES += ["rejection_all", "type_s", "type_m"]
+MEASURES += ["rejection_all", "type_s", "type_m", "failure_rate", "singular_rate"]
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,7 @@ def test_every_number_is_its_formula(results):
     wrong = estimate[rejected] < 0
     exaggeration = estimate[rejected].abs() / theta
     mod_mcse = np.sqrt(variances.var() / (4 * n * mod**2))
+    failed = 500 - len(results.estimates)
     expected = {
         "truth": theta,
         "mean": bar,
@@ -64,8 +65,12 @@ def test_every_number_is_its_formula(results):
         "type_s_mcse": np.sqrt(wrong.mean() * (1 - wrong.mean()) / rejected.sum()),
         "type_m": exaggeration.mean(),
         "type_m_mcse": exaggeration.std() / np.sqrt(rejected.sum()),
+        "failure_rate": failed / 500,
+        "failure_rate_mcse": np.sqrt(failed / 500 * (1 - failed / 500) / 500),
+        "singular_rate": 0.0,
+        "singular_rate_mcse": 0.0,
         "n": n,
-        "failed": 500 - len(results.estimates),
+        "failed": failed,
         "not_converged": len(results.estimates) - n,
         "singular": 0,
     }
@@ -188,6 +193,11 @@ def test_the_truth_of_other_terms_can_be_given():
     row = performance(results, truth={"median": 1.0}).loc["median", "median"]
     assert row["bias"] == pytest.approx(results.estimates["estimate"].mean() - 1.0)
     assert np.isnan(row["rejection"]) and np.isnan(row["coverage"]) and np.isnan(row["model_se"])
+
+
+def test_a_table_of_estimates_does_not_know_the_truth(results):
+    with pytest.raises(TypeError, match=r"what study\(\) returned, which knows the truth; got DataFrame"):
+        performance(results.estimates)
 
 
 def test_alpha_is_a_probability():

@@ -2,6 +2,7 @@
 
 import ast
 import warnings
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from lmmsim import Model, crossed, plot, scenarios, simulate
+from lmmsim import LMM, Model, crossed, diagnose, lineup, plot, scenarios, simulate
 from lmmsim.plot.matrices import entries_of, shades
 from lmmsim.plot.style import luminance, spread, styles
 
@@ -82,13 +83,29 @@ def pictures(plants, coefficients, estimates, rates):
         "zip_plot": lambda ax: plot.zip_plot(one, 2.0, ax=ax),
         "power": lambda ax: plot.power(rates, "schools", ax=ax),
         "predictive": lambda ax: plot.predictive(1.0, [0.5, 1.0, 1.5], ax=ax),
+    } | {name: partial(getattr(plot, name), table) for name, table in checks().items()}
+
+
+def checks():
+    """A table for every check that has a picture."""
+    ends = {"low": -0.3, "high": 0.3}
+    lags = pd.DataFrame({"lag": [1, 2, 3], "correlation": [0.5, 0.1, 0.0], "semivariance": [0.5, 0.9, 1.0], **ends})
+    return {
+        "residuals": pd.DataFrame({"fitted": [1.0, 2.0, 3.0], "standardised": [0.5, -1.2, 0.4]}),
+        "linearity": pd.DataFrame({"at": [0.0, 1.0, 2.0], "mean": [0.1, -0.4, 0.2], **ends}),
+        "scale_location": pd.DataFrame({"at": ["old", "new"], "spread": [0.8, 1.2], "low": 0.9, "high": 1.1}),
+        "lag_correlation": lags,
+        "variogram": lags.assign(semivariance_low=0.8, semivariance_high=1.1),
+        "slopes": pd.DataFrame({"level": ["a", "b", "c"], "slope": [0.1, 0.5, -0.4], **ends}),
+        "influence": pd.DataFrame({"cooks_kept": [0.1, 0.9, np.nan]}, index=pd.Index(["a", "b", "c"], name="school")),
+        "simulated_residuals": pd.DataFrame({"scaled": [0.2, 0.9, 0.5]}),
     }
 
 
 def test_pictures_are_drawn_on_the_given_axes_and_return_them(plants, coefficients, estimates, rates):
     for name, draw in pictures(plants, coefficients, estimates, rates).items():
         figure, axes = plt.subplots(1, 2)
-        assert draw(axes[0]) is axes[0], name
+        assert draw(ax=axes[0]) is axes[0], name
         assert not axes[1].has_data(), name
         assert plt.get_fignums() == [figure.number], name
         plt.close(figure)
@@ -98,7 +115,8 @@ def test_pictures_change_no_style_and_no_input_and_show_nothing(plants, coeffici
     monkeypatch.setattr(plt, "show", lambda *_: pytest.fail("a picture showed itself"))
     before, data = dict(plt.rcParams), plants.data.copy()
     for draw in pictures(plants, coefficients, estimates, rates).values():
-        draw(None)
+        draw(ax=None)
+        plt.close("all")
     plot.equation(plants)
     assert dict(plt.rcParams) == before
     pd.testing.assert_frame_equal(plants.data, data)
@@ -110,7 +128,7 @@ def test_pictures_are_drawn_without_a_warning_in_readable_type(plants, coefficie
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name, draw in pictures(plants, coefficients, estimates, rates).items():
-            figure = draw(None).figure
+            figure = draw(ax=None).figure
             figure.draw_without_rendering()
             sizes = [text.get_fontsize() for text in figure.findobj(Text) if text.get_text()]
             assert min(sizes) >= 9, name
@@ -423,6 +441,13 @@ def test_power_curves_are_named_at_their_ends_with_their_error(rates):
     assert texts(indexed) == ["OLS", "LMM"]
 
 
+def test_a_curve_is_of_one_term(rates):
+    both = pd.concat([rates.assign(term=term).set_index(["schools", "term", "analysis"]) for term in ("a", "b")])
+    with pytest.raises(ValueError, match=r"more than one row for schools 10, analysis OLS, .* table.xs\(term, level="):
+        plot.power(both, "schools")
+    assert plot.power(both.xs("a", level="term"), "schools").lines
+
+
 def test_names_at_the_ends_keep_their_distance_and_their_order():
     placed = spread(np.array([0.50, 0.10, 0.51, 0.52]), 0.1)
     assert list(np.argsort(placed)) == [1, 0, 2, 3]
@@ -451,3 +476,65 @@ def test_a_line_up_hides_the_real_data_at_its_place():
     assert shown[6].spines["left"].get_linewidth() > shown[5].spines["left"].get_linewidth()
     with pytest.raises(ValueError, match="position=21, but the panels are numbered 1 to 20"):
         plot.lineup(frames, print, observed=real, position=21)
+
+
+# checks ---------------------------------------------------------------------------------------------------------------
+
+
+def test_every_check_has_a_picture():
+    """What `diagnose` answers can be drawn as it comes, and shows its own numbers."""
+    made = simulate(*scenarios.plant_growth(plots=12), rng=1)
+    diagnosis = diagnose(LMM("height ~ week * fertilizer + (1 | plot)")(made.data), rng=2, replicates=19)
+    drawn = set()
+    for name, check in diagnosis.checks.items():
+        kind = name.split()[0]
+        picture = plot.qq if "qq" in kind or kind == "least_confounded" else getattr(plot, kind)
+        for given in (check, check.table):
+            ax = picture(given)
+            assert ax.lines and ax.get_xlabel() and ax.get_ylabel() is not None, name
+            plt.close("all")
+        drawn.add(kind)
+    assert plot.scale_location(diagnosis.checks["scale_location fertilizer"]).get_xlabel() == "fertilizer"
+    assert plot.scale_location(diagnosis.checks["scale_location fitted"]).get_xlabel() == "fitted value"
+    assert len(drawn) == 9 and plot.residuals(diagnosis.residuals).lines and plot.variogram(check_of(diagnosis)).lines
+
+
+def check_of(diagnosis):
+    return diagnosis.checks["lag_correlation week"]
+
+
+def test_values_along_a_covariate_are_drawn_in_their_band():
+    table = checks()["linearity"]
+    ax = plot.linearity(table)
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), table[["at", "mean"]])
+    band = ax.collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == -0.3 and band[:, 1].max() == 0.3
+
+
+def test_levels_of_a_factor_stand_side_by_side_with_their_names():
+    ax = plot.scale_location(checks()["scale_location"])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["old", "new"]
+    assert ax.lines[0].get_ydata().tolist() == [0.8, 1.2]
+
+
+def test_the_most_influential_group_stands_at_the_top():
+    ax = plot.influence(checks()["influence"])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "a", "c"]
+    with pytest.raises(ValueError, match="no column 'change week'; its columns are cooks_kept"):
+        plot.influence(checks()["influence"], "change week")
+
+
+def test_quantiles_of_two_kinds_are_not_mixed_in_one_picture():
+    table = pd.DataFrame(
+        {"group": "plot", "term": ["Intercept", "week"], "theoretical": [0.0, 0.0], "sample": [1.0, 2.0]}
+    )
+    with pytest.raises(ValueError, match="quantiles of plot Intercept, plot week, and a picture shows one: choose"):
+        plot.qq(table)
+
+
+def test_a_line_up_is_drawn_as_it_comes_and_frames_its_own_real_panel():
+    made = simulate(*scenarios.plant_growth(plots=6), rng=1)
+    hidden = lineup(LMM("height ~ week + (1 | plot)")(made.data), rng=3, n=6)
+    axes = plot.lineup(hidden, lambda frame, ax: ax.plot(frame["week"], frame["height"], "o"), reveal=True)
+    framed = [i + 1 for i, ax in enumerate(axes) if ax.spines["top"].get_visible()]
+    assert len(axes) == 6 and framed == [hidden.reveal()]

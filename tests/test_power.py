@@ -21,7 +21,10 @@ from lmmsim import (
     scenarios,
     simulate_many,
 )
+from lmmsim.estimators import LMM, Within
+from lmmsim.performance import performance
 from lmmsim.power import exact_power, exact_size, t_power
+from lmmsim.study import study
 
 
 def schools(clusters=20, pupils=20, icc=0.1, effect=0.5):
@@ -108,6 +111,64 @@ def test_three_level_power(reference):
         row = exact_power(model, design).loc["arm[T.new]"]
         assert (round(row["se"], 5), round(row["power"], 4)) == (se, power)
         assert row["df"] == pytest.approx(2 * S - 2)
+
+
+def growth_of_units(case):
+    """Units measured over time, as in the entries of random_slope_omitted_type1: nothing but a common slope of 0."""
+    times = np.arange(case["m"], dtype=float) - (case["m"] - 1) / 2
+    sds = {"Intercept": 1.0, "t": np.sqrt(case["tau11"])}
+    model = Model("y ~ t + (t || id)", {"Intercept": 0.0, "t": 0.0}, {"id": Random(sds)}, np.sqrt(case["sigma2_e"]))
+    return model, crossed(id=case["J"], t=times)
+
+
+def test_slopes_as_data_have_the_variance_and_the_df_of_the_table(reference):
+    for case in reference("theory")["random_slope_omitted_type1"]:
+        row = exact_power(*growth_of_units(case)).loc["t"]
+        assert row["se"] ** 2 == pytest.approx(case["true_var_slope"], rel=1e-12)
+        assert row["df"] == pytest.approx(case["type1_correct_slopes_as_data_t_df"], rel=1e-9)
+
+
+def test_without_random_slopes_the_reported_variance_is_that_of_the_table(reference):
+    """Within units, least squares takes the spread of slopes for residual noise: its se is too small on average."""
+    for case in reference("theory")["random_slope_omitted_type1"]:
+        results = study(*growth_of_units(case), {"within": Within("y ~ t", group="id")}, 5000, rng=6)
+        row = performance(results).loc["t", "within"]
+        for name, variance in [("model_se", case["mean_reported_var"]), ("emp_se", case["true_var_slope"])]:
+            assert abs(row[name] - np.sqrt(variance)) < 4.5 * row[f"{name}_mcse"], name
+        ratio = 1 / case["se_ratio_true_over_reported"]
+        assert abs(row["se_ratio"] - ratio) < 4.5 * row["se_ratio_mcse"]
+
+
+def test_tests_by_subject_and_by_item_reject_as_the_table_says(reference):
+    """Half of the items in each condition: subjects' differences share the items, means of items are independent."""
+    replicates = 20_000
+    for case in reference("theory")["crossed_items_ignored"]:
+        S, items = case["subjects"], case["items"]
+        design = assign(crossed(subject=S, item=items), to="item", kind=["a", "b"])
+        beta, random = {"Intercept": 0.0, "kind[T.b]": 0.0}, {"subject": 0.5, "item": np.sqrt(case["s2_item"])}
+        model = Model("y ~ kind + (1 | subject) + (1 | item)", beta, random, residual=np.sqrt(case["s2_e"]))
+        assert exact_power(model, design).loc["kind[T.b]", "se"] ** 2 == pytest.approx(case["true_var_diff"])
+        Y = simulate_many(model, design, replicates, rng=7).reshape(S, items, replicates)
+        b = (design["kind"] == "b").to_numpy()[:items]
+        by_subject = stats.ttest_1samp(Y[:, b].mean(axis=1) - Y[:, ~b].mean(axis=1), 0.0).pvalue
+        by_item = stats.ttest_ind(Y[:, b].mean(axis=0), Y[:, ~b].mean(axis=0)).pvalue
+        for p, rate in [(by_subject, case["type1_by_subject_t"]), (by_item, case["type1_by_item_t_correct"])]:
+            assert (p < 0.05).mean() == pytest.approx(rate, abs=4.5 * np.sqrt(rate * (1 - rate) / replicates))
+
+
+@pytest.mark.slow
+def test_satterthwaite_keeps_its_level_with_forty_clusters(reference):
+    """The entry of 40 clusters; there are tests of the others with the estimators."""
+    table = reference("power")["type1_cluster_treatment_m20"]
+    row = dict(zip(table["columns"], table["rows"][-1], strict=True))
+    model, design = schools(row["J"], 20, table["icc"], effect=0.0)
+    replicates = 20_000
+    results = study(model, design, {"LMM": LMM(model.formula)}, replicates, rng=8)
+    table = performance(results).loc[("method[T.new]", "LMM")]
+    expected = row["satterthwaite"]
+    assert abs(table["rejection"] - expected) < 4.5 * np.sqrt(expected * (1 - expected) / replicates)
+    zero = row["singular_reml"]
+    assert abs(table["singular_rate"] - zero) < 4.5 * np.sqrt(zero * (1 - zero) / replicates)
 
 
 # -- df of balanced designs are those of the exact F tests -----------------------------------------------------------
@@ -369,8 +430,43 @@ def test_what_cannot_be_answered_is_refused_by_name():
             model, design[design["method"] == "new"].assign(method=pd.Categorical(["new"] * 200, ["usual", "new"]))
         )
 
+    with pytest.raises(ValueError, match=r"df is 0; degrees of freedom are above 0, and np.inf gives the z test"):
+        exact_power(model, design, df=0)
+    with pytest.raises(ValueError, match="the contrast 'nothing' has no weight other than 0"):
+        exact_power(model, design, contrasts={"nothing": {"Intercept": 0}})
+    with pytest.raises(TypeError, match=r"the contrast 'all' is \[1, 1\]; give weights by coefficient, as {'method"):
+        exact_power(model, design, contrasts={"all": [1, 1]})
+
+
+def test_one_school_in_each_arm_is_no_test_of_the_method():
+    model, design = schools(clusters=2, pupils=5, effect=4.0)
+    tutored = design.assign(tutor=np.arange(10) % 2)
+    both = Model("y ~ method + tutor + (1 | school)", model.beta | {"tutor": 4.0}, model.random, model.residual)
+    with pytest.warns(UserWarning, match=r"no test of Intercept, method\[T.new\]: with 2 of 'school' .*; add groups"):
+        table = exact_power(both, tutored)
+    assert table.loc[["Intercept", "method[T.new]"], ["df", "power"]].isna().all(axis=None)
+    assert table.loc["tutor", "df"] == pytest.approx(10 - 3)  # pupils of one school can still be compared
+    with pytest.warns(UserWarning, match="no test"):
+        assert exact_size(lambda k: schools(k, 5, effect=40.0), [2, 4, 6], term="method[T.new]") == 4
+    with (
+        pytest.warns(UserWarning),
+        pytest.raises(ValueError, match="no test of 'Intercept' even at the largest size, 2"),
+    ):
+        exact_size(lambda k: schools(k, 5), [2], term="Intercept")
+    with pytest.warns(UserWarning, match=r"no test of Intercept: with 2 of 'school'"):
+        given = exact_power(model, design, df={"method[T.new]": np.inf})["power"]
+    assert np.isnan(given["Intercept"]) and given["method[T.new]"] > 0.99
+    assert exact_power(model, design, df=np.inf).loc["method[T.new]", "power"] > 0.99  # if the variance were known
+
+
+def test_one_plot_for_each_fertiliser_has_no_test_of_growth_either():
+    with pytest.warns(UserWarning, match="with 3 of 'plot' their effects cannot be told from the coefficients"):
+        assert exact_power(*scenarios.plant_growth(plots=3))["power"].isna().all()
+
 
 def test_a_size_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="power is 80; it lies between 0 and 1"):
+        exact_size(schools, [6, 8], power=80, term="method[T.new]")
     with pytest.raises(
         ValueError, match=r"power for 'method\[T.new\]' is 0.\d+ at the largest size, 8; 0.8 needs larger"
     ):
@@ -400,3 +496,37 @@ def test_cluster_means_reject_as_often_as_exact_power_says():
     rejected = (stats.ttest_ind(means[new], means[~new]).pvalue < 0.05).mean()
     power = exact_power(model, design).loc["method[T.new]", "power"]
     assert rejected == pytest.approx(power, abs=4 * np.sqrt(power * (1 - power) / replicates))
+
+
+def two_arms():
+    return schools(clusters=16, pupils=10, icc=0.2, effect=0.7)
+
+
+def slopes():
+    return scenarios.plant_growth(plots=18)
+
+
+def unequal_schools():
+    design = nested(school=20, pupil=[4, 7, 10, 25] * 5)
+    design = assign(design, to="school", method=["usual", "new"], counts=[12, 8])
+    return schools(icc=0.2, effect=0.6)[0], design
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("world", "term"),
+    [(two_arms, "method[T.new]"), (slopes, "week:fertilizer[T.B]"), (unequal_schools, "method[T.new]")],
+)
+def test_mixed_models_reject_as_often_as_exact_power_says(world, term):
+    """Balanced clusters, random slopes, and clusters of 4 to 25; se and power also from n x n matrices and SciPy."""
+    model, design = world()
+    row = exact_power(model, design).loc[term]
+    X = model.X(design)
+    C = np.linalg.inv(X.T.to_numpy() @ np.linalg.solve(model.V(design), X.to_numpy()))
+    se = np.sqrt(C[X.columns.get_loc(term), X.columns.get_loc(term)])
+    critical, shift = stats.t.isf(0.025, row["df"]), model.beta[term] / se
+    by_scipy = stats.nct.sf(critical, row["df"], shift) + stats.nct.cdf(-critical, row["df"], shift)
+    assert row["se"] == pytest.approx(se, rel=1e-9) and row["power"] == pytest.approx(by_scipy, rel=1e-7)
+    simulated = performance(study(model, design, {"LMM": LMM(model.formula)}, 10_000, rng=9)).loc[(term, "LMM")]
+    assert simulated["n"] > 9_990
+    assert abs(simulated["rejection"] - row["power"]) < 4.5 * simulated["rejection_mcse"]

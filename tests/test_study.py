@@ -11,6 +11,7 @@ from small_estimators import Mean, MeanSingly
 
 from lmmsim import AR1, Model, Random, covariate, crossed, draws, drop_out, knock_out, scenarios, simulate_many
 from lmmsim.estimators import LMM, OLS, GroupMeans
+from lmmsim.performance import performance
 from lmmsim.recipe import Recipe
 from lmmsim.streams import root
 from lmmsim.study import study
@@ -90,6 +91,8 @@ def test_a_replicate_is_redrawn_alone():
     expected = results.estimates.query("replicate == 13")["estimate"]
     assert np.allclose(simulation.data["y"].mean(), expected, rtol=1e-12)
     assert (simulation.y == simulation.X @ simulation.beta + simulation.Z @ simulation.u + simulation.eps).all()
+    with pytest.raises(ValueError, match=r"replicate 1\.5: they are numbered from 0, in whole numbers"):
+        results.redraw(1.5)
     with pytest.raises(ValueError, match="numbered from 0"):
         results.redraw(-1)
 
@@ -310,8 +313,52 @@ def test_what_cannot_begin_is_refused():
         study(MODEL, DESIGN, BOTH, 0)
     with pytest.raises(TypeError, match="analysis 'OLS' is 'y ~ 1'"):
         study(MODEL, DESIGN, {"OLS": "y ~ 1"}, 10)
+    for odd in (10.0, "10", None):
+        with pytest.raises(ValueError, match=f"replicates is {odd!r}; a study needs a whole number"):
+            study(MODEL, DESIGN, BOTH, odd)
+    with pytest.raises(TypeError, match=r'analyses have names, as {"LMM": .*; got OLS'):
+        study(MODEL, DESIGN, OLS("y ~ 1"), 10)
+    for name in ("observe", "redraw"):
+        with pytest.raises(TypeError, match=f"{name} is 3; it is a function, or None"):
+            study(MODEL, DESIGN, BOTH, 10, **{name: 3})
     with pytest.raises(ValueError, match="already has a column 'y'"):
         study(MODEL, DESIGN.assign(y=1.0), BOTH, 10)
+
+
+@pytest.mark.parametrize("estimator", [OLS("z ~ 1"), OLS("z ~ 1", cluster="unit"), GroupMeans("z ~ 1", by="unit")])
+def test_an_analysis_of_another_response_is_not_given_this_one(estimator):
+    """In a batch an estimator is handed the response; on data it would not find its own."""
+    with pytest.raises(ValueError, match=r"analysis 'odd' explains 'z' \(z ~ 1\); the response of the model is 'y'"):
+        study(MODEL, DESIGN, {"odd": estimator}, 10)
+
+
+def test_what_redraw_and_observe_return_is_looked_at():
+    with pytest.raises(TypeError, match="redraw returns a design, or a model and a design; this one returned None"):
+        study(MODEL, DESIGN, BOTH, 5, rng=1, redraw=lambda rng: None)
+    with pytest.raises(TypeError, match="observe returns the data with 'y'; this one returned None"):
+        study(MODEL, DESIGN, BOTH, 20, rng=1, observe=lambda data, rng: None)
+
+
+def test_a_term_with_two_rows_is_a_failure_that_says_so():
+    def twice(data):
+        return pd.DataFrame({"estimate": [1.0, 2.0]}, index=["a", "a"])
+
+    with pytest.raises(ValueError, match="has more than one row for the term 'a'"):
+        study(MODEL, DESIGN, {"twice": twice}, 10, rng=1)
+
+
+def test_estimates_that_diverged_are_failures():
+    """An infinite estimate would make every mean infinite."""
+
+    def diverges(data):
+        y = data["y"].mean()
+        return {"Intercept": np.inf if y > 1 else y}
+
+    with pytest.warns(UserWarning, match="no finite estimates"):
+        results = study(MODEL, DESIGN, {"single": diverges}, 50, rng=1)
+    above = np.flatnonzero(simulate_many(MODEL, DESIGN, 50, rng=1).mean(axis=0) > 1)
+    assert results.failures["replicate"].tolist() == above.tolist()
+    assert performance(results)["mean"].item() < 1
 
 
 def test_no_progress_bar_where_no_one_watches(capsys):

@@ -64,6 +64,41 @@ def test_an_unseeded_sweep_keeps_its_seed_with_the_checkpoint(tmp_path):
     pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
+def test_a_table_of_parameters_is_run_row_by_row():
+    """Two of the four combinations, each the study that it is alone."""
+    rows = pd.DataFrame({"units": [4, 8], "mean": [0.0, 1.0]})
+    table = sweep(rows, world, {"mean": Mean()}, 100, rng=1)
+    assert table.index.names == ["units", "mean", "term", "analysis"] and len(table) == 2
+    for units, mean in [(4, 0.0), (8, 1.0)]:
+        alone = performance(study(*world(units, mean), {"mean": Mean()}, 100, rng=1))
+        pd.testing.assert_frame_equal(table.loc[(units, mean)], alone, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ({"units": 8}, r"the grid has 8 for 'units'; give a list of values, as \[8\]"),
+        ({"units": "few"}, r"the grid has 'few' for 'units'; give a list of values, as \['few'\]"),
+        ({"units": [[4, 8]]}, r"\[4, 8\], a value of 'units' in the grid, cannot name a row .*let `world` look up"),
+        ([4, 8], r"the grid is a mapping as .*, or a DataFrame with a row per cell; got \[4, 8\]"),
+        (pd.DataFrame({"units": []}), "the grid has no cells"),
+    ],
+)
+def test_a_grid_that_is_none_is_refused_before_anything_is_simulated(grid, message):
+    def none(units):
+        raise AssertionError("a world was made")
+
+    with pytest.raises((ValueError, TypeError), match=message):
+        sweep(grid, none, {"m": Mean()}, 10)
+
+
+def test_a_world_that_returns_no_model_is_refused():
+    with pytest.raises(TypeError, match="world returns a model and a design; this one returned None"):
+        sweep({"units": [4]}, lambda units: None, {"m": Mean()}, 10)
+    with pytest.raises(TypeError, match="world returns a model and a design; this one returned 'small'"):
+        find_size(lambda size: "small", [4, 8], term="Intercept")
+
+
 def test_an_empty_grid_is_refused():
     for grid in ({}, {"units": []}):
         with pytest.raises(ValueError, match="the grid has no cells"):
@@ -139,6 +174,31 @@ def test_searches_by_simulation_are_right_as_often_as_they_say():
         found = find_size(small_schools, range(4, 100, 2), means, term="method[T.new]", rng=seed, mcse=0.01)
         held += found.low <= exact <= found.high
     assert held >= 11
+
+
+def test_where_every_size_is_enough_the_smallest_is_the_answer_beyond_doubt():
+    found = find_size(
+        lambda k: scenarios.teaching_methods(k, effect=60),
+        range(8, 60, 2),
+        term="method[T.new]",
+        rng=1,
+        method="simulation",
+    )
+    assert (found.size, found.low, found.high) == (8, 8, 8)
+
+
+def test_a_level_or_an_error_that_is_none_is_refused():
+    model, design = scenarios.teaching_methods(effect=4)
+    analyses, term = {"OLS": OLS("score ~ method")}, "method[T.new]"
+    for refused in (
+        lambda: calibrate(model, design, analyses, 10, term=term, alpha=5),
+        lambda: sweep({"units": [4]}, world, {"m": Mean()}, 10, alpha=5),
+        lambda: find_size(lambda k: (model, design), [10], term=term, alpha=5),
+    ):
+        with pytest.raises(ValueError, match="alpha is 5; it lies between 0 and 1"):
+            refused()
+    with pytest.raises(ValueError, match=r"mcse is 0; a search by simulation ends at an error above 0"):
+        find_size(lambda k: (model, design), [10], term=term, mcse=0)
 
 
 def test_a_size_that_does_not_exist_is_refused():

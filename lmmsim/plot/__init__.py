@@ -6,6 +6,16 @@ otherwise, so that two pictures never end up on top of each other. An analysis h
 pictures, by its name (`COLOURS`); treatments have others (`TREATMENTS`), of which the reference level's is grey.
 """
 
+from lmmsim.plot.checks import (
+    influence,
+    lag_correlation,
+    linearity,
+    residuals,
+    scale_location,
+    simulated_residuals,
+    slopes,
+    variogram,
+)
 from lmmsim.plot.coverage import zip_plot
 from lmmsim.plot.data import layout, trajectories
 from lmmsim.plot.effects import caterpillar, qq, shrinkage
@@ -22,17 +32,25 @@ __all__ = [
     "Style",
     "caterpillar",
     "equation",
+    "influence",
     "intervals",
+    "lag_correlation",
     "layout",
+    "linearity",
     "lineup",
     "matrix",
     "parts",
     "power",
     "predictive",
     "qq",
+    "residuals",
     "sampling",
+    "scale_location",
     "shrinkage",
+    "simulated_residuals",
+    "slopes",
     "style",
     "trajectories",
+    "variogram",
     "zip_plot",
 ]

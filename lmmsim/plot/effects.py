@@ -57,7 +57,7 @@ def caterpillar(
     look, true = STYLES["LMM"], STYLES["truth"]
     predicted, group = _effects(u if isinstance(u, pd.Series) else u.u, term, group)
     predicted = predicted.sort_values()
-    ax = canvas(ax, height=_height(len(predicted)))
+    ax = canvas(ax, height=height_of(len(predicted)))
     at = np.arange(len(predicted))
     ax.axvline(0, color=PALE, lw=1, zorder=0)
     ax.plot(predicted, at, ls="", marker=look.marker, ms=5, color=look.colour, zorder=3)
@@ -148,9 +148,9 @@ def shrinkage(
         clouds = [(frame.iloc[:, 0].to_numpy(float), frame.iloc[:, 1].to_numpy(float)) for frame in frames]
         name_axes(ax, xlabel or str(own.columns[0]), ylabel or str(own.columns[1]))
     else:
-        ax = canvas(ax, height=_height(len(own)))
+        ax = canvas(ax, height=height_of(len(own)))
         clouds = [(frame.iloc[:, 0].to_numpy(float), np.arange(len(own))) for frame in frames]
-        _name_rows(ax, own.index)
+        name_rows(ax, own.index)
         estimate = str(getattr(no_pooling, "name", None) or "estimate")
         name_axes(ax, xlabel or estimate, ylabel or str(own.index.name or ""))
     handles = _arrows(ax, *clouds)
@@ -160,12 +160,12 @@ def shrinkage(
     return ax
 
 
-def _height(rows: int) -> float:
+def height_of(rows: int) -> float:
     """Inches that so many rows need."""
     return float(np.clip(1.0 + 0.16 * rows, 2.2, 6.5))
 
 
-def _name_rows(ax: Axes, names: pd.Index) -> None:
+def name_rows(ax: Axes, names: pd.Index) -> None:
     """A row for each group, from the top."""
     shown = len(names) <= NAMED
     ax.set_yticks(np.arange(len(names)) if shown else [], [str(name) for name in names] if shown else [])
@@ -223,9 +223,10 @@ def qq(
 
     Parameters
     ----------
-    values : DataFrame or array_like
-        A table with columns `theoretical` and `sample`, and `low` and `high` where it has its envelope; or the bare
-        values, which are then ordered and set against the quantiles at (i − 3/8) / (n + 1/4) (Blom 1958).
+    values : DataFrame, Check or array_like
+        A table, or a check of `lmmsim.diagnose`, with columns `theoretical` and `sample`, and `low` and `high` where it
+        has its envelope; or the bare values, which are then ordered and set against the quantiles at
+        (i − 3/8) / (n + 1/4) (Blom 1958).
     envelope : DataFrame, optional
         Columns `theoretical`, `low`, `high`; in place of the table's own.
     xlabel, ylabel : str, optional
@@ -242,6 +243,11 @@ def qq(
     'normal quantile'
     """
     table = columns_of(_quantiles(values), "theoretical", "sample").sort_values("theoretical")
+    if {"group", "term"} <= set(table.columns) and len(kinds := table[["group", "term"]].drop_duplicates()) > 1:
+        which = ", ".join(f"{group} {term}" for group, term in kinds.itertuples(index=False))
+        raise ValueError(
+            f"the table has quantiles of {which}, and a picture shows one: choose, as table[table['term'] == 'week']"
+        )
     if envelope is None and {"low", "high"} <= set(table.columns):
         envelope = table
     ax = canvas(ax)
@@ -259,6 +265,7 @@ def qq(
 
 def _quantiles(values: Any) -> pd.DataFrame:
     """A table as it is; bare values with the normal quantiles that belong to their ranks."""
+    values = getattr(values, "table", values)
     if isinstance(values, pd.DataFrame):
         return values
     from scipy.special import ndtri

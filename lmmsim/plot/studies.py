@@ -70,6 +70,13 @@ def power(
     """
     error = f"{y}_mcse"
     table = columns_of(table, x, y, by)
+    names = [x, by] if by else [x]
+    twice = table[table.duplicated(names)]
+    if len(twice):
+        where = ", ".join(f"{name} {twice[name].iloc[0]}" for name in names)
+        raise ValueError(
+            f"the table has more than one row for {where}, and a curve has one: choose, as table.xs(term, level='term')"
+        )
     ax = canvas(ax)
     names = levels(table[by]) if by else [y]
     looks = styles(map(str, names))
@@ -147,7 +154,7 @@ def predictive(
 
 
 def lineup(
-    frames: Sequence[pd.DataFrame],
+    frames: Any,
     draw: Callable[..., Any],
     *,
     observed: pd.DataFrame | None = None,
@@ -161,14 +168,15 @@ def lineup(
 
     Parameters
     ----------
-    frames : sequence of DataFrame
-        Simulated data sets, usually nineteen; or all of them, with the real one already at its place.
+    frames : Lineup or sequence of DataFrame
+        What `lmmsim.lineup` hides; or simulated data sets, usually nineteen; or all of them, with the real one already
+        at its place.
     draw : callable
         Called as `draw(frame, ax=ax)` for every panel.
     observed : DataFrame, optional
         The real data set, put in at `position`.
     position : int
-        Number of the panel that is real, counted from 1.
+        Number of the panel that is real, counted from 1; a Lineup knows its own.
     reveal : bool, default False
         Frame that panel.
     columns : int
@@ -193,7 +201,9 @@ def lineup(
     >>> [ax.get_title("left") for ax in axes]
     ['1', '2', '3', '4']
     """
-    frames = list(frames)
+    if reveal and hasattr(frames, "reveal"):
+        position = frames.reveal()
+    frames = list(getattr(frames, "frames", frames))
     total = len(frames) + (observed is not None)
     if not total:
         raise ValueError("there are no data sets to draw")
