@@ -47,7 +47,7 @@ format: $(STAMP)  ## let ruff format the code
 	$(BIN)/python -m ruff format .
 
 bench: $(STAMP)  ## measure the claims about speed
-	$(BIN)/python benchmarks/bench.py
+	@$(BIN)/python benchmarks/bench.py
 
 clean:  ## remove what was built
 	rm -rf _build build dist .pytest_cache .ruff_cache .mypy_cache
