@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -103,13 +103,13 @@ def r2(model: Model, design: pd.DataFrame) -> pd.Series:
 
 
 def latex(model: Model) -> str:
-    """The equation with its numbers, and the distributions of u and eps."""
+    """The equation with its numbers, in lines that a phone can show, and the distributions of u and eps."""
     terms = [
-        f"{value:.6g}" + ("" if name == "Intercept" else rf"\,\mathrm{{{_escaped(name)}}}")
+        ("", f"{value:.6g}") if name == "Intercept" else (name, rf"{value:.6g}\,\mathrm{{{_escaped(name)}}}")
         for name, value in model.beta.items()
     ]
-    groups = [rf"u_{{\mathrm{{{_escaped(group)}}}}}" for group in model.random]
-    total = " + ".join([*terms, *groups, r"\varepsilon"]).replace("+ -", "- ")
+    terms += [(group, rf"u_{{\mathrm{{{_escaped(group)}}}}}") for group in model.random] + [("eps", r"\varepsilon")]
+    total = r" \\ &\quad + ".join(_lines(terms, len(model.response))).replace("+ -", "- ")
     lines = [rf"\mathrm{{{_escaped(model.response)}}} &= {total}"]
     for group, effect in model.random.items():
         rows = r" \\ ".join(" & ".join(f"{v:.4g}" for v in row) for row in _covariance(model.formula, group, effect))
@@ -118,6 +118,19 @@ def latex(model: Model) -> str:
         )
     lines.append(rf"\varepsilon &\sim {_residual_latex(model)}")
     return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}"
+
+
+def _lines(terms: Iterable[tuple[str, str]], taken: int, most: int = 50) -> list[str]:
+    """Sums of terms, each about `most` characters wide on the page; the first line begins after `taken` of them."""
+    lines: list[list[str]] = [[]]
+    for name, term in terms:
+        width = len(name) + 6  # its number, and the sign before it
+        if lines[-1] and taken + width > most:
+            lines.append([])
+            taken = 0
+        lines[-1].append(term)
+        taken += width
+    return [" + ".join(line) for line in lines]
 
 
 def template(formula: str, matrices: Matrices) -> str:

@@ -294,6 +294,17 @@ def test_latex_has_the_numbers_and_the_distributions():
     assert "$$" in growth()._repr_latex_()
 
 
+def test_latex_breaks_a_long_equation_and_loses_no_term_and_no_sign():
+    names = ["Intercept", "week", "fertilizer[T.A]", "fertilizer[T.B]", "week:fertilizer[T.A]", "week:fertilizer[T.B]"]
+    beta = dict(zip(names, (10, 2, -0.5, 0.25, 0.5, -1.0), strict=True))
+    latex = Model("height ~ week * fertilizer + (1 | plot)", beta, {"plot": 2.0}, 1.0).latex()
+    equation = latex.split(r"u_{\mathrm{plot}} &\sim")[0].split(r" \\ ")
+    assert len(equation) > 2
+    whole = " ".join(equation)
+    assert r"- 0.5\,\mathrm{fertilizer[A]}" in whole and r"- 1\,\mathrm{week:fertilizer[B]}" in whole
+    assert whole.count(" + ") + whole.count(" - ") == len(beta) - 1 + len(["u", "eps"])
+
+
 def test_latex_keeps_powers_and_escapes_names():
     names = {"Intercept": 1.0, "I(week ** 2)": 2.0, "arm[T.50 %]": 3.0}
     residual = AR1(sd=1.0, rho=0.5, unit="plot_id", time="week")
