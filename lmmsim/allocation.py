@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmmsim import draws
-from lmmsim.units import Columns, Rng, check_design, columns_of, counted, levels_of, plural, quoted, units_of
+from lmmsim import streams
+from lmmsim.checks import quoted
+from lmmsim.streams import Rng
+from lmmsim.units import Columns, check_design, columns_of, counted, levels_of, plural, units_of
 
 
 def assign(
@@ -37,7 +39,8 @@ def assign(
         How many units receive each level, where shares should not be equal; for several factors, one number per
         combination, the first factor varying slowest. With ``balanced=False``, in proportion to these numbers.
     within : str or list of str, optional
-        Share separately inside each of these units (randomised blocks).
+        Share separately inside each of these units (randomised blocks). Each must have a number of units that can be
+        shared; where they have not, as in sites of any size, leave it out and take ``balanced=False``.
     rng : Generator, int or None
         None deals the levels out in turn, by first appearance of the units; otherwise the same shares are shuffled.
     balanced : bool
@@ -71,7 +74,7 @@ def assign(
     check_design(design, [*columns_of(to), *columns_of(within)], new=factors)
     levels = _levels(factors)
     n_cells = int(np.prod([len(values) for values in levels.values()]))
-    generator = None if rng is None else draws.generator(rng)
+    generator = None if rng is None else streams.generator(rng)
     if balanced:
         cells = _shared(design, to, within, counts, levels, generator)
     else:
@@ -145,7 +148,7 @@ def counterbalance(
     of_subjects = [column for column in columns_of(within) if column not in of_items]
     if stray := [column for column in of_subjects if not _belongs_to(design, column, subject)]:
         raise ValueError(f"within={stray!r}: not a factor of the {plural(subject)}, nor of the {plural(item)}.")
-    generator = None if rng is None else draws.generator(rng)
+    generator = None if rng is None else streams.generator(rng)
     lists = _shared(design, subject, of_subjects, None, levels, generator)
     sets = _shared(design, item, of_items, None, levels, None)
     _check_crossed(design, item, sets, "sets")

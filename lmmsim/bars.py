@@ -72,6 +72,8 @@ def _split(formula: str) -> Parts:
     if tilde < 0:
         fail(formula, len(formula), "a formula needs a response and '~', as in 'y ~ x + (1 | g)'")
     response = formula[:tilde].strip()
+    if not response:
+        fail(formula, 0, "a formula needs a response before '~', as in 'y ~ x + (1 | g)'")
     if not re.fullmatch(r"\w+|`[^`]+`", response):
         fail(formula, 0, "the response must be one column; transform it in the data first")
     fixed: list[str] = []
@@ -94,6 +96,11 @@ def fail(formula: str, position: int, problem: str) -> NoReturn:
     """Refuse a formula, with a caret under the place."""
     line = re.sub(r"\s", " ", formula)  # a formula may be written on several lines; the caret needs one
     raise ValueError(f"{problem}\n    {line}\n    {' ' * position}^")
+
+
+def term_of(column: str) -> str:
+    """The term that a column of a factor belongs to: fertilizer for fertilizer[T.A]."""
+    return re.sub(r"\[[^\]]*\]", "", column)
 
 
 def _summands(formula: str, start: int) -> Iterator[tuple[int, str]]:

@@ -82,7 +82,7 @@ class Checkpoint:
         return self.folder / f"{task}.npz"
 
 
-def root(folder: str | os.PathLike[str] | None, rng: streams.RNG) -> np.random.SeedSequence:
+def root(folder: str | os.PathLike[str] | None, rng: streams.Rng) -> np.random.SeedSequence:
     """Root of all streams; without a seed, the one that a checkpoint has begun with."""
     if rng is not None or folder is None:
         return streams.root(rng)

@@ -5,6 +5,7 @@ Several studies (the cells of a sweep) share the workers: a task of any of them 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -97,13 +98,16 @@ def _raise_again(recipe: Recipe, name: str, k: int, message: str) -> None:
     """Raise what an analysis raised on replicate k."""
     note = f"analysis '{name}' failed like this in every replicate that was tried; replicate {k} is the first"
     [data] = recipe.data(k, k + 1)
-    if isinstance(data, Exception):
-        raise data
+    unmade = [data] if isinstance(data, Exception) else []
     if recipe.redraw is None:
-        for error in recipe.responses(k, k + 1)[1].values():
-            raise error
+        unmade += recipe.responses(k, k + 1)[1].values()
+    for error in unmade:
+        error.add_note(f"no data in replicate {k}: a study calls observe(data, rng) and redraw(rng), where it has them")
+        raise error
     try:
-        read(recipe.analyses[name](data), k)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of lost values: the error is what matters now
+            read(recipe.analyses[name](data), k)
     except Exception as error:
         error.add_note(note)
         raise

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from lmmsim.covariance import is_number, quoted
+from lmmsim.checks import is_number, quoted
 
 
 def icc(*, group_sd: float, residual_sd: float) -> float:

@@ -6,11 +6,10 @@ distribution could have is an error; a singular one (an sd of 0, a correlation o
 
 from __future__ import annotations
 
-from numbers import Real
-from typing import TypeGuard
-
 import numpy as np
 from numpy.typing import ArrayLike
+
+from lmmsim.checks import is_number, quoted
 
 # Correlation matrices typed from a publication are rounded, and those on the boundary have eigenvalues of +-1e-17.
 # Below -TOLERANCE a matrix is impossible; between -TOLERANCE and RANK the direction has no variance.
@@ -253,16 +252,6 @@ def _root_of_correlations(R: np.ndarray) -> np.ndarray:
     _, upper = np.linalg.qr(S.T)
     L = upper.T
     return L * np.where(np.diagonal(L) < 0, -1.0, 1.0)
-
-
-def is_number(value: object) -> TypeGuard[float]:
-    """Whether a value is one finite number: no text, no truth value, nothing missing."""
-    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
-
-
-def quoted(value: object) -> str:
-    """Write a value as the user did: text in quotes, numbers without their NumPy type."""
-    return repr(str(value)) if isinstance(value, str) else str(value)
 
 
 def _standard_deviations(sd: ArrayLike) -> np.ndarray:

@@ -6,24 +6,24 @@ Every function returns a new frame; rows keep their order. What units are given 
 """
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lmmsim import draws
+from lmmsim import streams
+from lmmsim.checks import is_whole, quoted
+from lmmsim.streams import Rng
 from lmmsim.units import (
     Columns,
     Draw,
     Levels,
-    Rng,
     check_design,
     columns_of,
     counted,
     draw,
     levels_of,
-    quoted,
     unit_labels,
     units_of,
 )
@@ -107,7 +107,7 @@ def nested(*, rng: Rng = None, **counts: Levels | Draw) -> pd.DataFrame:
         raise ValueError("A design needs at least one level, for example nested(school=20, pupil=25).")
     *outer, last = counts
     occasions = {last: counts[last]} if outer and _are_occasions(counts[last]) else {}
-    generator = None if rng is None else draws.generator(rng)
+    generator = None if rng is None else streams.generator(rng)
     columns: dict[str, tuple[np.ndarray, list[str]]] = {}  # name: (code of each innermost unit, labels)
     parents, parent = [""], ""
     for name in counts if not occasions else outer:
@@ -199,7 +199,7 @@ def covariate(
         raise ValueError("Name the covariate and its values, for example prior=draws.normal(mean=0, sd=1).")
     check_design(design, columns_of(at))
     codes, first = units_of(design, at)
-    generator = None if rng is None else draws.generator(rng)
+    generator = None if rng is None else streams.generator(rng)
     new: dict[str, Any] = {}
     for name, value in values.items():
         for column, x in _unit_values(name, value, design, at, first, generator).items():
@@ -212,7 +212,7 @@ def covariate(
 
 def _sizes(name: str, value: Any, parents: list[str], parent: str, rng: np.random.Generator | None) -> np.ndarray:
     """Return how many units each parent has."""
-    if isinstance(value, Integral) and not isinstance(value, bool):
+    if is_whole(value):
         sizes = np.full(len(parents), value, dtype=float)
     elif hasattr(value, "draw") or callable(value):
         sizes = np.rint(draw(name, value, rng, len(parents)).astype(float))

@@ -10,18 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-import numpy as np
 import pandas as pd
 
+from lmmsim.checks import is_whole
 from lmmsim.fit import Fit
 from lmmsim.formula import used_columns
 from lmmsim.influence import influence
 from lmmsim.lineup import Lineup, lineup, rows_of
 from lmmsim.quantiles import random_qq, residual_qq
-from lmmsim.refits import Check, Refits, Rng, refits
+from lmmsim.refits import Check, Refits, refits
 from lmmsim.residuals import LARGEST, least_confounded, residuals, simulated_residuals
 from lmmsim.serial import lag_correlation
+from lmmsim.streams import Rng, generator
 from lmmsim.trends import linearity, scale_location, slopes
+from lmmsim.units import columns_of
 
 __all__ = [
     "Check",
@@ -55,7 +57,8 @@ class Diagnosis:
     residuals : DataFrame
         Of every row; see `lmmsim.residuals.residuals`.
     checks : mapping of str to Check
-        By name: "random_qq", "linearity week", ...; `diagnosis["random_qq"]` is its table.
+        By name: "random_qq", "linearity week", ...; `diagnosis["random_qq"]` is its table, and so is that of a row
+        of the summary, `diagnosis["slopes week | plot"]`.
     """
 
     summary: pd.DataFrame
@@ -63,9 +66,10 @@ class Diagnosis:
     checks: Mapping[str, Check] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> pd.DataFrame:
-        if name not in self.checks:
-            raise KeyError(f"there is no check '{name}'; there are {', '.join(self.checks)}")
-        return self.checks[name].table
+        for key, check in self.checks.items():
+            if name == key or name in check.verdict.index:
+                return check.table
+        raise KeyError(f"there is no check '{name}'; there are {', '.join(self.checks)}")
 
     def __repr__(self) -> str:
         return self.summary.to_string(float_format="{:.4g}".format)
@@ -125,14 +129,12 @@ def diagnose(
     >>> diagnosis["lag_correlation week"]["lag"].tolist()
     [1.0, 2.0, 3.0, 4.0]
     """
-    if not isinstance(replicates, int | np.integer) or replicates < 1:
+    if not is_whole(replicates) or replicates < 1:
         raise ValueError(f"replicates is {replicates}; the checks need simulated data sets, 199 for p down to 0.005")
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     refit = refits(replace(fit, data=rows_of(fit, data)), replicates, rng)
     bars = fit.matrices.terms
-    along = (
-        _covariates(refit) if covariates is None else [covariates] if isinstance(covariates, str) else list(covariates)
-    )
+    along = _covariates(refit) if covariates is None else columns_of(covariates)
     numeric = [name for name in along if _is_number(refit.data, name)]
     if time is not None and not _is_number(refit.data, time):
         raise ValueError(f"time='{time}' holds no numbers, so there is no time between two measurements")

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lmmsim.covariance import is_number, quoted
+from lmmsim.checks import is_number, quoted
 from lmmsim.joint import Correlated as Correlated
 from lmmsim.joint import correlated as correlated
+from lmmsim.streams import Rng, generator
 
 Size = int | tuple[int, ...]
-Rng = np.random.Generator | int | None
 
 
 @dataclass(frozen=True)
@@ -181,15 +181,8 @@ def skewed(skewness: float = 1.0, mean: float = 0.0, sd: float = 1.0) -> Shape:
     """
     if not is_number(skewness):
         raise ValueError(f"skewness must be a finite number; got {quoted(skewness)}")
-    return Shape(
-        f"skewed, skewness {skewness:g}",
-        _skewed,
-        (skewness,),
-        mean,
-        sd,
-        skewness,
-        1.5 * skewness**2,
-    )
+    name, kurtosis = f"skewed, skewness {skewness:g}", 1.5 * skewness**2
+    return Shape(name, _skewed, (skewness,), mean, sd, skewness, kurtosis)
 
 
 def uniform(mean: float = 0.0, sd: float = 1.0) -> Shape:
@@ -250,19 +243,6 @@ def contaminated(share: float = 0.05, ratio: float = 5.0, mean: float = 0.0, sd:
     kurtosis = 3 * (1 - share + share * ratio**4) / (1 - share + share * ratio**2) ** 2 - 3
     name = f"contaminated, {share:.3g} with {ratio:g} times the sd"
     return Shape(name, _contaminated, (share, ratio), mean, sd, kurtosis=kurtosis)
-
-
-def generator(rng: Rng | np.random.SeedSequence) -> np.random.Generator:
-    """Turn what a user passes as `rng` into a Generator; one that is given is itself."""
-    try:
-        return np.random.default_rng(rng)
-    except (TypeError, ValueError) as error:
-        raise not_rng(rng, error) from None
-
-
-def not_rng(rng: object, error: TypeError | ValueError) -> TypeError | ValueError:
-    """Say what `rng` may be, in an error of the same type."""
-    return type(error)(f"rng is a Generator, a whole number of 0 or more, or None; got {rng!r}")
 
 
 def _normal(rng: np.random.Generator, size: Size) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import covariance
-from lmmsim.bars import split
+from lmmsim.bars import split, term_of
 from lmmsim.formula import Matrices, RandomTerm
 from lmmsim.residual import AR1, IID, CompoundSymmetry
 from lmmsim.units import counted
@@ -44,8 +44,8 @@ def describe(model: Model, design: pd.DataFrame) -> str:
     matrices = model.matrices(design)
     sizes = [counted(len(term.levels), term.group) for term in matrices.terms]
     lines = [equation(model), "", f"For this design of {len(design)} rows ({', '.join(dict.fromkeys(sizes))}):"]
-    lines.append("  share of variance given X: " + _listed(icc(model, design)))
-    lines.append("  R2: " + _listed(r2(model, design)))
+    lines.append("  share of variance given X: " + _written(icc(model, design)))
+    lines.append("  R2: " + _written(r2(model, design)))
     unit = implied(model, design)
     if len(unit):
         lines += ["  sd, and correlations, of one unit's measurements:", unit.to_string(float_format="{:.3g}".format)]
@@ -109,18 +109,18 @@ def latex(model: Model) -> str:
         for name, value in model.beta.items()
     ]
     terms += [(group, rf"u_{{\mathrm{{{_escaped(group)}}}}}") for group in model.random] + [("eps", r"\varepsilon")]
-    total = r" \\ &\quad + ".join(_lines(terms, len(model.response))).replace("+ -", "- ")
+    total = r" \\ &\quad + ".join(_wrapped_latex(terms, len(model.response))).replace("+ -", "- ")
     lines = [rf"\mathrm{{{_escaped(model.response)}}} &= {total}"]
     for group, effect in model.random.items():
-        rows = r" \\ ".join(" & ".join(f"{v:.4g}" for v in row) for row in _covariance(model.formula, group, effect))
-        lines.append(
-            rf"u_{{\mathrm{{{_escaped(group)}}}}} &\sim N\left(0, \begin{{bmatrix}} {rows} \end{{bmatrix}}\right)"
-        )
+        G = _covariance(model.formula, group, effect)
+        rows = r" \\ ".join(" & ".join(f"{v:.4g}" for v in row) for row in G)
+        variance = rows if len(G) == 1 else rf"\begin{{bmatrix}} {rows} \end{{bmatrix}}"
+        lines.append(rf"u_{{\mathrm{{{_escaped(group)}}}}} &\sim N\left(0, {variance}\right)")
     lines.append(rf"\varepsilon &\sim {_residual_latex(model)}")
     return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}"
 
 
-def _lines(terms: Iterable[tuple[str, str]], taken: int, most: int = 50) -> list[str]:
+def _wrapped_latex(terms: Iterable[tuple[str, str]], taken: int, most: int = 50) -> list[str]:
     """Sums of terms, each about `most` characters wide on the page; the first line begins after `taken` of them."""
     lines: list[list[str]] = [[]]
     for name, term in terms:
@@ -183,7 +183,7 @@ def _bar_of(name: str, bars: Sequence[str]) -> int:
     """Which bar an effect belongs to: fertilizer[T.A] to `0 + fertilizer`, the intercept to `1`."""
     from formulaic import Formula
 
-    term = "1" if name == "Intercept" else re.sub(r"\[[^\]]*\]", "", name)
+    term = "1" if name == "Intercept" else term_of(name)
     return next((i for i, bar in enumerate(bars) if term in map(str, Formula(bar))), -1)
 
 
@@ -236,7 +236,7 @@ def _group_variances(model: Model, matrices: Matrices) -> pd.Series:
     return pd.Series(variance, dtype=float)
 
 
-def _listed(shares: pd.Series) -> str:
+def _written(shares: pd.Series) -> str:
     return ", ".join(f"{name} {share:.3g}" for name, share in shares.items()) or "no groups"
 
 

@@ -13,16 +13,15 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from lmmsim.checks import check_choice, check_level
 from lmmsim.estimates import Estimates, by_group
 from lmmsim.formula import Matrices, build, split
 from lmmsim.inference import MixedFit
 from lmmsim.least_squares import OLS, GroupMeans, Within
 from lmmsim.observed import (
     check_bars,
-    check_choice,
-    check_columns,
-    check_level,
     check_shape,
+    check_X,
     complete_rows,
     response_values,
     unusable,
@@ -53,6 +52,9 @@ class Conditional:
 @dataclass(frozen=True)
 class LMM:
     """Linear mixed model by restricted or full maximum likelihood.
+
+    Its residuals are independent and have one sd, as in lme4: in a world with `AR1` residuals, or an `IID` sd for each
+    level of a factor, it is the wrong model, and a study shows what that costs.
 
     Parameters
     ----------
@@ -234,7 +236,7 @@ class LMM:
             return matrices, Engine(X, matrices.terms)
         except ValueError as error:
             refusal = error
-        check_columns(X, tuple(matrices.X.columns))  # the same refusals, with the names of the columns
+        check_X(X, tuple(matrices.X.columns))  # the same refusals, with the names of the columns
         check_bars(matrices.terms, len(X))
         raise refusal
 

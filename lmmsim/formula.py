@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.bars import Bar, Parts, fail, split
+from lmmsim.checks import listed
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +148,7 @@ def rows_without(names: Iterable[str], data: pd.DataFrame) -> dict[str, np.ndarr
 
 def used_columns(formula: str, data: pd.DataFrame) -> list[str]:
     """Columns of the data that the right side of a formula uses, in the data's order."""
-    _, used = _names(split(formula))
+    used = _names(split(formula)).possible
     return [column for column in data.columns if column in used]
 
 
@@ -171,54 +172,44 @@ def _evaluate(parts: Parts, data: pd.DataFrame) -> Any:
     """Let formulaic build all columns; say which formula it was when it cannot."""
     from formulaic.errors import FormulaicError
 
-    alone, used = _names(parts)
+    names = _names(parts)
     # columns are known to be complete here; what functions make of them is not
-    na_action = "ignore" if alone == used else "raise"
+    na_action = "ignore" if names.columns == names.possible else "raise"
     try:
         return _side_by_side(parts).get_model_matrix(data, na_action=na_action, output="numpy")
     except (FormulaicError, TypeError, ValueError) as error:
         raise ValueError(f"'{parts.formula}' cannot be evaluated: {error}") from error
 
 
-@lru_cache(maxsize=256)
-def _names_in(expression: str) -> tuple[frozenset[str], frozenset[str]]:
-    """Names that an expression takes from the data: columns by themselves, and names inside functions."""
-    from formulaic import Formula
+@dataclass(frozen=True)
+class _Names:
+    """The names in a formula: those that must be columns, those that may be, and those of formulaic's functions."""
 
-    alone: set[str] = set()
-    inside: set[str] = set()
-    for factor in (factor for term in Formula(expression) for factor in term.factors):
-        if factor.eval_method.value == "lookup":
-            alone.add(factor.expr)
-        elif factor.eval_method.value == "python":
-            inside.update(node.id for node in ast.walk(ast.parse(factor.expr)) if isinstance(node, ast.Name))
-    return frozenset(alone), frozenset(inside)
+    columns: frozenset[str]
+    possible: frozenset[str]
+    functions: frozenset[str]
 
 
 @lru_cache(maxsize=256)
-def _functions(parts: Parts) -> frozenset[str]:
-    """Names by which the formula calls functions: C and contr of C(x, contr.sum), np of np.log(x)."""
+def _names(parts: Parts) -> _Names:
+    """Sort names by where they stand: alone or behind a bar, inside a function, or before its parenthesis or dot."""
     from formulaic import Formula
     from formulaic.transforms import TRANSFORMS
 
-    found: set[str] = set()
+    columns = {name for bar in parts.bars for name in bar.group}
+    inside: set[str] = set()
+    called: set[str] = set()
     for expression in (parts.fixed, *(bar.effects for bar in parts.bars)):
         for factor in (factor for term in Formula(expression) for factor in term.factors):
-            if factor.eval_method.value == "python":
+            if factor.eval_method.value == "lookup":
+                columns.add(factor.expr)
+            elif factor.eval_method.value == "python":
                 nodes = list(ast.walk(ast.parse(factor.expr)))
-                found.update(n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name))
-                found.update(
-                    n.value.id for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)
-                )
-    return frozenset(found & set(TRANSFORMS))
-
-
-@lru_cache(maxsize=256)
-def _names(parts: Parts) -> tuple[frozenset[str], frozenset[str]]:
-    """Names that must be columns of the data, and those that may be (the others are functions)."""
-    found = [_names_in(expression) for expression in (parts.fixed, *(bar.effects for bar in parts.bars))]
-    must = frozenset().union(*(alone for alone, _ in found), *(bar.group for bar in parts.bars))
-    return must, must.union(*(inside for _, inside in found))
+                owners = [node.func for node in nodes if isinstance(node, ast.Call)]  # C of C(x)
+                owners += [node.value for node in nodes if isinstance(node, ast.Attribute)]  # np of np.log(x)
+                inside |= {node.id for node in nodes if isinstance(node, ast.Name)}
+                called |= {node.id for node in owners if isinstance(node, ast.Name)}
+    return _Names(frozenset(columns), frozenset(columns | inside), frozenset(called & set(TRANSFORMS)))
 
 
 def _check_columns(parts: Parts, data: pd.DataFrame) -> None:
@@ -229,17 +220,17 @@ def _check_columns(parts: Parts, data: pd.DataFrame) -> None:
     if len(data) == 0:
         raise ValueError(f"the data have no rows, so '{parts.formula}' has nothing to describe")
     _side_by_side(parts)  # a formula that cannot be read is reported before the columns are
-    must, may = _names(parts)
-    absent = sorted(must - set(data.columns))
+    names = _names(parts)
+    absent = sorted(names.columns - set(data.columns))
     if absent:
         raise ValueError(
-            f"'{parts.formula}' names {_quoted(absent)}, not a column of the data; "
-            f"the columns are {_quoted(data.columns)}"
+            f"'{parts.formula}' names {listed(absent)}, not a column of the data; "
+            f"the columns are {listed(data.columns)}"
         )
-    twice = [name for name in data.columns[data.columns.duplicated()] if name in may]
+    twice = [name for name in data.columns[data.columns.duplicated()] if name in names.possible]
     if twice:
-        raise ValueError(f"the data have more than one column {_quoted(twice)}; rename or drop the others")
-    hidden = sorted(_functions(parts) & set(data.columns))
+        raise ValueError(f"the data have more than one column {listed(twice)}; rename or drop the others")
+    hidden = sorted(names.functions & set(data.columns))
     if hidden:
         raise ValueError(
             f"the data have a column '{hidden[0]}', which hides the function '{hidden[0]}' of '{parts.formula}'; "
@@ -258,10 +249,6 @@ def _check_complete(parts: Parts, data: pd.DataFrame) -> None:
 def _labelled(columns: Any, data: pd.DataFrame) -> pd.DataFrame:
     """Put formulaic's names, and the data's index, to the columns that it built."""
     return pd.DataFrame(np.asarray(columns, dtype=float), data.index, list(columns.model_spec.column_names))
-
-
-def _quoted(names: Any) -> str:
-    return ", ".join(f"'{name}'" for name in names)
 
 
 def _random_term(bar: Bar, columns: Any, data: pd.DataFrame) -> RandomTerm:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lmmsim import covariance
+from lmmsim.bars import term_of
 
 
 def numbers(fit: Any) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _from_statsmodels(result: Any) -> dict[str, Any]:
         group = group or _grouping_column(model)
         effects = ["Intercept" if name in (group, "Group") else name for name in names]
         random[group] = pd.DataFrame(np.asarray(results.cov_re), effects, effects)
-        slopes = dict.fromkeys(re.sub(r"\[[^\]]*\]", "", name) for name in effects if name != "Intercept")
+        slopes = dict.fromkeys(term_of(name) for name in effects if name != "Intercept")
         bars.append(f"({' + '.join(['1' if 'Intercept' in effects else '0', *slopes])} | {group})")
     for name, variance in zip(model.exog_vc.names, np.atleast_1d(results.vcomp), strict=True):
         if name not in data:

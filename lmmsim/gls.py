@@ -6,14 +6,15 @@ nothing is ever n x n.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from lmmsim.blocks import Block, Matrix, blocks, components, row_sets
-from lmmsim.formula import Matrices
+from lmmsim.blocks import Block, Matrix, blocks, columns, components, row_sets
+from lmmsim.formula import Matrices, RandomTerm
 
 if TYPE_CHECKING:
     from lmmsim.model import Model
@@ -80,6 +81,22 @@ def information(model: Model, design: pd.DataFrame, matrices: Matrices) -> Infor
     # P = V^-1 - V^-1 X C X' V^-1, multiplied out
     expected = trace - 2 * np.einsum("ij,abji->ab", C, QQ) + np.einsum("aij,bji->ab", CQ, CQ)
     return Information(back @ C @ back.T, back @ (CQ @ C) @ back.T, expected / 2)
+
+
+def taken_up(model: Model, matrices: Matrices) -> Iterator[tuple[RandomTerm, np.ndarray]]:
+    """Yield terms whose effects the coefficients take up, as where there is one school in each arm.
+
+    No fit can estimate such a variance. Beside the term stands its part of the covariance of the coefficients, (p, p).
+    """
+    X = matrices.X.to_numpy()
+    for term in matrices.terms:
+        J, k = len(term.levels), len(term.names)
+        if J * k > X.shape[1]:
+            continue
+        Z = columns([term], len(X))
+        u = np.linalg.lstsq(X, Z, rcond=None)[0]  # the coefficients that do what each group effect does
+        if np.allclose(X @ u, Z, atol=1e-8 * np.abs(Z).max()):
+            yield term, u @ np.kron(np.eye(J), model.covariance(term)) @ u.T
 
 
 def _sums(block: Block) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

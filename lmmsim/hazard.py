@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from lmmsim.covariance import quoted
+from lmmsim.checks import quoted
 
 # A probability for everyone, one for each value of the column `by`, or a judge of the rows of a table.
 Rule = float | Mapping[Any, float] | Callable[[pd.DataFrame], ArrayLike]

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from lmmsim.checks import check_level
 from lmmsim.estimates import Estimates
 from lmmsim.fit import Fit
-from lmmsim.observed import check_level
 from lmmsim.prediction import Kind, icc, predict, r2
 from lmmsim.profile import profile
-
-Rng = np.random.Generator | int | None
+from lmmsim.streams import Rng, generator
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,6 +74,9 @@ class Bootstrap:
         columns["sd", "residual"] = self.estimates.sigma
         return pd.DataFrame(columns).rename_axis(columns=["part", "name"])
 
+    def __repr__(self) -> str:
+        return f"Bootstrap of {self.fit.formula}\n{self.estimates!r}"
+
     def interval(self, level: float | None = None) -> pd.DataFrame:
         """Percentile intervals.
 
@@ -119,7 +121,7 @@ def spreads(random: dict[str, np.ndarray], names: dict[str, tuple[str, ...]]) ->
 
 def simulate_from(fit: Fit, replicates: int, rng: Rng = None) -> np.ndarray:
     """Draw responses (n, replicates) from a fit: X beta + Z u + eps with its estimates for truth."""
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     mean = fit.matrices.X.to_numpy() @ fit.beta
     if fit.group_means is not None:
         mean = mean + fit.group_means

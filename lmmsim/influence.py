@@ -9,8 +9,9 @@ import pandas as pd
 
 from lmmsim.fit import Fit, by_group
 from lmmsim.formula import RandomTerm
-from lmmsim.refits import Check, Refits, Rng, as_refits, verdict
+from lmmsim.refits import Check, Refits, as_refits, verdict
 from lmmsim.residuals import Inverse
+from lmmsim.streams import Rng
 
 if TYPE_CHECKING:
     from lmmsim.reml import Solution

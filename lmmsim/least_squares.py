@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from lmmsim.checks import check_choice, listed
 from lmmsim.formula import Matrices
-from lmmsim.observed import check_choice, check_columns
+from lmmsim.observed import check_X
 from lmmsim.projection import Prepare, Projection
 from lmmsim.regression import LeastSquares, Rows
 
@@ -64,7 +65,7 @@ class OLS(LeastSquares):
         return self.cluster
 
     def _analyse(self, rows: Rows) -> tuple[Projection, Prepare]:
-        check_columns(rows.X, rows.names)
+        check_X(rows.X, rows.names)
         n, p = rows.X.shape
         return Projection(rows.X, n - p, rows.codes, self.robust if self.cluster else ""), lambda Y: Y
 
@@ -109,8 +110,21 @@ class GroupMeans(LeastSquares):
     def _analyse(self, rows: Rows) -> tuple[Projection, Prepare]:
         groups = rows.groups
         X = groups.means(rows.X)
-        check_columns(X, rows.names, unit="groups")
+        self._check_between(rows, X)
+        check_X(X, rows.names, unit="groups")
         return Projection(X, groups.J - X.shape[1]), groups.means
+
+    def _check_between(self, rows: Rows, X: np.ndarray) -> None:
+        """Refuse columns that vary within groups only: beside an intercept, their means X say nothing."""
+        if "Intercept" not in rows.names or len(X) <= X.shape[1]:
+            return
+        inside = (np.ptp(X, axis=0) <= 1e-10 * np.abs(rows.X).max(axis=0)) & (np.ptp(rows.X, axis=0) > 0)
+        if inside.any():
+            raise ValueError(
+                f"{listed(name for name, flat in zip(rows.names, inside, strict=True) if flat)} has the same mean in "
+                f"every level of '{self.by}', so the means say nothing about it: remove it from the formula, or use "
+                "Within or LMM"
+            )
 
     def _describe(self, matrices: Matrices, rows: Rows) -> Matrices:
         X = pd.DataFrame(rows.groups.means(rows.X), columns=list(rows.names))
@@ -166,13 +180,13 @@ class Within(LeastSquares):
 
         D = deviations(X)
         flat = np.abs(D).max(axis=0) <= 1e-10 * np.abs(X).max(axis=0)
-        if flat.any():
-            listed = ", ".join(f"'{name}'" for name, constant in zip(names, flat, strict=True) if constant)
+        constant = [name for name, is_flat in zip(names, flat, strict=True) if is_flat]
+        if constant:
             raise ValueError(
-                f"{listed} does not vary within the levels of '{self.group}', so differences within them say nothing "
-                "about it: remove it from the formula, or use GroupMeans or LMM"
+                f"{listed(constant)} does not vary within the levels of '{self.group}', so differences within them say "
+                "nothing about it: remove it from the formula, or use GroupMeans or LMM"
             )
-        check_columns(D, names, spent=groups.J)
+        check_X(D, names, spent=groups.J)
         return Projection(D, len(D) - groups.J - D.shape[1]), deviations
 
     def _describe(self, matrices: Matrices, rows: Rows) -> Matrices:

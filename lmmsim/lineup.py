@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from lmmsim.checks import is_whole
 from lmmsim.fit import Fit
-from lmmsim.refits import Rng, refits
+from lmmsim.refits import refits
+from lmmsim.streams import Rng, generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +83,10 @@ def lineup(fit: Fit, data: pd.DataFrame | None = None, rng: Rng = None, n: int =
     >>> bool((real["height"] == plants.y).all())
     True
     """
-    if not isinstance(n, int | np.integer) or n < 2:
+    if not is_whole(n) or n < 2:
         raise ValueError(f"a line-up needs at least 2 panels, got {n}")
     data = rows_of(fit, data)
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     refit = refits(fit, n - 1, rng)
     if refit.replicates < n - 1:
         raise ValueError(f"{n - 1 - refit.replicates} of {n - 1} simulated data sets cannot be analysed")

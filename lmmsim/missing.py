@@ -14,7 +14,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from lmmsim.hazard import Rule, check_columns
-from lmmsim.observers import DropOut, KnockOut, Observer, Rng, response_of
+from lmmsim.observers import DropOut, KnockOut, Observer, response_of
+from lmmsim.streams import Rng
 
 
 @overload

@@ -17,9 +17,9 @@ import pandas as pd
 
 from lmmsim import covariance, draws, echo
 from lmmsim.bars import split
-from lmmsim.covariance import is_number, quoted
+from lmmsim.checks import check_sd, is_number, quoted
+from lmmsim.correlations import Corr, correlation_matrix
 from lmmsim.formula import Matrices, RandomTerm, build
-from lmmsim.joint import Corr, correlation_matrix
 from lmmsim.residual import AR1, IID, CompoundSymmetry, Residual
 
 if TYPE_CHECKING:
@@ -54,9 +54,11 @@ class Random:
     shape: draws.Shape = field(default_factory=draws.normal)
 
     def __post_init__(self) -> None:
-        """Keep no hold of what was given, and read `draws.skewed` as `draws.skewed()`."""
+        """Keep no hold of what was given, nothing that == cannot compare, and read `draws.skewed` as a shape."""
         object.__setattr__(self, "sd", dict(self.sd) if isinstance(self.sd, Mapping | pd.Series) else self.sd)
-        object.__setattr__(self, "corr", deepcopy(self.corr))
+        is_table = isinstance(self.corr, np.ndarray | pd.DataFrame)
+        corr = correlation_matrix(self.corr, list(self.sds)).tolist() if is_table else deepcopy(self.corr)
+        object.__setattr__(self, "corr", corr)
         object.__setattr__(self, "shape", draws.as_shape(self.shape))
 
     @property
@@ -249,7 +251,16 @@ class Model:
         Returns
         -------
         Model
-            With the estimates as its truth.
+            With the estimates as its truth. Its effects are as uncertain as the fit: plan with the smallest one that
+            matters, `dataclasses.replace(model, beta={**model.beta, "week": 0.5})`.
+
+        Examples
+        --------
+        >>> from lmmsim import LMM, Model, crossed, simulate
+        >>> world = Model("y ~ week + (1 | plot)", {"Intercept": 10, "week": 2}, random={"plot": 2}, residual=1)
+        >>> pilot = simulate(world, crossed(plot=12, week=[0, 1, 2]), rng=1)
+        >>> Model.from_fit(LMM(world.formula)(pilot.data)).formula
+        'y ~ week + (1 | plot)'
         """
         from lmmsim import from_fit
 
@@ -286,10 +297,7 @@ def _as_random(value: Random | Mapping[str, float] | float) -> Random:
 
 def _check_sds(group: str, effect: Random) -> None:
     for name, sd in effect.sds.items():
-        if not (is_number(sd) and sd >= 0):
-            raise ValueError(
-                f"the sd of '{name}' in '{group}' is {quoted(sd)}; a standard deviation is a finite number, 0 or more"
-            )
+        check_sd(f"'{name}' in '{group}'", sd)
     try:
         effect.covariance(effect.sds)
     except ValueError as error:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from lmmsim.checks import listed
 from lmmsim.formula import RandomTerm, rows_without, split, used_columns
 
 
@@ -68,8 +69,7 @@ def complete_rows(
     names = list(dict.fromkeys(names))
     absent = [name for name in names if name not in data.columns]
     if absent:
-        columns = ", ".join(f"'{name}'" for name in data.columns)
-        raise ValueError(f"the data have no column '{absent[0]}'; the columns are {columns}")
+        raise ValueError(f"the data have no column '{absent[0]}'; the columns are {listed(data.columns)}")
     keep = np.ones(len(data), dtype=bool)
     gaps = rows_without(names, data)
     if not gaps:
@@ -105,18 +105,6 @@ def check_shape(Y: np.ndarray, data: pd.DataFrame) -> np.ndarray:
     return Y
 
 
-def check_choice(what: str, value: object, choices: Sequence[str]) -> None:
-    """Refuse a word that is not one of the choices."""
-    if value not in choices:
-        raise ValueError(f"{what}={value!r} is not known; choose one of {', '.join(map(repr, choices))}")
-
-
-def check_level(level: float) -> None:
-    """Refuse a confidence level outside (0, 1)."""
-    if not 0 < level < 1:
-        raise ValueError(f"level={level} is not between 0 and 1; 0.95 makes 95 % intervals")
-
-
 def response_values(name: str, data: pd.DataFrame) -> np.ndarray:
     """Return the response as floats; refuse words, infinite values and a constant."""
     column = data[name]
@@ -145,7 +133,7 @@ def unusable(name: str, Y: np.ndarray) -> np.ndarray:
     return reasons
 
 
-def check_columns(X: np.ndarray, names: Sequence[str], unit: str = "rows", spent: int = 0) -> None:
+def check_X(X: np.ndarray, names: Sequence[str], unit: str = "rows", spent: int = 0) -> None:
     """Refuse columns that are not finite, too few rows, and columns that the others determine.
 
     `spent` degrees of freedom are gone before X is looked at (one per group, within groups).
@@ -166,10 +154,9 @@ def check_columns(X: np.ndarray, names: Sequence[str], unit: str = "rows", spent
         )
     dependent = [names[j] for j in dependent_columns(X)]
     if dependent:
-        listed = ", ".join(f"'{name}'" for name in dependent)
         raise ValueError(
-            f"X has {p} columns but rank {p - len(dependent)}: {listed} can be computed from the columns before; "
-            "remove what repeats another column, or collect data that tell them apart"
+            f"X has {p} columns but rank {p - len(dependent)}: {listed(dependent)} can be computed from the columns "
+            "before; remove what repeats another column, or collect data that tell them apart"
         )
 
 

@@ -15,11 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from lmmsim import draws
-from lmmsim.covariance import is_number, quoted
+from lmmsim import streams
+from lmmsim.checks import is_number, quoted
 from lmmsim.hazard import Rule, chances_of, check_columns, check_rule, judge
-
-Rng = np.random.Generator | int | None
+from lmmsim.streams import Rng
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -228,4 +227,4 @@ def _uniforms(rng: Rng | Sequence[np.random.Generator], r: int, n: int) -> np.nd
         if len(rng) != r:
             raise ValueError(f"there are {r} responses but {len(rng)} generators; give one for each, or a single one")
         return np.array([generator.random(n) for generator in rng]).reshape(r, n)
-    return draws.generator(rng).random((r, n))
+    return streams.generator(rng).random((r, n))

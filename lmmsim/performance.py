@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.answers import Answers
+from lmmsim.checks import check_probability
 from lmmsim.study import Study
 
 Number = tuple[float, float]
@@ -54,7 +55,10 @@ def performance(
         - `failure_rate` of all replicates, `singular_rate` of those that were used
         - `n` replicates that were used, `failed`, `not_converged`; `singular` among those used
 
-        Below the coefficients are the standard deviations and correlations of the analyses that have random effects
+        The table is wide: `table.loc["week"].T` has everything about one coefficient, `table[["bias", "coverage"]]` two
+    columns for all.
+
+    Below the coefficients are the standard deviations and correlations of the analyses that have random effects
         ("sd plot Intercept", "corr plot Intercept week", "sd residual"); a correlation with a zero sd is left out.
 
     Raises
@@ -78,7 +82,7 @@ def performance(
     if not hasattr(study, "answers"):
         kind = type(study).__name__
         raise TypeError(f"performance is asked of what study() returned, which knows the truth; got {kind}")
-    check_alpha(alpha)
+    check_probability("alpha", alpha)
     true = study.truth.to_dict() | dict(truth or {})
     rows: dict[tuple[str, str], dict[str, float]] = {}
     for name, one in study.answers.items():
@@ -92,12 +96,6 @@ def performance(
     order = [(term, name) for term in [*terms, *components] for name in study.answers if (term, name) in rows]
     index = pd.MultiIndex.from_tuples(order, names=["term", "analysis"])
     return pd.DataFrame([rows[key] for key in order], index=index)
-
-
-def check_alpha(alpha: float) -> None:
-    """Refuse a level that is no probability."""
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha is {alpha}; it lies between 0 and 1")
 
 
 def _coefficient(one: Answers, j: int, truth: float, usable: np.ndarray, alpha: float) -> dict[str, float]:

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from lmmsim.blocks import columns
-from lmmsim.gls import information
-from lmmsim.observed import check_columns
+from lmmsim.checks import check_probability
+from lmmsim.gls import information, taken_up
+from lmmsim.observed import check_X
 
 if TYPE_CHECKING:
-    from lmmsim.formula import Matrices
+    from lmmsim.formula import RandomTerm
     from lmmsim.model import Model
 
 Alternative = Literal["two-sided", "greater", "less"]
@@ -41,7 +41,8 @@ def exact_power(
     Parameters
     ----------
     model : Model
-        The world; its formula is the analysis too. Any residual is allowed.
+        The world; its formula is the analysis too. Any residual is allowed: the test is then that of a model with
+        such a residual, estimated too. `LMM` has independent residuals of one sd, and another power in that world.
     design : DataFrame
         One row per measurement.
     alpha : float
@@ -95,7 +96,7 @@ def exact_power(
     _check_normal(model)
     matrices = model.matrices(design)
     names = list(matrices.X.columns)
-    check_columns(matrices.X.to_numpy(), names)
+    check_X(matrices.X.to_numpy(), names)
     beta = np.array([model.beta[name] for name in names])
     rows = {name: np.eye(len(names))[i] for i, name in enumerate(names)}
     rows |= {name: _weights(name, weights, names) for name, weights in (contrasts or {}).items()}
@@ -103,11 +104,15 @@ def exact_power(
     known = information(model, design, matrices)
     effect = np.array([w @ beta for w in rows.values()])
     se = np.sqrt([w @ known.vcov @ w for w in rows.values()])
+    given = _given(df, list(rows))
     with np.errstate(invalid="ignore"):  # information that is zero may be computed as a little below
-        freedom = _degrees(df, rows, known.satterthwaite)
-    if df is None or isinstance(df, Mapping):
-        asked = np.array([name not in (df or {}) for name in rows])
-        freedom[_without_replication(model, matrices, rows, np.where(asked, se, np.inf))] = np.nan
+        freedom = np.array([given[n] if n in given else known.satterthwaite(w) for n, w in rows.items()], float)
+    for term, part in taken_up(model, matrices):
+        mixed = np.array([w @ part @ w for w in rows.values()]) > 1e-10 * se**2
+        lost = [name for name, has in zip(rows, mixed, strict=True) if has and name not in given]
+        if lost:
+            _warn_no_test(lost, term)
+            freedom[[name in lost for name in rows]] = np.nan
     power = t_power(effect / se, freedom, alpha, alternative)
     index = pd.Index(list(rows), name="term")
     return pd.DataFrame({"effect": effect, "se": se, "df": freedom, "power": power}, index=index)
@@ -158,11 +163,8 @@ def exact_size(
     >>> exact_size(lambda schools: teaching_methods(schools, effect=4), range(4, 100, 2), term="method[T.new]")
     28
     """
-    sizes = list(sizes)
-    if not sizes or any(big <= small for small, big in pairwise(sizes)):
-        raise ValueError(f"sizes must be increasing whole numbers, as range(4, 400, 2); got {sizes[:6]}")
-    if not 0 < power < 1:
-        raise ValueError(f"power is {power}; it lies between 0 and 1")
+    sizes = increasing(sizes)
+    check_probability("power", power)
 
     def reached(size: int) -> float:
         table = exact_power(*world(size), alpha, contrasts, alternative, df(size) if callable(df) else df)
@@ -182,6 +184,14 @@ def exact_size(
         middle = (low + high) // 2
         low, high = (low, middle) if reached(sizes[middle]) >= power else (middle + 1, high)
     return sizes[low]
+
+
+def increasing(sizes: Sequence[int]) -> list[int]:
+    """Sizes as a list; refuse none, and those that do not rise."""
+    sizes = list(sizes)
+    if not sizes or any(big <= small for small, big in pairwise(sizes)):
+        raise ValueError(f"sizes must be increasing whole numbers, as range(4, 400, 2); got {sizes[:6]}")
+    return sizes
 
 
 def t_power(ncp: ArrayLike, df: ArrayLike, alpha: float = 0.05, alternative: Alternative = "two-sided") -> np.ndarray:
@@ -215,8 +225,7 @@ def t_power(ncp: ArrayLike, df: ArrayLike, alpha: float = 0.05, alternative: Alt
 
     if alternative not in get_args(Alternative):
         raise ValueError(f"alternative is {alternative!r}; it is one of {', '.join(get_args(Alternative))}")
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha is {alpha}; it lies between 0 and 1")
+    check_probability("alpha", alpha)
     ncp, df = np.broadcast_arrays(np.asarray(ncp, float), np.asarray(df, float))
     tail = alpha / 2 if alternative == "two-sided" else alpha
     few = np.where(np.isfinite(df), df, 1.0)
@@ -232,46 +241,25 @@ def t_power(ncp: ArrayLike, df: ArrayLike, alpha: float = 0.05, alternative: Alt
     return np.where(np.isnan(df), np.nan, np.clip(power, 0.0, 1.0))
 
 
-def _degrees(df: Df, rows: Mapping[str, np.ndarray], satterthwaite: Callable[[np.ndarray], float]) -> np.ndarray:
-    """The df of every row: those given, and Satterthwaite's for the others."""
-    for given in df.values() if isinstance(df, Mapping) else () if df is None else (df,):
-        if not given > 0:
-            raise ValueError(f"df is {given}; degrees of freedom are above 0, and np.inf gives the z test")
-    if isinstance(df, Mapping):
-        unknown = [name for name in df if name not in rows]
-        if unknown:
-            raise ValueError(f"df names {', '.join(unknown)}; the terms are {', '.join(rows)}")
-        return np.array([float(df[name]) if name in df else satterthwaite(w) for name, w in rows.items()])
-    if df is not None:
-        return np.full(len(rows), float(df))
-    return np.array([satterthwaite(w) for w in rows.values()])
+def _given(df: Df, names: Sequence[str]) -> dict[str, float]:
+    """The df that are given, by name; the others are Satterthwaite's."""
+    given = dict(df) if isinstance(df, Mapping) else {} if df is None else dict.fromkeys(names, df)
+    for value in given.values():
+        if not value > 0:
+            raise ValueError(f"df is {value}; degrees of freedom are above 0, and np.inf gives the z test")
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise ValueError(f"df names {', '.join(unknown)}; the terms are {', '.join(names)}")
+    return given
 
 
-def _without_replication(
-    model: Model, matrices: Matrices, rows: Mapping[str, np.ndarray], se: np.ndarray
-) -> np.ndarray:
-    """Rows whose se contains a group effect that the coefficients take up, so that no fit can estimate its variance."""
-    X = matrices.X.to_numpy()
-    lost = np.zeros(len(rows), dtype=bool)
-    for term in matrices.terms:
-        J, k = len(term.levels), len(term.names)
-        if J * k > X.shape[1]:
-            continue
-        Z = columns([term], len(X))
-        u = np.linalg.lstsq(X, Z, rcond=None)[0]  # the coefficients that do what each group effect does
-        if not np.allclose(X @ u, Z, atol=1e-8 * np.abs(Z).max()):
-            continue
-        spread = u @ np.kron(np.eye(J), model.covariance(term)) @ u.T
-        here = np.array([w @ spread @ w for w in rows.values()]) > 1e-10 * se**2
-        if here.any():
-            names = ", ".join(name for name, out in zip(rows, here, strict=True) if out)
-            warnings.warn(
-                f"there is no test of {names}: with {J} of '{term.group}' their effects cannot be told from the "
-                "coefficients, so their variance cannot be estimated; add groups, or give df=",
-                stacklevel=3,
-            )
-        lost |= here
-    return lost
+def _warn_no_test(names: Sequence[str], term: RandomTerm) -> None:
+    """Say that the variance of a term, which is part of these estimates' variances, cannot be estimated."""
+    warnings.warn(
+        f"there is no test of {', '.join(names)}: with {len(term.levels)} of '{term.group}' their effects cannot be "
+        "told from the coefficients, so their variance cannot be estimated; add groups, or give df=",
+        stacklevel=3,
+    )
 
 
 def _weights(name: str, weights: Mapping[str, float], names: list[str]) -> np.ndarray:

@@ -12,10 +12,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from lmmsim.checks import check_choice, check_level
 from lmmsim.estimates import spread
 from lmmsim.fit import Fit
 from lmmsim.formula import Matrices, rebuild, used_columns
-from lmmsim.observed import check_choice, check_level
 
 Kind = Literal["population", "conditional", "new group"]
 

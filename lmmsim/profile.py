@@ -14,8 +14,8 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from lmmsim.checks import check_level
 from lmmsim.fit import Fit
-from lmmsim.observed import check_level
 from lmmsim.reml import Engine
 
 Function = Callable[[np.ndarray], np.ndarray]  # parameters (m, d) to values (m,)

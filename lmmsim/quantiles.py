@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.fit import Fit
-from lmmsim.refits import Check, Refits, Rng, as_refits, band, verdict
+from lmmsim.refits import Check, Refits, as_refits, band, verdict
+from lmmsim.streams import Rng
 
 
 def random_qq(fit: Fit | Refits, replicates: int = 199, rng: Rng = None) -> Check:

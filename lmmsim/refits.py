@@ -13,8 +13,7 @@ import pandas as pd
 
 from lmmsim.fit import Fit
 from lmmsim.inference import simulate_from
-
-Rng = np.random.Generator | int | None
+from lmmsim.streams import Rng, generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +107,7 @@ def refits(fit: Fit, replicates: int = 199, rng: Rng = None) -> Refits:
     >>> refits(LMM(plants.model.formula)(plants.data), replicates=19, rng=2).conditional.shape
     (150, 20)
     """
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     Y = np.column_stack([fit.y, simulate_from(fit, replicates, rng)])
     fresh = simulate_from(fit, replicates, rng)
     X = fit.matrices.X.to_numpy()

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from lmmsim.checks import check_choice, check_level
 from lmmsim.estimates import Estimates
 from lmmsim.fit import Fit
 from lmmsim.formula import Matrices, build, split
-from lmmsim.observed import check_choice, check_level, check_shape, complete_rows, response_values, unusable
+from lmmsim.observed import check_shape, complete_rows, response_values, unusable
 from lmmsim.projection import Groups, Prepare, Projection, by_pattern
 
 

@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import covariance, draws
-from lmmsim.covariance import is_number, quoted
-from lmmsim.units import listed
+from lmmsim.checks import check_sd, is_number, listed, quoted
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -54,7 +53,7 @@ class IID:
         object.__setattr__(self, "sd", dict(self.sd) if isinstance(self.sd, Mapping) else self.sd)
         object.__setattr__(self, "shape", draws.as_shape(self.shape))
         for level, sd in self.sd.items() if isinstance(self.sd, Mapping) else [("residual", self.sd)]:
-            _check_sd(sd, level)
+            check_sd(f"'{level}'", sd)
 
     def sds(self, design: pd.DataFrame) -> np.ndarray:
         """Return the sd of every row's residual, shape (n,)."""
@@ -93,7 +92,7 @@ class _WithinUnit:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", draws.as_shape(self.shape))
-        _check_sd(self.sd, "residual")
+        check_sd("'residual'", self.sd)
         if not is_number(self.rho):
             raise ValueError(f"rho, the correlation of two residuals, must be a number; got {quoted(self.rho)}")
 
@@ -220,11 +219,6 @@ class CompoundSymmetry(_WithinUnit):
 Residual = IID | AR1 | CompoundSymmetry
 
 
-def _check_sd(sd: float, name: str) -> None:
-    if not (is_number(sd) and sd >= 0):
-        raise ValueError(f"the sd of '{name}' is {quoted(sd)}; a standard deviation is a finite number, 0 or more")
-
-
 def _are_numbers(column: pd.Series) -> bool:
     """Whether a column can be read as numbers; dates cannot, whatever their unit may be."""
     if column.dtype.kind in "mM":
@@ -240,8 +234,7 @@ def _column(design: pd.DataFrame, name: str) -> pd.Series:
     if not isinstance(name, str):
         raise TypeError(f"the residuals need the name of one column; got {name!r}")
     if name not in design:
-        columns = ", ".join(f"'{column}'" for column in design.columns)
-        raise ValueError(f"the residuals need the column '{name}'; the columns are {columns}")
+        raise ValueError(f"the residuals need the column '{name}'; the columns are {listed(design.columns)}")
     if missing := int(design[name].isna().sum()):
         raise ValueError(f"'{name}' is missing in {missing} of {len(design)} rows; the residuals need it in each")
     return design[name]

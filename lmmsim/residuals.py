@@ -11,7 +11,8 @@ from lmmsim import covariance
 from lmmsim.blocks import columns, components, diagonal, restrict, row_sets
 from lmmsim.fit import Fit
 from lmmsim.quantiles import normal_scores
-from lmmsim.refits import Check, Refits, Rng, as_refits, verdict
+from lmmsim.refits import Check, Refits, as_refits, verdict
+from lmmsim.streams import Rng
 
 LARGEST = 3000  # rows for which the n x n projection of `least_confounded` is formed
 

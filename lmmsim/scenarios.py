@@ -13,11 +13,12 @@ import pandas as pd
 
 from lmmsim import draws
 from lmmsim.allocation import assign
+from lmmsim.checks import check_whole
 from lmmsim.design import covariate, crossed, nested
 from lmmsim.model import Model, Random
 from lmmsim.residual import AR1
-from lmmsim.streams import RNG
-from lmmsim.units import check_whole
+from lmmsim.streams import Rng, generator
+from lmmsim.units import Draw
 
 World = tuple[Model, pd.DataFrame]
 
@@ -133,7 +134,7 @@ def classrooms(
     sd_school: float = 4.0,
     sd_classroom: float = 3.0,
     sd_residual: float = 9.0,
-    rng: RNG = None,
+    rng: Rng = None,
 ) -> World:
     """Pupils in classrooms in schools; classrooms draw lots for the method, pupils bring a prior score.
 
@@ -153,7 +154,7 @@ def classrooms(
     -------
     Model, DataFrame
     """
-    chance = draws.generator(rng)
+    chance = generator(rng)
     design = nested(school=schools, classroom=classrooms, pupil=pupils)
     design = assign(design, to="classroom", method=["usual", "new"], rng=chance)
     design = covariate(design, at="pupil", prior=draws.normal(), rng=chance)
@@ -166,17 +167,20 @@ def classrooms(
     return model, design
 
 
+def _unequal(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Draw sizes from 2 to 39."""
+    return rng.integers(2, 40, size)
+
+
 def hospitals(
     hospitals: int = 30,
-    patients: int | Sequence[int] | Callable[[np.random.Generator, int], np.ndarray] = lambda rng, size: rng.integers(
-        2, 40, size
-    ),
+    patients: int | Sequence[int] | Draw = _unequal,
     *,
     mean: float = 30.0,
     severity: float = 4.0,
     sd_hospital: float = 3.0,
     sd_residual: float = 8.0,
-    rng: RNG = None,
+    rng: Rng = None,
 ) -> World:
     """Patients in hospitals of unequal size: days until recovery, by how ill they came.
 
@@ -197,7 +201,7 @@ def hospitals(
     -------
     Model, DataFrame
     """
-    chance = draws.generator(rng)
+    chance = generator(rng)
     design = nested(hospital=hospitals, patient=patients, rng=chance)
     design = covariate(design, at="patient", severity=draws.normal(), rng=chance)
     model = Model(
@@ -219,7 +223,7 @@ def departments(
     sd_per_year: float = 20.0,
     corr: float = -0.3,
     sd_residual: float = 250.0,
-    rng: RNG = None,
+    rng: Rng = None,
 ) -> World:
     """Employees in departments: monthly salary by years of experience, which count differently in each.
 
@@ -244,7 +248,7 @@ def departments(
         nested(department=departments, employee=employees),
         at="employee",
         experience=lambda rng, size: rng.uniform(0, 30, size).round(1),
-        rng=draws.generator(rng),
+        rng=generator(rng),
     )
     model = Model(
         "salary ~ experience + (experience | department)",

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.fit import Fit
-from lmmsim.refits import Check, Refits, Rng, as_refits, band, column, verdict
+from lmmsim.refits import Check, Refits, as_refits, band, column, verdict
+from lmmsim.streams import Rng
 
 
 def lag_correlation(

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import covariance, draws, streams
+from lmmsim.checks import check_whole
 from lmmsim.formula import Matrices
 from lmmsim.model import Model
 from lmmsim.residual import Colour
-from lmmsim.units import check_whole
 
 if TYPE_CHECKING:
     from lmmsim.matrices import Labelled
@@ -59,7 +59,7 @@ class Simulation:
         return f"Simulation of {n} rows, {self.X.shape[1]} coefficients, {q} random effects\n{self.model}"
 
 
-def simulate(model: Model, design: pd.DataFrame, rng: streams.RNG = None, replicate: int = 0) -> Simulation:
+def simulate(model: Model, design: pd.DataFrame, rng: streams.Rng = None, replicate: int = 0) -> Simulation:
     """Draw one data set from a model.
 
     Parameters
@@ -110,7 +110,7 @@ def simulate(model: Model, design: pd.DataFrame, rng: streams.RNG = None, replic
 
 
 def simulate_many(
-    model: Model, design: pd.DataFrame, replicates: int, rng: streams.RNG = None, first: int = 0
+    model: Model, design: pd.DataFrame, replicates: int, rng: streams.Rng = None, first: int = 0
 ) -> np.ndarray:
     """Draw the responses of many data sets of one design.
 

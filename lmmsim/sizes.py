@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from lmmsim import streams
+from lmmsim.checks import check_probability
 from lmmsim.conduct import conduct
 from lmmsim.estimators import LMM, OLS
 from lmmsim.model import Model
-from lmmsim.performance import check_alpha, share
-from lmmsim.power import exact_power, exact_size
+from lmmsim.performance import share
+from lmmsim.power import exact_power, exact_size, increasing
 from lmmsim.recipe import Analysis, Recipe
 from lmmsim.residual import IID
 from lmmsim.study import check, made
@@ -63,7 +63,7 @@ def find_size(
     *,
     term: str,
     alpha: float = 0.05,
-    rng: streams.RNG = None,
+    rng: streams.Rng = None,
     mcse: float = 0.005,
     n_jobs: int | None = None,
     method: str = "auto",
@@ -77,7 +77,7 @@ def find_size(
     sizes : sequence of int
         The sizes that are possible, increasing: `range(4, 200, 2)`. Power is taken to rise along them.
     analysis : estimator, optional
-        Whose test it is. None is the mixed model of the world with Satterthwaite's t.
+        Whose test it is. None is the mixed model of the world, its residual included, with Satterthwaite's t.
     power : float
         Wanted power.
     term : str
@@ -113,19 +113,16 @@ def find_size(
     >>> find_size(lambda schools: teaching_methods(schools, effect=4), range(4, 100, 2), term="method[T.new]").size
     28
     """
-    sizes = list(sizes)
-    if not sizes or any(big <= small for small, big in pairwise(sizes)):
-        raise ValueError(f"sizes must be increasing whole numbers, as range(4, 400, 2); got {sizes[:6]}")
-    if not 0 < power < 1:
-        raise ValueError(f"power is {power}; it lies between 0 and 1")
-    check_alpha(alpha)
+    sizes = increasing(sizes)
+    check_probability("power", power)
+    check_probability("alpha", alpha)
     if not mcse > 0:
         raise ValueError(f"mcse is {mcse}; a search by simulation ends at an error above 0, as 0.005")
     if method not in ("auto", "exact", "simulation"):
         raise ValueError(f"method is {method!r}; it is 'auto', 'exact' or 'simulation'")
 
     def world_of(size: int) -> tuple[Model, pd.DataFrame]:
-        return made(world(size))
+        return made(world, size)
 
     exact = has_exact_power(world_of(sizes[-1])[0], analysis)
     if method == "exact" and not exact:
@@ -181,7 +178,7 @@ class _Search:
         self._bracket()
         for _ in range(LOOKS):
             size = self._crossing()
-            a_size, error = self._power_at(size)
+            _, error = self._power_at(size)
             if error <= mcse and self._replicates_near(size) >= 2 * NEXT_LOOK:
                 break
             place = self.sizes.index(size)
@@ -189,9 +186,9 @@ class _Search:
             if place > 0:
                 self._look(self.sizes[place - 1], NEXT_LOOK)
         size = self._crossing()
-        a_size, error = self._power_at(size)
+        power, error = self._power_at(size)
         low, high = self._between()
-        return Size(size, a_size, error, low, high, "simulation", self._table())
+        return Size(size, power, error, low, high, "simulation", self._table())
 
     def _bracket(self) -> None:
         best, replicates = self._look(self.sizes[-1], FIRST_LOOK), FIRST_LOOK

@@ -1,4 +1,4 @@
-"""Streams of chance: replicate k of a study is the same whatever else is drawn.
+"""Streams of chance: what `rng` may be, and why replicate k of a study is the same whatever else is drawn.
 
 Replicates come in blocks of 256. Each block, and within it each part of the
 equation, has a random stream of its own, in which replicates follow one another.
@@ -11,14 +11,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lmmsim.draws import not_rng
-
 BLOCK = 256
 
-RNG = np.random.Generator | np.random.SeedSequence | int | None
+Rng = np.random.Generator | np.random.SeedSequence | int | None
 
 
-def root(rng: RNG) -> np.random.SeedSequence:
+def generator(rng: Rng) -> np.random.Generator:
+    """Turn what a user passes as `rng` into a Generator; one that is given is itself, and moves on."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise _not_rng(rng, error) from None
+
+
+def root(rng: Rng) -> np.random.SeedSequence:
     """Turn what a user passes as `rng` into the root of all streams.
 
     An int is a seed, None is fresh entropy; a Generator is advanced, so that
@@ -31,7 +37,7 @@ def root(rng: RNG) -> np.random.SeedSequence:
     try:
         return np.random.SeedSequence(rng)
     except (TypeError, ValueError) as error:
-        raise not_rng(rng, error) from None
+        raise _not_rng(rng, error) from None
 
 
 def generators(seed: np.random.SeedSequence, block: int, parts: int) -> list[np.random.Generator]:
@@ -45,3 +51,8 @@ def blocks(first: int, last: int) -> Iterator[tuple[int, int, int]]:
     for block in range(first // BLOCK, -(-last // BLOCK)):
         start = block * BLOCK
         yield block, max(first - start, 0), min(last - start, BLOCK)
+
+
+def _not_rng(rng: object, error: Exception) -> Exception:
+    """Say what `rng` may be, in an error of the same type."""
+    return type(error)(f"rng is a Generator, a whole number of 0 or more, or None; got {rng!r}")

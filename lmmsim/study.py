@@ -20,6 +20,7 @@ from lmmsim import checkpoint as checkpoints
 from lmmsim import streams
 from lmmsim.answers import COLUMNS, Answers
 from lmmsim.checkpoint import Checkpoint
+from lmmsim.checks import is_whole
 from lmmsim.conduct import conduct
 from lmmsim.model import Model
 from lmmsim.recipe import Analysis, Observe, Recipe, Redraw
@@ -102,7 +103,7 @@ class Study:
             The simulation with its truth; the data as observed where the study has an `observe`. The response is
             that of the study, up to the order in which the parts are added up.
         """
-        if not isinstance(k, int | np.integer) or k < 0:
+        if not is_whole(k) or k < 0:
             raise ValueError(f"replicate {k!r}: they are numbered from 0, in whole numbers")
         simulation = self.recipe.simulation(k)
         return simulation if self.recipe.observe is None else self.recipe.observed(simulation.data, k)
@@ -121,7 +122,7 @@ def study(
     design: pd.DataFrame,
     analyses: Mapping[str, Analysis],
     replicates: int = 1000,
-    rng: streams.RNG = None,
+    rng: streams.Rng = None,
     *,
     observe: Observe | None = None,
     redraw: Redraw | None = None,
@@ -141,7 +142,8 @@ def study(
     analyses : mapping
         Estimators by name: `OLS`, `LMM`, ..., or any callable that takes a DataFrame and returns a `Fit`, a table with
         a row per term and a column `estimate` (and `se df p low high` as far as they are known), a Series of
-        estimates, or a statsmodels result. An estimator with `.many` analyses replicates in batches.
+        estimates, or a statsmodels result. Terms are held against the truth by name, so name them as the model does.
+        An estimator with `.many` analyses replicates in batches.
     replicates : int
         How many data sets; `replicates_for` says how many are needed.
     rng : Generator, int or None
@@ -204,16 +206,27 @@ def named(analyses: Mapping[str, Analysis]) -> dict[str, Analysis]:
     return dict(analyses)
 
 
-def made(world: Any) -> tuple[Model, pd.DataFrame]:
-    """A model and a design that a function has made, or say that it has not."""
-    if not isinstance(world, tuple) or len(world) != 2 or not hasattr(world[0], "beta"):
-        raise TypeError(f"world returns a model and a design; this one returned {world!r:.200}")
-    return world
+def made(world: Any, *size: Any, **cell: Any) -> tuple[Model, pd.DataFrame]:
+    """Make the model and the design of a size or a cell, or say what `world` does instead."""
+    if not callable(world):
+        raise TypeError(
+            "world is a function that returns a model and a design, as lambda schools: (model, nested(school=schools, "
+            f"pupil=20)); got a {type(world).__name__}"
+        )
+    try:
+        answer = world(*size, **cell)
+    except Exception as error:
+        given = [*map(repr, size), *(f"{name}={value!r}" for name, value in cell.items())]
+        error.add_note(f"world({', '.join(given)}) failed like this")
+        raise
+    if not isinstance(answer, tuple) or len(answer) != 2 or not hasattr(answer[0], "beta"):
+        raise TypeError(f"world returns a model and a design; this one returned {answer!r:.200}")
+    return answer
 
 
 def check(recipe: Recipe, replicates: int) -> None:
     """Refuse a study that cannot begin."""
-    if not isinstance(replicates, int | np.integer) or replicates < 1:
+    if not is_whole(replicates) or replicates < 1:
         raise ValueError(f"replicates is {replicates!r}; a study needs a whole number of them, at least one")
     if not recipe.analyses:
         raise ValueError('a study needs at least one analysis, such as {"LMM": LMM("y ~ x + (1 | g)")}')

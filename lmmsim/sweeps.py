@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ import pandas as pd
 from lmmsim import checkpoint as checkpoints
 from lmmsim import streams
 from lmmsim.checkpoint import Checkpoint
+from lmmsim.checks import check_probability
 from lmmsim.conduct import conduct
 from lmmsim.model import Model
-from lmmsim.performance import check_alpha, performance, share
+from lmmsim.performance import performance, share
 from lmmsim.recipe import Analysis, Observe, Recipe
 from lmmsim.study import Study, check, made, named, warn
 
@@ -34,7 +35,7 @@ def sweep(
     world: World,
     analyses: Mapping[str, Analysis] | Callable[..., Mapping[str, Analysis]],
     replicates: int = 1000,
-    rng: streams.RNG = None,
+    rng: streams.Rng = None,
     *,
     common: bool = True,
     alpha: float = 0.05,
@@ -84,16 +85,19 @@ def sweep(
     >>> power.index.names, bool(power.loc[40, "means"] > power.loc[10, "means"])
     (FrozenList(['schools', 'analysis']), True)
     """
-    check_alpha(alpha)
+    check_probability("alpha", alpha)
     cells = _cells(grid)
     root = checkpoints.root(checkpoint, rng)
     recipes = []
     for i, cell in enumerate(cells):
-        model, design = made(world(**cell))
+        model, design = made(world, **cell)
         chosen = analyses(**cell) if callable(analyses) else analyses
         recipes.append(Recipe(model, design, named(chosen), root if common else _own(root, i), observe))
-    tables = _performances(recipes, replicates, alpha, n_jobs, checkpoint, progress)
-    return pd.concat(tables, keys=[tuple(cell.values()) for cell in cells], names=list(cells[0]))
+    tables: dict[int, pd.DataFrame] = {}
+    for i, study in _studies(recipes, replicates, n_jobs, checkpoint, progress):
+        tables[i] = performance(study, alpha)
+    in_order = [tables[i] for i in range(len(cells))]
+    return pd.concat(in_order, keys=[tuple(cell.values()) for cell in cells], names=list(cells[0]))
 
 
 def _cells(grid: Mapping[str, Sequence[Any]] | pd.DataFrame) -> list[dict[str, Any]]:
@@ -110,7 +114,7 @@ def _cells(grid: Mapping[str, Sequence[Any]] | pd.DataFrame) -> list[dict[str, A
             f'the grid is a mapping as {{"schools": [10, 20]}}, or a DataFrame with a row per cell; got {grid!r}'
         )
     cells = [dict(zip(map(str, grid), row, strict=True)) for row in rows]
-    if not len(list(grid)) or not cells:
+    if not cells or not cells[0]:
         raise ValueError('the grid has no cells; give the values of at least one number, as {"schools": [10, 20]}')
     for name, value in ((name, value) for cell in cells for name, value in cell.items()):
         if not isinstance(value, Hashable) or isinstance(value, tuple):
@@ -126,7 +130,7 @@ def calibrate(
     design: pd.DataFrame,
     analyses: Mapping[str, Analysis],
     replicates: int = 1000,
-    rng: streams.RNG = None,
+    rng: streams.Rng = None,
     *,
     term: str,
     alpha: float = 0.05,
@@ -169,7 +173,7 @@ def calibrate(
     >>> bool(table.loc["OLS", "type1"] > 0.15), bool(table.loc["OLS", "power_adjusted"] < table.loc["OLS", "power"])
     (True, True)
     """
-    check_alpha(alpha)
+    check_probability("alpha", alpha)
     if term not in model.beta:
         raise ValueError(f"'{term}' is not a coefficient of the model; they are {', '.join(model.beta)}")
     if model.beta[term] == 0:
@@ -177,9 +181,9 @@ def calibrate(
     null = Model(model.formula, {**model.beta, term: 0.0}, model.random, model.residual)
     root = checkpoints.root(checkpoint, rng)
     recipes = [Recipe(world, design, named(analyses), root, observe) for world in (null, model)]
-    without, with_effect = _studies(recipes, replicates, n_jobs, checkpoint, progress)
+    studies = dict(_studies(recipes, replicates, n_jobs, checkpoint, progress))
     bootstrap = np.random.default_rng(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, CELL)))
-    rows = {name: _calibration(without, with_effect, name, term, alpha, bootstrap) for name in analyses}
+    rows = {name: _calibration(studies[0], studies[1], name, term, alpha, bootstrap) for name in analyses}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("analysis")
 
 
@@ -224,45 +228,16 @@ def _studies(
     n_jobs: int | None,
     checkpoint: str | os.PathLike[str] | None,
     progress: bool,
-) -> list[Study]:
-    """Studies of several recipes, side by side."""
-    studies: dict[int, Study] = {}
-    for i, answers in _conduct(recipes, replicates, n_jobs, checkpoint, progress):
-        warn(answers, stacklevel=4)
-        studies[i] = Study(recipes[i], replicates, answers)
-    return [studies[i] for i in range(len(recipes))]
-
-
-def _performances(
-    recipes: Sequence[Recipe],
-    replicates: int,
-    alpha: float,
-    n_jobs: int | None,
-    checkpoint: str | os.PathLike[str] | None,
-    progress: bool,
-) -> list[pd.DataFrame]:
-    """Tables of several recipes; what is behind each is let go as soon as its table is there."""
-    tables: dict[int, pd.DataFrame] = {}
-    for i, answers in _conduct(recipes, replicates, n_jobs, checkpoint, progress):
-        warn(answers, stacklevel=4)
-        tables[i] = performance(Study(recipes[i], replicates, answers), alpha)
-    return [tables[i] for i in range(len(recipes))]
-
-
-def _conduct(
-    recipes: Sequence[Recipe],
-    replicates: int,
-    n_jobs: int | None,
-    checkpoint: str | os.PathLike[str] | None,
-    progress: bool,
-) -> Any:
-    """Conduct the studies of several recipes, each with a folder of its own below the checkpoint."""
+) -> Iterator[tuple[int, Study]]:
+    """Yield the studies of several recipes as they are done, each kept in a folder of its own below the checkpoint."""
     for recipe in recipes:
         check(recipe, replicates)
     saved = None
     if checkpoint is not None:
         saved = [Checkpoint(Path(checkpoint) / f"cell-{i:04d}", recipe) for i, recipe in enumerate(recipes)]
-    return conduct(recipes, replicates, n_jobs, saved, progress)
+    for i, answers in conduct(recipes, replicates, n_jobs, saved, progress):
+        warn(answers, stacklevel=4)
+        yield i, Study(recipes[i], replicates, answers)
 
 
 def _own(root: np.random.SeedSequence, i: int) -> np.random.SeedSequence:

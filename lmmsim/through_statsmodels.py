@@ -17,16 +17,15 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from lmmsim.checks import check_choice, check_level
 from lmmsim.estimates import Estimates, by_group
 from lmmsim.formula import Matrices, build, split
 from lmmsim.inference import MixedFit
 from lmmsim.layout import Layout
 from lmmsim.observed import (
     check_bars,
-    check_choice,
-    check_columns,
-    check_level,
     check_shape,
+    check_X,
     complete_rows,
     response_values,
     unusable,
@@ -111,7 +110,7 @@ class StatsmodelsLMM:
 
     def _fit(self, y: np.ndarray, matrices: Matrices, data: pd.DataFrame) -> MixedFit:
         X = matrices.X.to_numpy()
-        check_columns(X, tuple(matrices.X.columns))
+        check_X(X, tuple(matrices.X.columns))
         check_bars(matrices.terms, len(X))
         layout = Layout(matrices.terms)
         smallest = float(Engine(X, matrices.terms).fit(y[:, None], reml=self.reml).criterion[0])

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.fit import Fit
-from lmmsim.refits import Check, Refits, Rng, as_refits, band, column, verdict
+from lmmsim.refits import Check, Refits, as_refits, band, column, verdict
+from lmmsim.streams import Rng
 
 
 def linearity(fit: Fit | Refits, covariate: str, bins: int = 10, replicates: int = 199, rng: Rng = None) -> Check:

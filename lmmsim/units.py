@@ -4,14 +4,14 @@ A unit is a value of one column, or a combination of several. Units are numbered
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from lmmsim import draws
-from lmmsim.covariance import quoted as quoted
+from lmmsim.checks import check_frame, is_whole, listed
 
 
 class Drawable(Protocol):
@@ -23,7 +23,6 @@ class Drawable(Protocol):
 Draw: TypeAlias = Drawable | Callable[[np.random.Generator, int], Any]
 Levels: TypeAlias = int | Sequence[Any] | np.ndarray | pd.Series | pd.Index
 Columns: TypeAlias = str | Sequence[str]
-Rng: TypeAlias = np.random.Generator | np.random.SeedSequence | int | None
 
 
 def check_units(design: pd.DataFrame, unit: str, within: Columns) -> None:
@@ -147,22 +146,6 @@ def check_design(design: pd.DataFrame, columns: Iterable[str] = (), new: Iterabl
             raise ValueError(f"{name!r} is a column of the design already: choose another name, or drop it first.")
 
 
-def check_frame(data: Any, what: str) -> None:
-    """Refuse what is no DataFrame, or has two columns of one name."""
-    if not isinstance(data, pd.DataFrame):
-        got = type(data).__name__
-        raise TypeError(f"The {what} must be a pandas DataFrame with one row per measurement; got {got}.")
-    if not data.columns.is_unique:
-        repeats = listed(data.columns[data.columns.duplicated()].unique())
-        raise ValueError(f"The {what} has more than one column {repeats}: rename or drop the others.")
-
-
-def check_whole(name: str, value: Any) -> None:
-    """Refuse what is no whole number of 0 or more."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{name}={quoted(value)}: give a whole number, 0 or more.")
-
-
 def columns_of(unit: Columns | None) -> list[str]:
     """Name or names of the columns that say which unit a row belongs to; none if each row is a unit."""
     if unit is None:
@@ -182,7 +165,7 @@ def units_of(design: pd.DataFrame, unit: Columns | None) -> tuple[np.ndarray, np
 
 def levels_of(name: str, value: Levels) -> Any:
     """Return the levels of a factor: a Categorical for units and strings, an array for numbers."""
-    if isinstance(value, Integral) and not isinstance(value, bool):
+    if is_whole(value):
         if value < 1:
             raise ValueError(f"{name}={value}: a number of units must be at least 1.")
         labels = unit_labels(name, int(value))
@@ -235,8 +218,3 @@ def _repeats(levels: Sequence[Any]) -> str:
     """Name the levels that occur more than once."""
     series = pd.Series(levels, dtype=object)
     return listed(series[series.duplicated()].unique())
-
-
-def listed(labels: Iterable[Any]) -> str:
-    """Write labels one after the other."""
-    return ", ".join(map(quoted, labels))

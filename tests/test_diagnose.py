@@ -318,6 +318,8 @@ def test_diagnose_asks_everything(plants, fit):
     assert diagnosis.summary["p"].between(0, 1).all()
     assert diagnosis.summary.index.is_unique
     pd.testing.assert_frame_equal(diagnosis["linearity week"], diagnosis.checks["linearity week"].table)
+    pd.testing.assert_frame_equal(diagnosis["slopes week | plot"], diagnosis["slopes week"])
+    pd.testing.assert_frame_equal(diagnosis["dispersion"], diagnosis["simulated_residuals"])
     pd.testing.assert_frame_equal(diagnosis.residuals, residuals(fit))
     pd.testing.assert_frame_equal(plants, before)
     pd.testing.assert_frame_equal(diagnose(fit, rng=1, replicates=19).summary, diagnosis.summary)

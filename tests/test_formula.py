@@ -52,6 +52,7 @@ def test_parentheses_without_a_bar_belong_to_the_fixed_part():
         ("y ~ (1 | g | h)", "one bar", "|"),
         ("y ~ x & z", "Unknown operator", "&"),
         ("log(y) ~ x", "must be one column", "l"),
+        ("~ x + (1 | g)", "needs a response before '~'", "~"),
         ("y x", "needs a response", ""),
         ("y ~ x ~ z", "has one '~'", "~ z"),
         ("y ~ . + (1 | g)", "'.' does not stand for all columns", ". +"),

@@ -219,6 +219,12 @@ def test_bootstrap_is_a_study_of_the_fit(slopes):
     assert (boot.interval(0.5)["low"] > table["low"]).all()
 
 
+def test_a_bootstrap_says_what_it_holds_in_two_lines(slopes):
+    first, second = repr(bootstrap(slopes, 5, rng=1)).splitlines()
+    assert first == f"Bootstrap of {slopes.formula}"
+    assert second.startswith("Estimates of Intercept, Days from 5 responses: ")
+
+
 def test_bootstrap_depends_on_its_rng_alone(slopes):
     one, two, other = (bootstrap(slopes, 5, rng=rng).draws for rng in (1, 1, 2))
     pd.testing.assert_frame_equal(one, two)

@@ -248,6 +248,11 @@ def test_missing_rows_can_be_an_error():
         (OLS("score ~ hours", cluster="school"), {"school": "one"}, "at least two clusters"),
         (Within("score ~ hours + method", group="school"), {}, r"'method\[T.new\]' does not vary within .* 'school'"),
         (Within("score ~ 1", group="school"), {}, "only an intercept"),
+        (
+            GroupMeans("score ~ method + half", by="school"),
+            {"half": lambda d: d["hours"] - d.groupby("school")["hours"].transform("mean")},
+            "'half' has the same mean in every level of 'school'.* Within or LMM",
+        ),
         (GroupMeans("score ~ poly(hours, 8)", by="school"), {}, "8 groups cannot estimate 9 coefficients"),
     ],
 )

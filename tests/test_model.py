@@ -89,6 +89,17 @@ def test_a_shape_needs_no_parentheses():
     assert IID(sd=1.0, shape=draws.uniform) == IID(sd=1.0, shape=draws.uniform())
 
 
+@pytest.mark.parametrize(
+    "table", [np.array, lambda rows: pd.DataFrame(rows, ["Intercept", "week"], ["Intercept", "week"])]
+)
+def test_models_with_the_same_numbers_are_equal_also_where_correlations_are_a_table(table):
+    def world(r):
+        return growth(random={"plot": Random({"Intercept": 2.0, "week": 0.4}, corr=table([[1.0, r], [r, 1.0]]))})
+
+    assert world(0.3) == world(0.3)
+    assert world(0.3) != world(0.4)
+
+
 def test_effects_in_separate_bars_are_independent():
     model = Model(
         "y ~ 1 + (week || plot)",
@@ -298,6 +309,7 @@ def test_latex_breaks_a_long_equation_and_loses_no_term_and_no_sign():
     names = ["Intercept", "week", "fertilizer[T.A]", "fertilizer[T.B]", "week:fertilizer[T.A]", "week:fertilizer[T.B]"]
     beta = dict(zip(names, (10, 2, -0.5, 0.25, 0.5, -1.0), strict=True))
     latex = Model("height ~ week * fertilizer + (1 | plot)", beta, {"plot": 2.0}, 1.0).latex()
+    assert r"N\left(0, 4\right)" in latex  # one variance is no matrix
     equation = latex.split(r"u_{\mathrm{plot}} &\sim")[0].split(r" \\ ")
     assert len(equation) > 2
     whole = " ".join(equation)

@@ -441,11 +441,28 @@ def test_power_curves_are_named_at_their_ends_with_their_error(rates):
     assert texts(indexed) == ["OLS", "LMM"]
 
 
+def test_a_power_curve_takes_exact_power_as_it_comes(rates):
+    exact = pd.DataFrame({"schools": [10, 20], "power": [0.21, 0.41]})
+    ax = plot.power(rates, "schools", exact=exact)
+    assert texts(ax) == ["OLS", "LMM", "exact"]
+
+
+def test_a_sweep_over_n_is_drawn_along_its_n_and_not_along_its_replicates(rates):
+    table = rates.rename(columns={"schools": "n"}).set_index(["n", "analysis"]).assign(n=1000)
+    ax = plot.power(table, "n")
+    assert ax.lines[0].get_xdata().tolist() == [10, 20]
+
+
 def test_a_curve_is_of_one_term(rates):
     both = pd.concat([rates.assign(term=term).set_index(["schools", "term", "analysis"]) for term in ("a", "b")])
     with pytest.raises(ValueError, match=r"more than one row for schools 10, analysis OLS, .* table.xs\(term, level="):
         plot.power(both, "schools")
     assert plot.power(both.xs("a", level="term"), "schools").lines
+    grid = pd.concat({icc: both for icc in (0.1, 0.2)}, names=["icc"])
+    with pytest.raises(ValueError, match=r"choose, as table.xs\(icc, level='icc'\).xs\(term, level='term'\)$"):
+        plot.power(grid, "schools")
+    with pytest.raises(ValueError, match=r"icc 0.1, .* choose, as table.xs\(analysis, level='analysis'\)$"):
+        plot.power(grid.xs("a", level="term"), "schools", by="icc")
 
 
 def test_names_at_the_ends_keep_their_distance_and_their_order():

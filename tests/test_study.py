@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from small_estimators import Mean, MeanSingly
 
 from lmmsim import AR1, Model, Random, covariate, crossed, draws, drop_out, knock_out, scenarios, simulate_many
-from lmmsim.estimators import LMM, OLS, GroupMeans
+from lmmsim.estimators import LMM, OLS, GroupMeans, Within
 from lmmsim.performance import performance
 from lmmsim.recipe import Recipe
 from lmmsim.streams import root
@@ -220,6 +221,14 @@ def test_a_study_in_which_everything_fails_raises_the_first_error():
     assert "analysis 'OLS' failed" in caught.value.__notes__[0]
     with pytest.raises(ZeroDivisionError):
         study(MODEL, DESIGN, {"good": Mean(), "bad": lambda data: 1 / 0}, 40, rng=1)
+    with pytest.raises(KeyError, match="week") as caught:
+        study(MODEL, DESIGN, {"good": Mean()}, 40, rng=1, observe=lambda data, rng: data[data["week"] > 1])
+    assert "a study calls observe(data, rng)" in caught.value.__notes__[0]
+    model, design = scenarios.teaching_methods()
+    with pytest.raises(ValueError, match="does not vary within"), warnings.catch_warnings():
+        warnings.simplefilter("error")  # of the lost values, which are no news beside the error
+        within = Within("score ~ method", group="school")
+        study(model, design, {"within": within}, 40, rng=1, observe=knock_out(share=0.1))
     with pytest.raises(TypeError, match="an analysis returns a Fit, a DataFrame"):
         study(MODEL, DESIGN, {"bad": lambda data: 3.0}, 40, rng=1)
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from small_estimators import Mean, MeanSingly
 
-from lmmsim import AR1, IID, Model, crossed, draws, scenarios
+from lmmsim import AR1, IID, Model, assign, crossed, draws, scenarios
 from lmmsim.estimators import LMM, OLS, GroupMeans
 from lmmsim.performance import performance
 from lmmsim.power import exact_power
@@ -97,6 +97,22 @@ def test_a_world_that_returns_no_model_is_refused():
         sweep({"units": [4]}, lambda units: None, {"m": Mean()}, 10)
     with pytest.raises(TypeError, match="world returns a model and a design; this one returned 'small'"):
         find_size(lambda size: "small", [4, 8], term="Intercept")
+
+
+def test_a_model_is_not_a_world_of_many_sizes():
+    with pytest.raises(TypeError, match=r"world is a function that returns a model and a design, .* got a Model"):
+        find_size(scenarios.teaching_methods()[0], [4, 8], term="method[T.new]")
+
+
+def test_an_error_in_a_world_says_where_it_came_from():
+    with pytest.raises(ValueError, match="clinics cannot be shared") as caught:
+        find_size(
+            lambda clinics: assign(crossed(clinic=clinics), to="clinic", arm=["a", "b"]), [9, 11], term="arm[T.b]"
+        )
+    assert caught.value.__notes__ == ["world(11) failed like this"]
+    with pytest.raises(ZeroDivisionError) as caught:
+        sweep({"units": [4], "arm": ["a"]}, lambda units, arm: units / 0, {"m": Mean()}, 10)
+    assert caught.value.__notes__ == ["world(units=4, arm='a') failed like this"]
 
 
 def test_an_empty_grid_is_refused():

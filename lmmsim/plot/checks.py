@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lmmsim.plot.effects import height_of, name_rows
-from lmmsim.plot.style import DARK, MIDDLE, PALE, canvas, columns_of, name_axes
+from lmmsim.plot.style import DARK, MIDDLE, PALE, canvas, height_of, name_axes, name_rows, table_with
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +48,7 @@ def residuals(
     >>> residuals(table, ax=Figure().subplots()).get_ylabel()
     'standardised residual'
     """
-    table = columns_of(table, x, y)
+    table = table_with(table, x, y)
     ax = canvas(ax)
     ax.axhline(0, color=MIDDLE, lw=1, zorder=1)
     ax.plot(table[x], table[y], ls="", marker="o", ms=4, mfc="none", mec=DARK, mew=0.9, zorder=3)
@@ -187,7 +186,7 @@ def slopes(check: Any, *, xlabel: str | None = None, ylabel: str | None = None, 
     >>> [label.get_text() for label in slopes(table, ax=Figure().subplots()).get_yticklabels()]
     ['plot1', 'plot2']
     """
-    table = columns_of(_table(check), "level", "slope", "low", "high").sort_values("slope", ascending=False)
+    table = table_with(_table(check), "level", "slope", "low", "high").sort_values("slope", ascending=False)
     ax, rows = canvas(ax, height=height_of(len(table))), np.arange(len(table))
     ax.axvline(0, color=MIDDLE, lw=1, zorder=1)
     ax.hlines(rows, table["low"], table["high"], color=PALE, lw=3, zorder=2)
@@ -225,7 +224,7 @@ def influence(
     """
     table = _table(check)
     x = x or ("cooks" if "cooks" in table else "cooks_kept")
-    table = columns_of(table, x).sort_values(x, ascending=False)
+    table = table_with(table, x).sort_values(x, ascending=False)
     ax, rows = canvas(ax, height=height_of(len(table))), np.arange(len(table))
     ax.hlines(rows, 0, table[x], color=PALE, lw=3, zorder=2)
     ax.plot(table[x], rows, ls="", marker="o", ms=4, color=DARK, zorder=3)
@@ -256,7 +255,7 @@ def simulated_residuals(
     >>> simulated_residuals(pd.DataFrame({"scaled": [0.2, 0.9, 0.5]}), ax=Figure().subplots()).get_xlabel()
     'uniform quantile'
     """
-    scaled = np.sort(columns_of(_table(check), "scaled")["scaled"].to_numpy(dtype=float))
+    scaled = np.sort(table_with(_table(check), "scaled")["scaled"].to_numpy(dtype=float))
     ax = canvas(ax)
     ax.axline((0, 0), slope=1, color=MIDDLE, lw=1, zorder=1)
     ax.plot(
@@ -279,7 +278,7 @@ def _about(check: Any, otherwise: str) -> str:
 
 def _along(check: Any, x: str, y: str, ends: tuple[str, str], ax: Axes | None) -> Axes:
     """Values along x with the band of the simulated ones; bars where x has no order."""
-    table = columns_of(_table(check), x, y, *ends)
+    table = table_with(_table(check), x, y, *ends)
     low, high = (table[end] for end in ends)
     ax = canvas(ax)
     if pd.api.types.is_numeric_dtype(table[x]):

@@ -11,12 +11,12 @@ from lmmsim.plot.style import (
     MIDDLE,
     PALE,
     canvas,
-    columns_of,
     label_ends,
     legend_above,
     levels,
     name_axes,
     new_figure,
+    table_with,
     treatments,
     whole_ticks,
 )
@@ -70,7 +70,7 @@ def trajectories(
     >>> len(ax.lines)
     4
     """
-    data = columns_of(data, x, y, unit, colour, column)
+    data = table_with(data, x, y, unit, colour, column)
     names = (x if xlabel is None else xlabel, y if ylabel is None else ylabel)
     looks = treatments(levels(data[colour])) if colour else {None: (MIDDLE, "-")}
     if column is None:
@@ -172,7 +172,7 @@ def layout(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['Control', 'A', 'B']
     """
-    design = columns_of(design, unit, time, colour, response)
+    design = table_with(design, unit, time, colour, response)
     units = levels(design[unit])
     when = design[time] if time else design.groupby(unit, observed=True).cumcount() + 1
     times = levels(when)

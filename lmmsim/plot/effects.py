@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lmmsim.plot.style import DARK, MIDDLE, PALE, STYLES, canvas, columns_of, legend_above, name_axes, rows_only
+from lmmsim.plot.style import (
+    DARK,
+    MIDDLE,
+    PALE,
+    STYLES,
+    canvas,
+    height_of,
+    legend_above,
+    name_axes,
+    name_rows,
+    table_with,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-NAMED = 35  # groups at most, for their names at the side
 
 
 def caterpillar(
@@ -63,19 +72,15 @@ def caterpillar(
     ax.plot(predicted, at, ls="", marker=look.marker, ms=5, color=look.colour, zorder=3)
     handles = [Line2D([], [], ls="", marker=look.marker, ms=5, color=look.colour, label="predicted")]
     if intervals is not None:
-        ends = _effects(columns_of(intervals, "low", "high"), term, group)[0].reindex(predicted.index)
+        ends = _effects(table_with(intervals, "low", "high"), term, group)[0].reindex(predicted.index)
         ax.hlines(at, ends["low"], ends["high"], color=look.colour, lw=1.5, zorder=2)
     if truth is not None:
         known = _effects(truth, term, group)[0].reindex(predicted.index)
         ax.plot(known, at, ls="", marker=true.marker, ms=5, mfc="white", mec=true.colour, zorder=4)
         handles.append(Line2D([], [], ls="", marker=true.marker, ms=5, mfc="white", mec=true.colour, label="truth"))
         legend_above(ax, handles, side="right")
-    if len(predicted) <= NAMED:
-        ax.set_yticks(at, [str(name) for name in predicted.index])
-    else:
-        ax.set_yticks([])
-    ax.set_ylim(-0.8, len(predicted) - 0.2)
-    rows_only(ax)
+    name_rows(ax, predicted.index)
+    ax.set_ylim(-0.8, len(predicted) - 0.2)  # the smallest at the bottom
     name_axes(ax, xlabel or f"{term} of a {group or 'group'}: deviation from the mean", ylabel or group or "")
     return ax
 
@@ -160,19 +165,6 @@ def shrinkage(
     return ax
 
 
-def height_of(rows: int) -> float:
-    """Inches that so many rows need."""
-    return float(np.clip(1.0 + 0.16 * rows, 2.2, 6.5))
-
-
-def name_rows(ax: Axes, names: pd.Index) -> None:
-    """A row for each group, from the top."""
-    shown = len(names) <= NAMED
-    ax.set_yticks(np.arange(len(names)) if shown else [], [str(name) for name in names] if shown else [])
-    ax.set_ylim(len(names) - 0.2, -0.8)
-    rows_only(ax)
-
-
 def _same_groups(values: pd.Series | pd.DataFrame, own: pd.DataFrame, what: str) -> pd.DataFrame:
     """The rows of a table in the order of the first one; refuse it if it lacks any."""
     frame = pd.DataFrame(values)
@@ -242,7 +234,7 @@ def qq(
     >>> ax.get_xlabel()
     'normal quantile'
     """
-    table = columns_of(_quantiles(values), "theoretical", "sample").sort_values("theoretical")
+    table = table_with(_quantiles(values), "theoretical", "sample").sort_values("theoretical")
     if {"group", "term"} <= set(table.columns) and len(kinds := table[["group", "term"]].drop_duplicates()) > 1:
         which = ", ".join(f"{group} {term}" for group, term in kinds.itertuples(index=False))
         raise ValueError(
@@ -252,7 +244,7 @@ def qq(
         envelope = table
     ax = canvas(ax)
     if envelope is not None:
-        band = columns_of(envelope, "theoretical", "low", "high").sort_values("theoretical")
+        band = table_with(envelope, "theoretical", "low", "high").sort_values("theoretical")
         ax.fill_between(band["theoretical"], band["low"], band["high"], color=PALE, alpha=0.6, lw=0)
     x, y = table["theoretical"].to_numpy(), table["sample"].to_numpy()
     (x1, x3), (y1, y3) = np.quantile(x, [0.25, 0.75]), np.quantile(y, [0.25, 0.75])

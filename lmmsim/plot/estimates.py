@@ -14,13 +14,13 @@ from lmmsim.plot.style import (
     STYLES,
     Style,
     canvas,
-    columns_of,
     legend_above,
     levels,
     name_axes,
     number,
     rows_only,
     styles,
+    table_with,
 )
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _coefficients(table: Any, name: str) -> pd.DataFrame:
     coef = table if isinstance(table, pd.DataFrame) else getattr(table, "coef", None)
     if not isinstance(coef, pd.DataFrame):
         raise TypeError(f"'{name}' is {type(table).__name__}: a table of coefficients or a Fit is needed")
-    coef = columns_of(coef, "estimate", "low", "high")
+    coef = table_with(coef, "estimate", "low", "high")
     return coef.set_index("term") if "term" in coef.columns else coef
 
 
@@ -190,7 +190,7 @@ def sampling(
 def one_term(estimates: Any, term: str | None, *needed: str) -> tuple[pd.DataFrame, str | None]:
     """The rows of one term, and its name."""
     table = estimates if isinstance(estimates, pd.DataFrame) else getattr(estimates, "estimates", estimates)
-    table = columns_of(table, *needed, *(["term"] if term is not None else []))
+    table = table_with(table, *needed, *(["term"] if term is not None else []))
     if "term" not in table.columns:
         return table, None
     names = levels(table["term"])

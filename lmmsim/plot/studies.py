@@ -13,13 +13,13 @@ from lmmsim.plot.style import (
     MIDDLE,
     PALE,
     canvas,
-    columns_of,
     label_ends,
     levels,
     name_axes,
     new_figure,
     number,
     styles,
+    table_with,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def power(
     nominal : float or sequence of float
         Where to draw thin horizontal lines: the level of the test, the wanted power.
     exact : DataFrame, optional
-        Columns x and y: what theory says, in black.
+        Columns x and y: what theory says, in black. For y "rejection", `power` as `exact_power` has it will do.
     xlabel, ylabel : str, optional
         Names with units: "schools in each arm".
     ax : Axes, optional
@@ -69,14 +69,15 @@ def power(
     'rejection rate'
     """
     error = f"{y}_mcse"
-    table = columns_of(table, x, y, by)
+    index = table.index.names if isinstance(table, pd.DataFrame) else []
+    table = table_with(table, x, y, by)
     names = [x, by] if by else [x]
     twice = table[table.duplicated(names)]
     if len(twice):
         where = ", ".join(f"{name} {twice[name].iloc[0]}" for name in names)
-        raise ValueError(
-            f"the table has more than one row for {where}, and a curve has one: choose, as table.xs(term, level='term')"
-        )
+        left = [name for name in index if name in table and name not in names and table[name].nunique() > 1]
+        choose = "".join(f".xs({name}, level='{name}')" for name in left or ["term"])
+        raise ValueError(f"the table has more than one row for {where}, and a curve has one: choose, as table{choose}")
     ax = canvas(ax)
     names = levels(table[by]) if by else [y]
     looks = styles(map(str, names))
@@ -91,7 +92,9 @@ def power(
         if len(rows):
             ends.append((float(rows[y].iloc[-1]), str(name), look.colour))
     if exact is not None:
-        theory = columns_of(exact, x, y).sort_values(x)
+        if y == "rejection" and isinstance(exact, pd.DataFrame) and y not in exact:
+            exact = exact.rename(columns={"power": y})
+        theory = table_with(exact, x, y).sort_values(x)
         ax.plot(theory[x], theory[y], color=DARK, lw=1.2, zorder=1.5)
         ends.append((float(theory[y].iloc[-1]), "exact", DARK))
     for value in np.atleast_1d(nominal):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DARK, MIDDLE, PALE = "#222222", "#6E6E6E", "#C8C8C8"
 SMALL = 9.0  # points: the smallest text that is still read on a phone
+NAMED = 35  # rows at most, for their names at the side
 
 
 @dataclass(frozen=True)
@@ -157,13 +158,14 @@ def new_figure(height: float | None = None, width: float | None = None) -> Figur
     return plt.figure(figsize=(width or own[0], height or own[1]), layout="constrained")
 
 
-def columns_of(table: pd.DataFrame, *names: str | None) -> pd.DataFrame:
+def table_with(table: pd.DataFrame, *names: str | None) -> pd.DataFrame:
     """The table, with its index among its columns; refuse it if it is empty or lacks one of the names."""
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"a DataFrame is needed to draw from, not {type(table).__name__}")
     wanted = [name for name in names if name is not None]
-    if any(name in table.index.names and name not in table.columns for name in wanted):
-        table = table.reset_index()
+    if any(name in table.index.names for name in wanted):
+        twice = table.columns.intersection(table.index.names)  # a sweep over "n" also counts its replicates in "n"
+        table = table.drop(columns=twice).reset_index()
     missing = [name for name in wanted if name not in table.columns]
     if missing:
         lacks = ", ".join(f"'{name}'" for name in missing)
@@ -185,6 +187,19 @@ def rows_only(ax: Axes) -> None:
     """Leave out the vertical axis where names of rows stand at the left."""
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
+
+
+def height_of(rows: int) -> float:
+    """Inches that so many rows need."""
+    return float(np.clip(1.0 + 0.16 * rows, 2.2, 6.5))
+
+
+def name_rows(ax: Axes, names: pd.Index) -> None:
+    """A row for each name, from the top; too many go without."""
+    shown = len(names) <= NAMED
+    ax.set_yticks(np.arange(len(names)) if shown else [], [str(name) for name in names] if shown else [])
+    ax.set_ylim(len(names) - 0.2, -0.8)
+    rows_only(ax)
 
 
 def spread(positions: np.ndarray, gap: float) -> np.ndarray:

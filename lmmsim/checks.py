@@ -1,0 +1,73 @@
+"""Checks: refuse in one sentence what cannot be meant, and write a value as the user did.
+
+What several modules ask of an argument stands here; what only one asks stands where it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
+from typing import Any, TypeGuard
+
+import numpy as np
+import pandas as pd
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is one finite number: no text, no truth value, nothing missing."""
+    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a value is one whole number, and no truth value."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def quoted(value: object) -> str:
+    """Write a value as the user did: text in quotes, numbers without their NumPy type."""
+    return repr(str(value)) if isinstance(value, str) else str(value)
+
+
+def listed(values: Iterable[object]) -> str:
+    """Write values one after the other."""
+    return ", ".join(map(quoted, values))
+
+
+def check_whole(name: str, value: object) -> None:
+    """Refuse what is no whole number of 0 or more."""
+    if not is_whole(value) or value < 0:
+        raise ValueError(f"{name}={quoted(value)}: give a whole number, 0 or more.")
+
+
+def check_sd(what: str, sd: object) -> None:
+    """Refuse what is no standard deviation."""
+    if not (is_number(sd) and sd >= 0):
+        raise ValueError(f"the sd of {what} is {quoted(sd)}; a standard deviation is a finite number, 0 or more")
+
+
+def check_probability(name: str, value: float) -> None:
+    """Refuse an alpha, or a power, that is not between 0 and 1."""
+    if not 0 < value < 1:
+        raise ValueError(f"{name} is {value}; it lies between 0 and 1")
+
+
+def check_level(level: float) -> None:
+    """Refuse a confidence level that is not between 0 and 1."""
+    if not 0 < level < 1:
+        raise ValueError(f"level={level} is not between 0 and 1; 0.95 makes 95 % intervals")
+
+
+def check_choice(what: str, value: object, choices: Sequence[str]) -> None:
+    """Refuse a word that is not one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{what}={value!r} is not known; choose one of {', '.join(map(repr, choices))}")
+
+
+def check_frame(data: Any, what: str) -> None:
+    """Refuse what is no DataFrame, or has two columns of one name."""
+    if not isinstance(data, pd.DataFrame):
+        got = type(data).__name__
+        raise TypeError(f"The {what} must be a pandas DataFrame with one row per measurement; got {got}.")
+    if not data.columns.is_unique:
+        repeats = listed(data.columns[data.columns.duplicated()].unique())
+        raise ValueError(f"The {what} has more than one column {repeats}: rename or drop the others.")
