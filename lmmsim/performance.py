@@ -56,9 +56,9 @@ def performance(
         - `n` replicates that were used, `failed`, `not_converged`; `singular` among those used
 
         The table is wide: `table.loc["week"].T` has everything about one coefficient, `table[["bias", "coverage"]]` two
-    columns for all.
+        columns for all.
 
-    Below the coefficients are the standard deviations and correlations of the analyses that have random effects
+        Below the coefficients are the standard deviations and correlations of the analyses that have random effects
         ("sd plot Intercept", "corr plot Intercept week", "sd residual"); a correlation with a zero sd is left out.
 
     Raises
