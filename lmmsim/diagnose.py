@@ -122,14 +122,14 @@ def diagnose(
     -----
     What each check asks:
 
-    - `random_qq`, `residual_qq`: are the predicted effects of a term, are the residuals straight against normal quantiles?
+    - `random_qq`, `residual_qq`: do the predicted effects of a term, do the residuals follow normal quantiles?
     - `least_confounded`: the same for combinations of rows in which no random effect and no estimate is left.
     - `linearity`: do mean residuals bend along a covariate?
     - `scale_location`: does the spread of residuals follow the fitted values, or a covariate?
     - `lag_correlation`: are residuals of one unit more alike the nearer they are in time?
     - `slopes`: do the residuals of groups have slopes that the model leaves out?
-    - `uniformity`, `dispersion`, `outliers`: where do the responses stand among simulated ones: their ranks, their spread,
-      how many are beyond all of them?
+    - `uniformity`, `dispersion`, `outliers`: where do the responses stand among simulated ones: their ranks, their
+      spread, how many are beyond all of them?
     - `influence`: how far does the fit move without a group?
 
     Examples
