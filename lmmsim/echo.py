@@ -214,7 +214,7 @@ def _residual_latex(model: Model) -> str:
     residual = model.residual
     if isinstance(residual, IID) and not isinstance(residual.sd, Mapping):
         return f"N(0, {residual.sd**2:.4g})"
-    return rf"N(0, R),\quad \mathrm{{{_escaped(_residual(model))}}}"
+    return rf"N(0, R), \\ &\quad \mathrm{{{_escaped(_residual(model))}}}"
 
 
 def _intercept_shares(model: Model) -> dict[str, float]:
