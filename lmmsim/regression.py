@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,7 +35,7 @@ class Rows:
         return Groups(self.codes)
 
 
-class LeastSquares:
+class LeastSquares(ABC):
     """What the three estimators share: which rows, one data set, many responses."""
 
     formula: str
@@ -42,17 +43,18 @@ class LeastSquares:
     level: float
 
     @property
+    @abstractmethod
     def method(self) -> str:
         """How results are labelled."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def _group(self) -> str | None:
-        raise NotImplementedError
+        """The column of the groups, if the analysis has any."""
 
+    @abstractmethod
     def _analyse(self, rows: Rows) -> tuple[Projection, Prepare]:
         """Return what is regressed on X, and how a response (n, r) is made ready for it."""
-        raise NotImplementedError
 
     def _describe(self, matrices: Matrices, rows: Rows) -> Matrices:
         """Return the labelled X that belongs to the rows of the regression."""

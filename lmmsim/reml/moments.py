@@ -12,6 +12,7 @@ Shapes: m responses, k columns of Z, G patterns, P columns of X*. A leading 1 in
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class Moments(ABC):
     """What both kinds share. `cross` is passed to `linear` unread: it stands for the c_j, or for c_j - B_j beta."""
 
     A: np.ndarray  # (k, k, 1 or m, G)
@@ -63,21 +64,21 @@ class Moments:
             cross=np.concatenate([part.cross for part in parts]),
         )
 
+    @abstractmethod
     def quadratic(self, weights: np.ndarray) -> np.ndarray:
         """sum_j B_j' W B_j for weights (m, a, k k G): (m, a, P, P)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def linear(self, weights: np.ndarray, cross: np.ndarray) -> np.ndarray:
         """sum_j B_j' W c_j for weights (m, a, k k G): (m, a, P)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def spread(self, C: np.ndarray) -> np.ndarray:
         """sum_j B_j C B_j' by pattern for C (m, P, P): (k, k, m, G)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def residual(self, beta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """With e_j = c_j - B_j beta: sum_j e_j e_j' by pattern, (k, k, m, G), and the `cross` of the e_j."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
