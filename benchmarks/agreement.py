@@ -28,8 +28,8 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import LMM, scenarios, simulate_many
-from lmmsim.formula import build
-from lmmsim.reml import Engine
+from lmmsim.model.columns import build
+from lmmsim.reml.engine import Engine
 
 AGREED = 1e-6
 

@@ -38,8 +38,8 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import LMM, Model, Random, assign, covariate, crossed, draws, nested, simulate_many
-from lmmsim.formula import build
-from lmmsim.reml import Engine
+from lmmsim.model.columns import build
+from lmmsim.reml.engine import Engine
 
 R_SCRIPT = """
 suppressMessages({library(lme4)})

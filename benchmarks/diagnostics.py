@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import AR1, IID, Model, Random, assign, crossed, draws, simulate
-from lmmsim.diagnose import diagnose
-from lmmsim.estimators import LMM
+from lmmsim.diagnostics.diagnose import diagnose
+from lmmsim.estimators.lmm import LMM
 
 LEVEL = 0.05
 FORMULA = "y ~ week * arm + (week | unit)"

@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import LMM, OLS, scenarios
-from lmmsim.performance import performance
-from lmmsim.study import Study, study
+from lmmsim.studies.performance import performance
+from lmmsim.studies.study import Study, study
 
 FORMULA = "height ~ week * fertilizer"
 THREE = {

@@ -11,22 +11,26 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from lmmsim import convert, covariance, draws, scenarios, theory
-from lmmsim.allocation import assign, counterbalance
-from lmmsim.design import covariate, crossed, nested, repeated
-from lmmsim.diagnose import diagnose
-from lmmsim.estimators import LMM, OLS, GroupMeans, StatsmodelsLMM, Within
-from lmmsim.inference import compare
-from lmmsim.lineup import lineup
-from lmmsim.missing import drop_out, dropout_pattern, knock_out
-from lmmsim.model import Model, Random
-from lmmsim.performance import performance, replicates_for
-from lmmsim.power import exact_power, exact_size
-from lmmsim.residual import AR1, IID, CompoundSymmetry
-from lmmsim.simulate import Simulation, simulate, simulate_many
-from lmmsim.sizes import find_size
-from lmmsim.study import Study, study
-from lmmsim.sweeps import calibrate, sweep
-from lmmsim.units import check_units, relabel
+from lmmsim.design.allocation import assign, counterbalance
+from lmmsim.design.covariates import covariate
+from lmmsim.design.crossing import crossed, nested, repeated
+from lmmsim.design.units import check_units, relabel
+from lmmsim.diagnostics.diagnose import diagnose
+from lmmsim.diagnostics.lineup import lineup
+from lmmsim.estimators.inference import compare
+from lmmsim.estimators.least_squares import OLS, GroupMeans, Within
+from lmmsim.estimators.lmm import LMM
+from lmmsim.estimators.mixedlm import StatsmodelsLMM
+from lmmsim.model.model import Model
+from lmmsim.model.random_effects import Random
+from lmmsim.model.residual import AR1, IID, CompoundSymmetry
+from lmmsim.simulation.missing import drop_out, dropout_pattern, knock_out
+from lmmsim.simulation.simulate import Simulation, simulate, simulate_many
+from lmmsim.studies.performance import performance, replicates_for
+from lmmsim.studies.sizes import find_size
+from lmmsim.studies.study import Study, study
+from lmmsim.studies.sweeps import calibrate, sweep
+from lmmsim.theory.power import exact_power, exact_size
 
 if TYPE_CHECKING:
     from lmmsim import plot

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -71,3 +71,28 @@ def check_frame(data: Any, what: str) -> None:
     if not data.columns.is_unique:
         repeats = listed(data.columns[data.columns.duplicated()].unique())
         raise ValueError(f"The {what} has more than one column {repeats}: rename or drop the others.")
+
+
+def plural(name: str) -> str:
+    """English plural of a column name: plots, classes, cities."""
+    if name.endswith(("s", "x", "ch", "sh")):
+        return name + "es"
+    return name[:-1] + "ies" if name.endswith("y") and name[-2:-1] not in "aeiou" else name + "s"
+
+
+def counted(n: int, unit: Columns | None) -> str:
+    """Spell out "31 plots", "1 plot", "20 combinations of subject and item", "7 rows"."""
+    columns = columns_of(unit) or ["row"]
+    if len(columns) > 1:
+        return f"{n} {'combination' if n == 1 else 'combinations'} of {' and '.join(columns)}"
+    return f"{n} {columns[0] if n == 1 else plural(columns[0])}"
+
+
+def columns_of(unit: Columns | None) -> list[str]:
+    """Name or names of the columns that say which unit a row belongs to; none if each row is a unit."""
+    if unit is None:
+        return []
+    return [unit] if isinstance(unit, str) or not isinstance(unit, Iterable) else list(unit)
+
+
+Columns: TypeAlias = str | Sequence[str]

@@ -12,13 +12,15 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import draws
-from lmmsim.allocation import assign
 from lmmsim.checks import check_whole
-from lmmsim.design import covariate, crossed, nested
-from lmmsim.model import Model, Random
-from lmmsim.residual import AR1
+from lmmsim.design.allocation import assign
+from lmmsim.design.covariates import covariate
+from lmmsim.design.crossing import crossed, nested
+from lmmsim.design.units import Draw
+from lmmsim.model.model import Model
+from lmmsim.model.random_effects import Random
+from lmmsim.model.residual import AR1
 from lmmsim.streams import Rng, generator
-from lmmsim.units import Draw
 
 World = tuple[Model, pd.DataFrame]
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import numpy as np
 
 BLOCK = 256
-
 Rng = np.random.Generator | np.random.SeedSequence | int | None
 
 

@@ -7,13 +7,11 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import inspect
 import json
-from pathlib import Path
 
 import pytest
+from places import REFERENCE
 
 from lmmsim import scenarios
-
-REFERENCE = Path(__file__).parent / "reference"
 
 
 @pytest.fixture(scope="session")

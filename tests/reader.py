@@ -14,8 +14,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup, Tag
+from places import TOP
 
-HTML = Path(__file__).resolve().parents[1] / "_build" / "html"
+HTML = TOP / "_build" / "html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 GENERATED = {"genindex.html", "search.html", "prf-prf.html", "py-modindex.html"}  # by Sphinx, not by us

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from lmmsim.fit import Estimates
+from lmmsim.estimators.estimates import Estimates
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
 """Covariance matrices against their definitions and against matrices written out by hand."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from places import REFERENCE
 
 from lmmsim.covariance import ar1, continuous_ar1, exchangeable, from_sd, square_root, to_sd
 
-REFERENCE = json.loads((Path(__file__).parent / "reference" / "marginal_cov.json").read_text(encoding="utf-8"))
+REFERENCE = json.loads((REFERENCE / "marginal_cov.json").read_text(encoding="utf-8"))
 V = {case["id"]: np.array(case["V"]) for case in REFERENCE}
 
 CORR = np.array([[1.0, 0.3, -0.2], [0.3, 1.0, 0.5], [-0.2, 0.5, 1.0]])

@@ -13,13 +13,22 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from places import TOP
 
-TOP = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-# The steps of a simulation: reading order, which is also the import order. What is not here helps one of them.
-STEPS = ["covariance", "draws", "design", "model", "simulate", "missing", "reml", "estimators"]
-STEPS += ["diagnose", "study", "power", "plot", "scenarios", "course", "cli"]
+# Floors of the house: what is on one imports from the floors below it only. A room is a folder, or a file at the top.
+FLOORS: list[set[str]] = [
+    {"checks", "streams"},
+    {"covariance", "convert"},
+    {"draws"},
+    {"design", "model"},
+    {"simulation", "reml", "theory", "scenarios"},
+    {"estimators"},
+    {"diagnostics", "studies"},
+]
+APART = {"plot"}  # tables in, pictures out: imports nothing of the package
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 
 def read(name: str) -> str:
@@ -27,72 +36,105 @@ def read(name: str) -> str:
 
 
 def module(path: Path) -> str:
-    """The top-level module of lmmsim that a file belongs to: 'reml' for lmmsim/reml/blocks.py."""
-    return path.relative_to(TOP / "lmmsim").with_suffix("").parts[0]
+    """Dotted name of a file: "lmmsim.reml.blocks"."""
+    return ".".join(path.relative_to(TOP).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports_when_loaded(tree: ast.AST) -> set[str]:
-    """Top-level modules of lmmsim that a file imports when it is itself imported (not inside its functions)."""
+SOURCES = {module(path): path for path in sorted((TOP / "lmmsim").rglob("*.py"))}
+PAGES = {name for name, path in SOURCES.items() if path.name == "__init__.py"}
+ROOMS = {name.split(".")[1] for name in SOURCES if name != "lmmsim"}
+
+
+def room(name: str) -> str:
+    """The room of a module: "reml" for "lmmsim.reml.blocks"."""
+    return name.split(".")[1]
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of lmmsim that a file imports anywhere: at its top or inside a function."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree.body = [node for node in tree.body if "TYPE_CHECKING" not in ast.unparse(node)]
     found: set[str] = set()
-    waiting = list(ast.iter_child_nodes(tree))
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            continue
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            waiting += node.orelse
-            continue
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lmmsim":
-            rest = node.module.split(".")[1:]
-            found |= {rest[0]} if rest else {alias.name for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} imports relatively"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
         elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("lmmsim.")}
-        waiting += ast.iter_child_nodes(node)
-    return found
+            found |= {alias.name for alias in node.names}
+    return found & set(SOURCES) - PAGES
 
 
-SOURCES = sorted(p for p in (TOP / "lmmsim").rglob("*.py") if p != TOP / "lmmsim" / "__init__.py")
-STEPS_THERE = [step for step in STEPS if step in {module(path) for path in SOURCES}]
+IMPORTS = {name: imported(path) - {name} for name, path in SOURCES.items() if name not in PAGES}
 
 
-@pytest.fixture(scope="module")
-def imports() -> dict[str, set[str]]:
-    """Every module of lmmsim, with the others that it needs when it is imported."""
-    graph: dict[str, set[str]] = {module(path): set() for path in SOURCES}
-    for path in SOURCES:
-        found = imports_when_loaded(ast.parse(path.read_text(encoding="utf-8")))
-        graph[module(path)] |= found & set(graph) - {module(path)}
-    return graph
+def test_no_module_needs_itself():
+    TopologicalSorter(IMPORTS).prepare()  # raises CycleError, which names the circle
 
 
-def test_no_module_needs_itself(imports):
-    TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
+def test_the_rooms_are_those_of_the_plan():
+    assert set(FLOOR) | APART == ROOMS
 
 
-@pytest.mark.parametrize("step", STEPS_THERE)
-def test_a_step_is_built_only_from_steps_above_it(imports, step):
-    reached, waiting = set(), [step]
-    while waiting:
-        new = imports[waiting.pop()] - reached
-        reached |= new
-        waiting += new
-    below = reached & set(STEPS[STEPS.index(step) + 1 :])
-    assert not below, f"{step} needs {sorted(below)}, which come after it in the reading order"
+@pytest.mark.parametrize("name", sorted(IMPORTS))
+def test_a_room_is_built_only_from_rooms_below_it(name):
+    others = {room(other) for other in IMPORTS[name]} - {room(name)}
+    if room(name) in APART:
+        assert not others
+    else:
+        above = {other for other in others if FLOOR[other] >= FLOOR[room(name)]}
+        assert not above, f"{name} needs {sorted(above)}, beside or above it"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(TOP).as_posix())
-def test_a_module_says_what_it_is_for_and_stays_short(path):
-    text = path.read_text(encoding="utf-8")
+def code_lines(text: str) -> int:
+    """Lines of code: no blank lines, no comments, no docstrings."""
+    told: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            told |= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    lines = enumerate(text.splitlines(), start=1)
+    return sum(bool(line.strip()) and not line.strip().startswith("#") and i not in told for i, line in lines)
+
+
+def test_code_is_counted_without_what_explains_it():
+    assert code_lines('"""Doc.\n\nMore."""\n\n# why\nx = 1\n\n\ndef f():\n    """Doc."""\n    return x\n') == 3
+
+
+@pytest.mark.parametrize("name", sorted(SOURCES))
+def test_a_module_says_what_it_is_for_and_stays_short(name):
+    text = SOURCES[name].read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(text))
-    assert text.count("\n") <= 500
+    assert code_lines(text) <= 240
 
 
-def test_the_reading_guide_names_every_module_once_and_in_an_order_that_works(imports):
+def test_a_room_can_be_overlooked():
+    at_the_top = [path for path in (TOP / "lmmsim").glob("*.py") if path.name != "__init__.py"]
+    assert len(at_the_top) <= 8
+    assert len({room for room in ROOMS if (TOP / "lmmsim" / room).is_dir()}) <= 9
+
+
+@pytest.mark.parametrize("name", sorted(PAGES - {"lmmsim", "lmmsim.plot"}))
+def test_the_page_of_a_room_names_its_modules_in_an_order_that_works(name):
+    words = re.findall(r"`(\w+)`", ast.get_docstring(ast.parse(SOURCES[name].read_text(encoding="utf-8"))) or "")
+    order = [f"{name}.{word}" for word in dict.fromkeys(words) if f"{name}.{word}" in SOURCES]
+    assert set(order) == {other for other in IMPORTS if other.startswith(f"{name}.")}
+    for place, one in enumerate(order):
+        assert not IMPORTS[one] & set(order[place:]), f"{one} needs a module that is named after it"
+
+
+def test_no_function_hides_a_module_of_its_name():
+    import importlib
+
+    for name in IMPORTS:
+        parent, _, last = name.rpartition(".")
+        whole = importlib.import_module(name)
+        assert getattr(importlib.import_module(parent), last) is whole
+
+
+def test_the_reading_guide_names_every_room_in_an_order_that_works():
     rows = read("lmmsim/README.md").split("| read |")[1].splitlines()
-    place = [(name, i) for i, row in enumerate(rows) for name in re.findall(r"`(\w+)(?:\.py|/)`", row)]
-    assert sorted(name for name, _ in place) == sorted(imports)
-    row_of = dict(place)
-    wrong = {(name, other) for name in imports for other in imports[name] if row_of[other] > row_of[name]}
+    place = {name: i for i, row in enumerate(rows) for name in re.findall(r"^\| `(\w+)(?:\.py|/)`", row)}
+    assert set(place) == ROOMS
+    wrong = {(room(a), room(b)) for a in IMPORTS for b in IMPORTS[a] if place[room(a)] < place[room(b)]}
     assert not wrong, f"needs something from a row below: {sorted(wrong)}"
 
 

@@ -6,6 +6,7 @@ otherwise, so that two pictures never end up on top of each other. An analysis h
 pictures, by its name (`COLOURS`); treatments have others (`TREATMENTS`), of which the reference level's is grey.
 """
 
+from lmmsim.plot.appearance import COLOURS, PARTS, TREATMENTS, Style, style
 from lmmsim.plot.checks import (
     influence,
     lag_correlation,
@@ -19,11 +20,10 @@ from lmmsim.plot.checks import (
 from lmmsim.plot.coverage import zip_plot
 from lmmsim.plot.data import layout, trajectories
 from lmmsim.plot.effects import caterpillar, qq, shrinkage
-from lmmsim.plot.equation import equation, parts
+from lmmsim.plot.equations import equation, parts
 from lmmsim.plot.estimates import intervals, sampling
 from lmmsim.plot.matrices import matrix
 from lmmsim.plot.studies import lineup, power, predictive
-from lmmsim.plot.style import COLOURS, PARTS, TREATMENTS, Style, style
 
 __all__ = [
     "COLOURS",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lmmsim.plot.style import DARK, MIDDLE, PALE, canvas, height_of, name_axes, name_rows, table_with
+from lmmsim.plot.appearance import DARK, MIDDLE, PALE, canvas, height_of, name_axes, name_rows, table_with
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

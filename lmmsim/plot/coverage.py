@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from lmmsim.plot.appearance import DARK, MIDDLE, PALE, canvas, levels, name_axes, new_figure, styles
 from lmmsim.plot.estimates import one_term, true_value
-from lmmsim.plot.style import DARK, MIDDLE, PALE, canvas, levels, name_axes, new_figure, styles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

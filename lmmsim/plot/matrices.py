@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lmmsim.plot.style import DARK, MIDDLE, PALE, SMALL, canvas, luminance
+from lmmsim.plot.appearance import DARK, MIDDLE, PALE, SMALL, canvas, luminance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,12 +1,8 @@
-"""The likelihood engine: restricted and full maximum likelihood of many responses to one design.
+"""REML: the likelihood of many responses to one design.
 
-Reading order: `theta` (coordinates), `problem` (standard form); the structures a design can have, `one_component`,
-`strata`, and for everything else `blocks` with `moments`, `absorb` and `derivatives`; `scoring` (the first guess),
-`newton` (the optimiser), `search` (start, zero variances, second try), `engine` (what users call); `satterthwaite`,
-`kenward_roger` and `modes` for what comes after.
+Reading order: `stacks` (small linear algebra), `theta` (coordinates of a covariance), `standard_form` (one design,
+rescaled), `structure` (what every kind of design must answer). Then the kinds: `strata` and `one_component`, and for
+everything else `crossproducts`, `mixed_model_equations` and `derivatives`, brought together by `blocks`. How the
+optimum is found: `scoring` (the first guess), `newton` (the steps), `search` (start, zero variances, second try).
+What comes after: `solution`, `modes`, `degrees_of_freedom`. The `engine` is what others call.
 """
-
-from lmmsim.reml.engine import Engine
-from lmmsim.reml.solution import Solution
-
-__all__ = ["Engine", "Solution"]

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lmmsim.reml.absorb import Layout
+from lmmsim.reml.crossproducts import Dense, Moments, Sparse
 from lmmsim.reml.derivatives import Point
-from lmmsim.reml.moments import Dense, Moments, Sparse
-from lmmsim.reml.problem import Problem, Responses
+from lmmsim.reml.mixed_model_equations import Layout
+from lmmsim.reml.standard_form import Problem, Responses
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
+
 
 DENSE_LIMIT = 2**24  # entries of the design's own cross-products; beyond it blocks are kept apart
 

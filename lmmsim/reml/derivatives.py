@@ -10,8 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from lmmsim.reml import small
-from lmmsim.reml.absorb import State, directions, flat
+from lmmsim.reml import stacks
+from lmmsim.reml.mixed_model_equations import State, directions, flat
 
 
 class Point(State):
@@ -140,7 +140,7 @@ class Point(State):
 
     def _project(self, stack: np.ndarray) -> np.ndarray:
         """N stack N'."""
-        return small.product(small.product(self.N, stack), small.transpose(self.N))
+        return stacks.product(stacks.product(self.N, stack), stacks.transpose(self.N))
 
     @cached_property
     def weights1(self) -> np.ndarray:
@@ -148,7 +148,7 @@ class Point(State):
         out = []
         for a, b in self.layout.entries1:
             pair = self.N[a][:, None] * self.N[b][None]
-            out.append(flat(pair if a == b else pair + small.transpose(pair)))
+            out.append(flat(pair if a == b else pair + stacks.transpose(pair)))
         return np.stack(out, axis=1)
 
     @cached_property
@@ -167,9 +167,9 @@ class Point(State):
         """F'E_a T E_b F summed over blocks, (m, t1, t1, P, P)."""
         N, T = self.N, self.T
         expand = [E[:, :, None, None] for E in self.layout.directions1]
-        left = [small.product(small.transpose(N), small.product(E, T)) for E in expand]
-        right = [small.product(E, N) for E in expand]
-        rows = [self.moments.quadratic(np.stack([flat(small.product(a, b)) for b in right], axis=1)) for a in left]
+        left = [stacks.product(stacks.transpose(N), stacks.product(E, T)) for E in expand]
+        right = [stacks.product(E, N) for E in expand]
+        rows = [self.moments.quadratic(np.stack([flat(stacks.product(a, b)) for b in right], axis=1)) for a in left]
         return np.stack(rows, axis=1)
 
     # -- the random terms beside X --------------------------------------------------------------------------------

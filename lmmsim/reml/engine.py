@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from lmmsim.formula import RandomTerm
-from lmmsim.reml import kenward_roger, satterthwaite
+from lmmsim.model.columns import RandomTerm
 from lmmsim.reml import modes as conditional
 from lmmsim.reml.blocks import Blocks
+from lmmsim.reml.degrees_of_freedom import kenward_roger, satterthwaite
 from lmmsim.reml.newton import Minimum
 from lmmsim.reml.one_component import OneComponent
-from lmmsim.reml.problem import Problem, Responses
 from lmmsim.reml.search import Search, singular
 from lmmsim.reml.solution import Solution, join
+from lmmsim.reml.standard_form import Problem, Responses
 from lmmsim.reml.strata import Strata
 from lmmsim.reml.structure import Point, Structure
 
@@ -53,7 +53,7 @@ class Engine:
     Examples
     --------
     >>> import numpy as np, pandas as pd
-    >>> from lmmsim.formula import RandomTerm
+    >>> from lmmsim.model.columns import RandomTerm
     >>> plot = np.repeat(np.arange(6), 4)
     >>> term = RandomTerm("plot", ("Intercept",), np.ones((24, 1)), plot, pd.RangeIndex(6))
     >>> rng = np.random.default_rng(1)
@@ -121,7 +121,7 @@ class Engine:
                 point = structure.at(theta, structure.moments(responses), solution.reml)
                 parts.append(self._variance_gradient(theta, point, L))
             gradient = np.concatenate(parts)
-        df = satterthwaite.degrees_of_freedom(gradient[..., -1], gradient, solution.information)
+        df = satterthwaite(gradient[..., -1], gradient, solution.information)
         return self._where_fitted(solution, df)
 
     def kenward_roger(self, solution: Solution, L: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -132,7 +132,7 @@ class Engine:
         vcov, df = [], []
         for which, theta, responses in self._designs(solution, self.blocks):
             point = self.blocks.at(theta, self.blocks.moments(responses), True)
-            C, degrees = kenward_roger.adjusted(point, self.coordinates.psi(theta), L)
+            C, degrees = kenward_roger(point, self.coordinates.psi(theta), L)
             vcov.append(solution.sigma[which, None, None] ** 2 * self.problem.vcov_out(C))
             df.append(degrees)
         return np.concatenate(vcov), self._where_fitted(solution, np.concatenate(df))

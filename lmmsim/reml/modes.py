@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmmsim.reml import small
+from lmmsim.reml import stacks
 from lmmsim.reml.blocks import Blocks
 from lmmsim.reml.derivatives import Point
-from lmmsim.reml.problem import Responses
+from lmmsim.reml.standard_form import Responses
 
 
 def modes(blocks: Blocks, point: Point, responses: Responses) -> list[np.ndarray]:
@@ -21,7 +21,7 @@ def modes(blocks: Blocks, point: Point, responses: Responses) -> list[np.ndarray
     if responses.observed is not None:
         rest = rest * responses.observed
     e = blocks.sums(rest).swapaxes(1, 2)  # (k, m, J)
-    r = small.product(_by_block(point, point.N), e[:, None])[:, 0]
+    r = stacks.product(_by_block(point, point.N), e[:, None])[:, 0]
     out = []
     for i, bar in enumerate(bars):
         k = layout.sizes[i]
@@ -42,7 +42,7 @@ def mode_variances(blocks: Blocks, point: Point, sigma: np.ndarray, observed: np
     if layout.rest:
         N = _by_block(point, point.N)
         spread = np.stack([_spread(blocks, C, observed, m) for m, C in enumerate(point.C_without_X)], axis=2)
-        T -= small.product(small.product(N, spread), small.transpose(N))
+        T -= stacks.product(stacks.product(N, spread), stacks.transpose(N))
     out = []
     for i, bar in enumerate(blocks.problem.bars):
         k, J = layout.sizes[i], bar.levels

@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lmmsim.reml import small
+from lmmsim.reml import stacks
 
 Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
-
 TOLERANCE = 1e-10  # predicted decrease of the criterion at which a response is finished
 ALMOST = 5e-6  # the same where no step of the length that is left can be told from rounding
 LONGEST = 2.0  # a Newton step is never longer than this, plus the length of theta
@@ -101,8 +100,8 @@ def direction(
         positive = np.asarray(hessian[:, 0] > 0)
         step = -gradient / np.where(positive, hessian[:, 0], np.inf)
     else:
-        factor = small.cholesky(np.ascontiguousarray(hessian.transpose(1, 2, 0)))
-        step = -_back_substitute(factor, small.solve_lower(factor, gradient.T[:, None]))[:, 0].T
+        factor = stacks.cholesky(np.ascontiguousarray(hessian.transpose(1, 2, 0)))
+        step = -_back_substitute(factor, stacks.solve_lower(factor, gradient.T[:, None]))[:, 0].T
         positive = np.asarray(np.isfinite(step).all(axis=1, keepdims=True))
     step = _limit(step, LONGEST + size)
     curved = np.zeros(len(theta), dtype=bool)
@@ -122,7 +121,7 @@ def _limit(step: np.ndarray, longest: np.ndarray) -> np.ndarray:
 def _back_substitute(factor: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Solve L'x = b for a stack with indices first."""
     flipped = factor.swapaxes(0, 1)[::-1, ::-1]
-    return small.solve_lower(flipped, right[::-1])[::-1]
+    return stacks.solve_lower(flipped, right[::-1])[::-1]
 
 
 def _downhill(gradient: np.ndarray, hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

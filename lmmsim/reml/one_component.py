@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lmmsim.reml.problem import Problem, Responses
+from lmmsim.reml.standard_form import Problem, Responses
 from lmmsim.reml.strata import Strata, StrataMoments, StrataPoint
 
 LARGEST = 1000  # levels for which the eigenvectors are computed

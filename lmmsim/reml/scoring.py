@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lmmsim.reml import small
+from lmmsim.reml import stacks
 from lmmsim.reml.structure import Point
 from lmmsim.reml.theta import Coordinates, lower_factor, triangle
 
@@ -47,7 +47,7 @@ def guess(coordinates: Coordinates, psi: np.ndarray, design: Point, point: Point
     forms = point.squares * point.sigma2[:, None]
     residual = point.sigma2 * point.dof - (psi * forms).sum(axis=1)
     forms = np.concatenate([forms, residual[:, None]], axis=1)
-    phi = (small.pseudo_inverse(expectations(design, psi)) @ forms[..., None])[..., 0]
+    phi = (stacks.pseudo_inverse(expectations(design, psi)) @ forms[..., None])[..., 0]
     ratios = phi[:, :-1] / np.maximum(phi[:, -1:], 0.1 * point.sigma2[:, None])
     factors = []
     for k, where in zip(coordinates.sizes, coordinates.slices, strict=True):

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from lmmsim.reml.newton import Minimum, minimise
-from lmmsim.reml.problem import Problem, Responses
 from lmmsim.reml.scoring import guess
+from lmmsim.reml.standard_form import Problem, Responses
 from lmmsim.reml.structure import Point, Structure
 from lmmsim.reml.theta import Coordinates
 

@@ -15,8 +15,8 @@ from functools import cached_property
 
 import numpy as np
 
-from lmmsim.reml import small
-from lmmsim.reml.problem import Problem, Responses
+from lmmsim.reml import stacks
+from lmmsim.reml.standard_form import Problem, Responses
 
 LARGEST = 1500  # random effects of several factors for which eigenvectors are computed
 
@@ -140,7 +140,7 @@ class StrataPoint:
         """(X'V^-1 X)^-1, (m, p, p), and p numbers per response whose sum is the log-determinant of X'V^-1 X."""
         p = self.strata.problem.p
         if self.strata.turned is None:
-            return small.inverse((weights @ self.XX).reshape(-1, p, p))
+            return stacks.inverse((weights @ self.XX).reshape(-1, p, p))
         squares, diagonals = self.strata.turned
         pivots = weights @ diagonals
         return (1 / pivots @ squares).reshape(-1, p, p), np.log(pivots)

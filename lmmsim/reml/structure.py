@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lmmsim.reml.problem import Responses
+from lmmsim.reml.standard_form import Responses
 
 
 class Point(Protocol):

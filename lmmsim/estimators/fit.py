@@ -1,0 +1,245 @@
+"""What an analysis of one data set returns: `Fit`.
+
+A `Fit` holds plain arrays and labels them when asked: every table it shows is a pandas object that carries the names
+of the formula. Standard deviations and covariances are absolute, in the units of the response.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from lmmsim.estimators.estimates import by_group, critical_value, effects_index, names_by_group, p_value, spread
+from lmmsim.model.columns import Matrices
+
+COLUMNS = pd.Index(["estimate", "se", "df", "t", "p", "low", "high"])  # of a table of coefficients
+
+
+class Effects(Protocol):
+    """Predicted random effects of one fit, computed when they are first asked for."""
+
+    def modes(self) -> tuple[np.ndarray, ...]:
+        """Conditional modes, (J, k) for every bar."""
+        ...
+
+    def variances(self) -> tuple[np.ndarray, ...]:
+        """Their conditional covariances, (J, k, k) for every bar."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit:
+    """One analysis of one data set.
+
+    Estimators make it; nobody writes it by hand. The tables are made when they are first asked for.
+
+    Attributes
+    ----------
+    coef : DataFrame, index "term"
+        `estimate se df t p low high`. `low` and `high` end the interval of the estimator's `level`.
+    vcov : DataFrame, (p, p)
+        Covariance of the estimates, the one that `se` comes from.
+    sigma : float
+        Residual standard deviation, in the units of the response.
+    random : dict of DataFrame
+        Covariance of the random effects by grouping factor. Empty without random effects.
+    u : Series, index (group, level, term)
+        Predicted random effects (conditional modes); `u_var` has their conditional variances.
+    criterion, loglik : float
+        -2 log-likelihood with all constants (the restricted one if `reml`), and the log-likelihood itself.
+    fitted, resid : Series on the index of the rows that were used
+    converged, singular, message
+        `singular`: a variance is zero or a correlation is -1 or 1. `message` is empty when there is nothing to say.
+    """
+
+    method: str
+    formula: str
+    estimator: Any
+    matrices: Matrices
+    data: pd.DataFrame
+    y: np.ndarray
+    beta: np.ndarray
+    vcov_beta: np.ndarray
+    df: np.ndarray
+    sigma: float
+    criterion: float
+    reml: bool = False
+    converged: bool = True
+    singular: bool = False
+    message: str = ""
+    level: float = 0.95
+    absorbed: int = 0
+    covariances: tuple[np.ndarray, ...] = ()
+    effects: Effects | None = None
+    group_means: np.ndarray | None = None
+
+    @cached_property
+    def coef(self) -> pd.DataFrame:
+        """Table of coefficients."""
+        se = np.sqrt(np.diagonal(self.vcov_beta))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = self.beta / se
+        reach = critical_value(self.df, self.level) * se
+        p, low, high = p_value(t, self.df), self.beta - reach, self.beta + reach
+        values = np.column_stack([self.beta, se, self.df, t, p, low, high])
+        return pd.DataFrame(values, self.matrices.X.columns.rename("term"), COLUMNS)
+
+    @cached_property
+    def vcov(self) -> pd.DataFrame:
+        """Covariance matrix of the coefficients."""
+        return pd.DataFrame(self.vcov_beta, index=list(self.terms), columns=list(self.terms))
+
+    @cached_property
+    def random(self) -> dict[str, pd.DataFrame]:
+        """Covariance matrix of the random effects of every grouping factor."""
+        names = names_by_group(self.matrices.terms)
+        merged = by_group(self.matrices.terms, self.covariances)
+        return {g: pd.DataFrame(G, index=list(names[g]), columns=list(names[g])) for g, G in merged.items()}
+
+    @cached_property
+    def modes(self) -> tuple[np.ndarray, ...]:
+        """Conditional modes of the random effects, (J, k) for every bar."""
+        return self.effects.modes() if self.effects else ()
+
+    @cached_property
+    def mode_variances(self) -> tuple[np.ndarray, ...]:
+        """Conditional covariances of the modes, (J, k, k) for every bar."""
+        return self.effects.variances() if self.effects else ()
+
+    @cached_property
+    def residuals(self) -> np.ndarray:
+        """Response minus fitted values, without labels."""
+        rest = self.y - self.matrices.X.to_numpy() @ self.beta - spread(self.matrices.terms, self.modes)
+        return rest if self.group_means is None else rest - self.group_means
+
+    @cached_property
+    def u(self) -> pd.Series:
+        """Conditional modes of the random effects."""
+        values = np.concatenate([np.zeros(0), *(mode.ravel() for mode in self.modes)])
+        return pd.Series(values, index=effects_index(self.matrices.terms), name="u")
+
+    @cached_property
+    def u_var(self) -> pd.Series:
+        """Conditional variances of the random effects given the data, at the estimates."""
+        blocks = [np.diagonal(block, axis1=1, axis2=2).ravel() for block in self.mode_variances]
+        return pd.Series(
+            np.concatenate([np.zeros(0), *blocks]),
+            index=effects_index(self.matrices.terms),
+            name="u_var",
+        )
+
+    @cached_property
+    def fitted(self) -> pd.Series:
+        """Fitted values, random effects included."""
+        return pd.Series(self.y - self.residuals, index=self.matrices.X.index, name="fitted")
+
+    @cached_property
+    def resid(self) -> pd.Series:
+        """Response minus fitted values."""
+        return pd.Series(self.residuals, index=self.matrices.X.index, name="resid")
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the coefficients."""
+        return tuple(self.matrices.X.columns)
+
+    @property
+    def loglik(self) -> float:
+        """Log-likelihood (restricted if `reml`)."""
+        return -self.criterion / 2
+
+    @property
+    def nobs(self) -> int:
+        """Number of rows that were used."""
+        return len(self.y)
+
+    @property
+    def ngroups(self) -> dict[str, int]:
+        """Number of levels of every grouping factor."""
+        return {bar.group: len(bar.levels) for bar in self.matrices.terms}
+
+    @property
+    def npar(self) -> int:
+        """Number of parameters: coefficients, `absorbed` group means, variances, covariances, residual variance."""
+        return (
+            len(self.beta)
+            + self.absorbed
+            + 1
+            + sum(len(bar.names) * (len(bar.names) + 1) // 2 for bar in self.matrices.terms)
+        )
+
+    @property
+    def sd(self) -> pd.DataFrame:
+        """Standard deviations and correlations as one table, index (group, term)."""
+        rows: dict[tuple[str, str], list[Any]] = {}
+        for group, G in self.random.items():
+            sds = np.sqrt(np.diagonal(G))
+            for i, name in enumerate(G.columns):
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    corr = G.to_numpy()[i, :i] / (sds[i] * sds[:i])
+                rows[group, name] = [
+                    sds[i],
+                    " ".join("-" if np.isnan(c) else f"{c:.2f}" for c in corr),
+                ]
+        rows["residual", ""] = [self.sigma, ""]
+        index = pd.MultiIndex.from_tuples(rows, names=["group", "term"])
+        return pd.DataFrame(list(rows.values()), index=index, columns=["sd", "corr"])
+
+    def _headline(self) -> list[str]:
+        groups = "".join(f", {J} levels of {group}" for group, J in self.ngroups.items())
+        likelihood = "REML criterion" if self.reml else "-2 log-likelihood"
+        lines = [
+            self.formula,
+            f"{self.nobs} rows{groups}; {likelihood} {self.criterion:.4f}",
+        ]
+        if self.singular:
+            lines.append("singular: a variance is estimated as zero or a correlation as -1 or 1")
+        if not self.converged:
+            lines.append("NOT CONVERGED")
+        return lines + ([self.message] if self.message else [])
+
+    def _shown(self) -> list[tuple[str, pd.DataFrame]]:
+        number = "{:.4g}".format
+        sd = self.sd.reset_index()
+        sd["sd"] = sd["sd"].map(number)
+        if not sd["corr"].any():
+            sd = sd.drop(columns="corr")
+        coef = self.coef.apply(lambda column: column.map(number))
+        coef["df"] = self.coef["df"].map("{:.1f}".format)
+        coef["t"] = self.coef["t"].map("{:.2f}".format)
+        coef["p"] = ["<0.001" if p < 0.001 else f"{p:.3f}" for p in self.coef["p"]]
+        if np.isinf(self.df).all():
+            coef = coef.drop(columns="df").rename(columns={"t": "z"})
+        coef = coef.rename_axis(index=None)
+        return [
+            ("Standard deviations", sd),
+            (f"Coefficients ({self.level:.0%} intervals)", coef),
+        ]
+
+    def __repr__(self) -> str:
+        (sd_title, sd), (coef_title, coef) = self._shown()
+        spread = sd.to_string(index=False) if self.random else f"residual {sd['sd'].iloc[-1]}"
+        return "\n".join(
+            [
+                self.method,
+                *self._headline(),
+                "",
+                sd_title,
+                spread,
+                "",
+                coef_title,
+                coef.to_string(),
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        head = "<br>".join(escape(line) for line in self._headline())
+        (sd_title, sd), (coef_title, coef) = self._shown()
+        tables = f"<p>{sd_title}</p>{sd.to_html(index=False, border=0)}<p>{coef_title}</p>{coef.to_html(border=0)}"
+        return f"<p><strong>{escape(self.method)}</strong><br>{head}</p>{tables}"

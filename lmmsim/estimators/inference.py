@@ -1,0 +1,167 @@
+"""Questions asked of a fitted mixed model: compare two, bootstrap one, profile its likelihood.
+
+`MixedFit` is the `Fit` of a mixed model, with these questions as methods; the functions do the work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from lmmsim.estimators.bootstrap import Bootstrap, bootstrap
+from lmmsim.estimators.fit import Fit
+from lmmsim.estimators.prediction import Kind, icc, predict, r2
+from lmmsim.estimators.profile import profile
+from lmmsim.streams import Rng
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MixedFit(Fit):
+    """The `Fit` of a linear mixed model.
+
+    Attributes
+    ----------
+    theta : ndarray, (t,)
+        Lower triangles of the relative covariance factors, bar by bar, as lme4's `getME(fit, "theta")`.
+    """
+
+    theta: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    def predict(self, data: pd.DataFrame | None = None, kind: Kind = "population", level: float = 0.95) -> pd.DataFrame:
+        """Predict rows; see `lmmsim.estimators.prediction.predict`."""
+        return predict(self, data, kind, level)
+
+    def icc(self) -> pd.DataFrame:
+        """Intraclass correlations by grouping factor; see `lmmsim.estimators.prediction.icc`."""
+        return icc(self)
+
+    def r2(self) -> pd.Series:
+        """Marginal and conditional R2; see `lmmsim.estimators.prediction.r2`."""
+        return r2(self)
+
+    def bootstrap(self, replicates: int = 1000, rng: Rng = None) -> Bootstrap:
+        """Refit data simulated from this fit; see `lmmsim.estimators.bootstrap.bootstrap`."""
+        return bootstrap(self, replicates, rng)
+
+    def profile(self, level: float | None = None) -> pd.DataFrame:
+        """Likelihood-profile intervals; see `lmmsim.estimators.profile.profile`."""
+        return profile(self, level)
+
+
+def compare(fit0: Fit, fit1: Fit) -> pd.DataFrame:
+    """Likelihood-ratio comparison of two nested fits of the same data.
+
+    Parameters
+    ----------
+    fit0, fit1 : Fit
+        The smaller model and the larger. Full maximum likelihood if their fixed parts differ; REML will do if only
+        their random parts do. A least-squares fit is a mixed model without random effects.
+
+    Returns
+    -------
+    DataFrame, index the formulas
+        `npar criterion aic bic`, and for the larger `chisq df p`. When one random effect is added its variance is
+        tested at zero, the edge of what is possible, and `p` is too large: `p_boundary` weighs chi2(df - 1) and
+        chi2(df) equally (Self & Liang 1987; Stram & Lee 1994), which is what to report. `note` says so.
+
+    Raises
+    ------
+    ValueError
+        If the responses differ, one model does not contain the other, or REML fits have different fixed parts.
+
+    Examples
+    --------
+    >>> from lmmsim.estimators.least_squares import OLS
+    >>> from lmmsim.estimators.lmm import LMM
+    >>> rng = np.random.default_rng(1)
+    >>> plants = pd.DataFrame({"plot": np.repeat(range(10), 5), "week": np.tile(range(5), 10)})
+    >>> plants["height"] = 10 + 2 * plants["week"] + rng.normal(size=10)[plants["plot"]] + rng.normal(size=50)
+    >>> table = compare(OLS("height ~ week")(plants), LMM("height ~ week + (1 | plot)", reml=False)(plants))
+    >>> table["npar"].tolist()
+    [3, 4]
+    """
+    from scipy.special import chdtrc
+
+    reml = check_comparable(fit0, fit1)
+    extra = fit1.npar - fit0.npar
+    added = variances(fit1) - variances(fit0)
+    fits, criteria = (fit0, fit1), [likelihood(fit0, reml), likelihood(fit1, reml)]
+    # the restricted likelihood depends on the units of X; what is left of it does not
+    units = [log_det(fit.matrices.X.to_numpy()) if reml else 0.0 for fit in fits]
+    chisq = max(criteria[0] - criteria[1] - (units[0] - units[1]), 0.0)
+    table = pd.DataFrame(
+        {"npar": [fit.npar for fit in fits], "criterion": criteria}, index=pd.Index([f.formula for f in fits])
+    )
+    table["aic"] = table["criterion"] + 2 * table["npar"]
+    n = fit0.nobs - (len(fit0.beta) if reml else 0)
+    table["bic"] = table["criterion"] + np.log(n) * table["npar"]
+    p = chdtrc(extra, chisq)
+    boundary = (chdtrc(extra - 1, chisq) if extra > 1 else float(chisq <= 0)) / 2 + p / 2
+    note = ""
+    if added == 1:
+        note = f"a variance is tested at zero: p_boundary mixes chi2({extra - 1}) and chi2({extra})"
+    elif added > 1:
+        note = f"{added} variances are tested at zero: p is too large, and no simple mixture is right; use bootstrap"
+    return table.assign(
+        chisq=[np.nan, chisq],
+        df=[np.nan, extra],
+        p=[np.nan, p],
+        p_boundary=[np.nan, boundary if added == 1 else np.nan],
+        note=["", note],
+    ).rename_axis("model")
+
+
+def variances(fit: Fit) -> int:
+    """Number of random-effect variances."""
+    return sum(len(bar.names) for bar in fit.matrices.terms)
+
+
+def likelihood(fit: Fit, reml: bool) -> float:
+    """-2 log-likelihood of a fit; that of least squares in the restricted sense, where asked."""
+    if fit.reml or not reml:
+        return fit.criterion
+    X, df = fit.matrices.X.to_numpy(), fit.nobs - len(fit.beta)
+    rss = float(fit.residuals @ fit.residuals)
+    return log_det(X) + df * (1 + np.log(2 * np.pi * rss / df))
+
+
+def log_det(X: np.ndarray) -> float:
+    """log|X'X|."""
+    return 2 * float(np.log(np.abs(np.diagonal(np.linalg.qr(X)[1]))).sum())
+
+
+def check_comparable(fit0: Fit, fit1: Fit) -> bool:
+    """Refuse fits whose likelihoods cannot be compared; say whether they are REML's."""
+    if fit0.nobs != fit1.nobs or not np.array_equal(fit0.y, fit1.y):
+        raise ValueError(
+            f"the fits are not of the same data ({fit0.nobs} and {fit1.nobs} rows): fit both models to the same rows"
+        )
+    if fit0.absorbed or fit1.absorbed:
+        raise ValueError("an analysis within groups has no likelihood to compare: use OLS or LMM")
+    if fit0.npar >= fit1.npar:
+        raise ValueError(f"compare(smaller, larger): the first has {fit0.npar} parameters and the second {fit1.npar}")
+    mixed = [fit for fit in (fit0, fit1) if fit.matrices.terms]
+    kinds = {fit.reml for fit in mixed}
+    if len(kinds) > 1:
+        raise ValueError("one fit is by REML and the other by maximum likelihood: refit both with reml=False")
+    X0, X1 = fit0.matrices.X.to_numpy(), fit1.matrices.X.to_numpy()
+    inside = within_span(X0, X1)
+    if kinds == {True} and not (inside and within_span(X1, X0)):
+        raise ValueError(
+            "REML likelihoods of models with different fixed parts cannot be compared: refit both with reml=False"
+        )
+    effects = [{(bar.group, name) for bar in fit.matrices.terms for name in bar.names} for fit in (fit0, fit1)]
+    if not inside or not effects[0] <= effects[1]:
+        raise ValueError(
+            f"'{fit0.formula}' is not contained in '{fit1.formula}': a likelihood ratio needs nested models"
+        )
+    return kinds == {True}
+
+
+def within_span(inner: np.ndarray, outer: np.ndarray) -> bool:
+    """Whether every column of one matrix is a combination of the columns of another."""
+    Q, _ = np.linalg.qr(outer)
+    rest = inner - Q @ (Q.T @ inner)
+    return bool((np.linalg.norm(rest, axis=0) <= 1e-8 * np.linalg.norm(inner, axis=0)).all())

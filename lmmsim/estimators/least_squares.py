@@ -1,0 +1,333 @@
+"""What all least-squares estimators share: which rows are analysed, one data set, many responses."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from lmmsim.checks import check_choice, check_level, listed
+from lmmsim.estimators.estimates import Estimates
+from lmmsim.estimators.fit import Fit
+from lmmsim.estimators.projection import Groups, Prepare, Projection, by_pattern
+from lmmsim.estimators.rows import check_shape, complete_rows, response_values, unusable
+from lmmsim.model.columns import Matrices, build
+from lmmsim.model.formula import split
+from lmmsim.model.identifiable import check_X
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows that are analysed: X, its column names, and the group of every row (none without a group)."""
+
+    X: np.ndarray
+    names: tuple[str, ...]
+    codes: np.ndarray | None = None
+
+    def __getitem__(self, rows: np.ndarray) -> Rows:
+        return Rows(self.X[rows], self.names, None if self.codes is None else self.codes[rows])
+
+    @property
+    def groups(self) -> Groups:
+        """The groups that these rows belong to."""
+        if self.codes is None:
+            raise ValueError("these rows have no groups")
+        return Groups(self.codes)
+
+
+class LeastSquares(ABC):
+    """What the three estimators share: which rows, one data set, many responses."""
+
+    formula: str
+    missing: str
+    level: float
+
+    @property
+    @abstractmethod
+    def method(self) -> str:
+        """How results are labelled."""
+
+    @property
+    @abstractmethod
+    def _group(self) -> str | None:
+        """The column of the groups, if the analysis has any."""
+
+    @abstractmethod
+    def _analyse(self, rows: Rows) -> tuple[Projection, Prepare]:
+        """Return what is regressed on X, and how a response (n, r) is made ready for it."""
+
+    def _describe(self, matrices: Matrices, rows: Rows) -> Matrices:
+        """Return the labelled X that belongs to the rows of the regression."""
+        return matrices
+
+    def __post_init__(self) -> None:
+        check_choice("missing", self.missing, ("warn", "raise"))
+        check_level(self.level)
+        bars = split(self.formula).bars
+        if bars:
+            name = type(self).__name__
+            raise ValueError(f"{name} has no random effects, but '{self.formula}' has {bars[0]}: remove it or use LMM")
+
+    def __call__(self, data: pd.DataFrame) -> Fit:
+        """Analyse one data set.
+
+        Parameters
+        ----------
+        data : DataFrame
+            One row per observation.
+
+        Returns
+        -------
+        Fit
+
+        Raises
+        ------
+        ValueError
+            If the data cannot be analysed: a column is absent or infinite, X has not full rank, the response is
+            constant, or rows lack values and `missing` is "raise".
+        """
+        keep = complete_rows(self.formula, data, self.missing, also=self._columns)
+        used = data if keep.all() else data[keep]
+        y = response_values(split(self.formula).response, used)
+        matrices, rows = self._build(used)
+        projection, prepare = self._analyse(rows)
+        solved = projection.solve(prepare(y[:, None]))
+        matrices = self._describe(matrices, rows)
+        if len(matrices.X) != len(y):
+            y = prepare(y[:, None])[:, 0]
+        X, absorbed = matrices.X.to_numpy(), len(y) - solved.estimate.shape[1] - projection.df_resid
+        return Fit(
+            method=self.method,
+            formula=self.formula,
+            estimator=self,
+            matrices=matrices,
+            data=used,
+            y=y,
+            beta=solved.estimate[0],
+            vcov_beta=projection.vcov(solved),
+            df=projection.df,
+            sigma=float(solved.sigma[0]),
+            criterion=float(solved.criterion[0]),
+            level=self.level,
+            absorbed=absorbed,
+            group_means=y - X @ solved.estimate[0] - solved.resid[:, 0] if absorbed else None,
+        )
+
+    def many(self, Y: np.ndarray, data: pd.DataFrame, start: object = None) -> Estimates:
+        """Analyse every column of Y.
+
+        Parameters
+        ----------
+        Y : ndarray, (n, r)
+            Responses; rows in the order of `data`. NaN: not observed in that replicate.
+        data : DataFrame
+            The design; its own response column, if any, is not looked at.
+        start : object
+            Not used; there is nothing to iterate.
+
+        Returns
+        -------
+        Estimates
+            What r single calls return.
+        """
+        Y = check_shape(Y, data)
+        keep = complete_rows(self.formula, data, self.missing, response=False, also=self._columns)
+        if not keep.all():
+            data, Y = data[keep], Y[keep]
+        _, rows = self._build(data)
+        reasons = unusable(split(self.formula).response, Y)
+        return by_pattern(Y, self._names(rows), self.level, reasons, lambda observed: self._analyse(rows[observed]))
+
+    @property
+    def _columns(self) -> list[str]:
+        return self._group.split(":") if self._group else []
+
+    def _names(self, rows: Rows) -> tuple[str, ...]:
+        return rows.names
+
+    def _build(self, data: pd.DataFrame) -> tuple[Matrices, Rows]:
+        """Return X with its labels, and as arrays with the group of every row."""
+        matrices = build(
+            f"{self.formula} + (1 | {self._group})" if self._group else self.formula,
+            data,
+        )
+        codes = matrices.terms[0].codes if self._group else None
+        rows = Rows(matrices.X.to_numpy(), tuple(matrices.X.columns), codes)
+        return replace(matrices, formula=self.formula), rows
+
+
+@dataclass(frozen=True)
+class OLS(LeastSquares):
+    """Ordinary least squares, with plain or cluster-robust standard errors.
+
+    Parameters
+    ----------
+    formula : str
+        `y ~ x * z`, without random effects.
+    cluster : str, optional
+        Column of the clusters; errors are then robust to any dependence within them.
+    robust : "CR1", "CR0" or "CR2"
+        Which robust variance. CR0: the plain sandwich, z. CR1: Stata's small-sample factor
+        J / (J - 1) (n - 1) / (n - p), t with J - 1 df. CR2: unbiased when errors are independent, t with
+        Satterthwaite df (Bell & McCaffrey 2002; Pustejovsky & Tipton 2018); the one for few clusters.
+    missing : "warn" or "raise"
+        What happens to rows that lack a value: dropped with a warning that counts them, or an error.
+    level : float
+        Level of the intervals.
+
+    Examples
+    --------
+    >>> pupils = pd.DataFrame({"score": [1.0, 2.0, 4.0, 3.0, 6.0, 5.0], "hours": [0, 1, 2, 3, 4, 5]})
+    >>> OLS("score ~ hours")(pupils).coef["estimate"].round(3).to_dict()
+    {'Intercept': 1.286, 'hours': 0.886}
+    """
+
+    formula: str
+    cluster: str | None = None
+    robust: Literal["CR0", "CR1", "CR2"] = "CR1"
+    missing: Literal["warn", "raise"] = "warn"
+    level: float = 0.95
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("robust", self.robust, ("CR0", "CR1", "CR2"))
+
+    @property
+    def method(self) -> str:
+        """How results are labelled."""
+        return f"Least squares, {self.robust} errors by {self.cluster}" if self.cluster else "Least squares"
+
+    @property
+    def _group(self) -> str | None:
+        return self.cluster
+
+    def _analyse(self, rows: Rows) -> tuple[Projection, Prepare]:
+        check_X(rows.X, rows.names)
+        n, p = rows.X.shape
+        return Projection(rows.X, n - p, rows.codes, self.robust if self.cluster else ""), lambda Y: Y
+
+    def _describe(self, matrices: Matrices, rows: Rows) -> Matrices:
+        return replace(matrices, terms=())
+
+
+@dataclass(frozen=True)
+class GroupMeans(LeastSquares):
+    """Least squares on one row per group: the means of the response and of every column of X.
+
+    Parameters
+    ----------
+    formula : str
+        `y ~ x`, without random effects; columns of X are averaged, so `x` becomes the mean of x in the group.
+    by : str
+        Column of the groups, or `a:b` for the combinations of two.
+    missing, level
+        As in `OLS`.
+
+    Examples
+    --------
+    >>> pupils = pd.DataFrame({"school": [*"aabbcc"], "new": [0, 0, 0, 0, 1, 1], "score": [1.0, 3, 2, 4, 6, 8]})
+    >>> GroupMeans("score ~ new", by="school")(pupils).coef["estimate"].round(3).to_dict()
+    {'Intercept': 2.5, 'new': 4.5}
+    """
+
+    formula: str
+    by: str
+    missing: Literal["warn", "raise"] = "warn"
+    level: float = 0.95
+
+    @property
+    def method(self) -> str:
+        """How results are labelled."""
+        return f"Least squares on means by {self.by}"
+
+    @property
+    def _group(self) -> str | None:
+        return self.by
+
+    def _analyse(self, rows: Rows) -> tuple[Projection, Prepare]:
+        groups = rows.groups
+        X = groups.means(rows.X)
+        self._check_between(rows, X)
+        check_X(X, rows.names, unit="groups")
+        return Projection(X, groups.J - X.shape[1]), groups.means
+
+    def _check_between(self, rows: Rows, X: np.ndarray) -> None:
+        """Refuse columns that vary within groups only: beside an intercept, their means X say nothing."""
+        if "Intercept" not in rows.names or len(X) <= X.shape[1]:
+            return
+        inside = (np.ptp(X, axis=0) <= 1e-10 * np.abs(rows.X).max(axis=0)) & (np.ptp(rows.X, axis=0) > 0)
+        if inside.any():
+            raise ValueError(
+                f"{listed(name for name, flat in zip(rows.names, inside, strict=True) if flat)} has the same mean in "
+                f"every level of '{self.by}', so the means say nothing about it: remove it from the formula, or use "
+                "Within or LMM"
+            )
+
+    def _describe(self, matrices: Matrices, rows: Rows) -> Matrices:
+        X = pd.DataFrame(rows.groups.means(rows.X), columns=list(rows.names))
+        return replace(matrices, X=X.set_axis(matrices.terms[0].levels.rename(self.by)), terms=())
+
+
+@dataclass(frozen=True)
+class Within(LeastSquares):
+    """Least squares on deviations from group means: "fixed effects", every group its own intercept.
+
+    Parameters
+    ----------
+    formula : str
+        `y ~ x`, without random effects. The intercept disappears into the groups; a column that is constant within
+        all groups cannot be estimated and is an error.
+    group : str
+        Column of the groups, or `a:b` for the combinations of two.
+    missing, level
+        As in `OLS`.
+
+    Examples
+    --------
+    >>> pupils = pd.DataFrame({"school": [*"aabb"], "hours": [0, 1, 0, 2], "score": [1.0, 3, 7, 10]})
+    >>> Within("score ~ hours", group="school")(pupils).coef["estimate"].round(3).to_dict()
+    {'hours': 1.6}
+    """
+
+    formula: str
+    group: str
+    missing: Literal["warn", "raise"] = "warn"
+    level: float = 0.95
+
+    @property
+    def method(self) -> str:
+        """How results are labelled."""
+        return f"Least squares within {self.group}"
+
+    @property
+    def _group(self) -> str | None:
+        return self.group
+
+    def _names(self, rows: Rows) -> tuple[str, ...]:
+        return tuple(name for name in rows.names if name != "Intercept")
+
+    def _analyse(self, rows: Rows) -> tuple[Projection, Prepare]:
+        groups, names = rows.groups, self._names(rows)
+        X = rows.X[:, [rows.names.index(name) for name in names]]
+        if not names:
+            raise ValueError(f"'{self.formula}' has only an intercept; within groups there is nothing to estimate")
+
+        def deviations(Y: np.ndarray) -> np.ndarray:
+            return Y - groups.means(Y)[groups.codes]
+
+        D = deviations(X)
+        flat = np.abs(D).max(axis=0) <= 1e-10 * np.abs(X).max(axis=0)
+        constant = [name for name, is_flat in zip(names, flat, strict=True) if is_flat]
+        if constant:
+            raise ValueError(
+                f"{listed(constant)} does not vary within the levels of '{self.group}', so differences within them say "
+                "nothing about it: remove it from the formula, or use GroupMeans or LMM"
+            )
+        check_X(D, names, spent=groups.J)
+        return Projection(D, len(D) - groups.J - D.shape[1]), deviations
+
+    def _describe(self, matrices: Matrices, rows: Rows) -> Matrices:
+        return replace(matrices, X=matrices.X[list(self._names(rows))], terms=())

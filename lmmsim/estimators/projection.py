@@ -1,0 +1,178 @@
+"""The arithmetic of least squares for many responses: one factorisation of X, plain or cluster-robust errors.
+
+Arrays in, arrays out; `least_squares` puts names to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmmsim.estimators.estimates import Estimates
+
+Prepare = Callable[[np.ndarray], np.ndarray]
+
+
+class Groups:
+    """The groups that have rows: `codes` 0 .. J - 1 of the rows, J, and `sizes` (J, 1)."""
+
+    def __init__(self, codes: np.ndarray) -> None:
+        self.order = np.argsort(codes, kind="stable")
+        ordered = codes[self.order]
+        first = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+        self.starts = np.flatnonzero(first)
+        self.J = len(self.starts)
+        self.codes = np.empty(len(codes), dtype=np.intp)
+        self.codes[self.order] = np.cumsum(first) - 1
+        self.sizes = np.diff(np.append(self.starts, len(codes)))[:, None]
+        self.sorted = bool((np.diff(codes) >= 0).all())
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Sums over the rows of every group, (n, ...) to (J, ...)."""
+        return np.add.reduceat(values if self.sorted else values[self.order], self.starts, axis=0)
+
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """Means of the rows of every group, (n, r) to (J, r)."""
+        return self.sums(values) / self.sizes
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """Least squares of r responses: rows of the first three belong to columns of Y."""
+
+    estimate: np.ndarray
+    se: np.ndarray
+    sigma: np.ndarray
+    criterion: np.ndarray
+    resid: np.ndarray
+
+
+class Projection:
+    """Least squares on one X: all that does not depend on the response.
+
+    `X` (n, p) has full rank; `df_resid` are the residual degrees of freedom; `codes` (n,) is the cluster of each row
+    when the errors are robust to dependence within clusters.
+    """
+
+    def __init__(
+        self,
+        X: np.ndarray,
+        df_resid: int,
+        codes: np.ndarray | None = None,
+        robust: str = "",
+    ) -> None:
+        Q, R = np.linalg.qr(X)
+        R_inverse = np.linalg.inv(R)
+        self.X, self.df_resid, self.robust = X, df_resid, robust
+        self.pinv, self.bread = R_inverse @ Q.T, R_inverse @ R_inverse.T
+        self.df = np.full(X.shape[1], float(df_resid))
+        if codes is not None:
+            self._cluster(Q, R_inverse, codes)
+
+    def _cluster(self, Q: np.ndarray, R_inverse: np.ndarray, codes: np.ndarray) -> None:
+        """Weights whose products with the residuals, summed by cluster, give the robust variance."""
+        n, p = self.X.shape
+        self.groups = Groups(codes)
+        J = self.groups.J
+        if J < 2:
+            raise ValueError("cluster-robust errors need at least two clusters; there is one")
+        weights = Q
+        if self.robust == "CR0":
+            self.df = np.full(p, np.inf)
+        elif self.robust == "CR1":
+            # Stata's factor, and its t with J - 1 df
+            weights = Q * np.sqrt(J / (J - 1) * (n - 1) / (n - p))
+            self.df = np.full(p, J - 1.0)
+        else:
+            weights = bell_mccaffrey(Q, self.groups)
+        self.weights = weights @ R_inverse.T
+        if self.robust == "CR2":
+            self.df = self._satterthwaite()
+
+    def _satterthwaite(self) -> np.ndarray:
+        """Df of the CR2 variances if the errors were independent (Pustejovsky & Tipton 2018, eq. 11)."""
+        W = self.weights
+        d = self.groups.sums(W**2)
+        q = self.groups.sums(self.X[:, None, :] * W[:, :, None])
+        qA = q @ self.bread
+        leverage = (qA * q).sum(axis=2)
+        cross = np.einsum("gji,gjk->jik", qA, q)
+        trace = (cross * cross.transpose(0, 2, 1)).sum(axis=(1, 2))
+        return (d - leverage).sum(axis=0) ** 2 / ((d**2 - 2 * d * leverage).sum(axis=0) + trace)
+
+    def solve(self, Y: np.ndarray) -> Solved:
+        """Estimates and standard errors for every column of Y (n, r)."""
+        n = len(Y)
+        beta = self.pinv @ Y
+        resid = Y - self.X @ beta
+        rss = (resid**2).sum(axis=0)
+        sigma = np.sqrt(rss / self.df_resid)
+        if self.robust:
+            scores = (self.groups.sums(w[:, None] * resid) for w in self.weights.T)
+            se = np.sqrt([(score**2).sum(axis=0) for score in scores]).T
+        else:
+            se = sigma[:, None] * np.sqrt(np.diagonal(self.bread))
+        with np.errstate(divide="ignore"):
+            criterion = n * (1 + np.log(2 * np.pi * rss / n))
+        return Solved(beta.T, se, sigma, criterion, resid)
+
+    def vcov(self, solved: Solved) -> np.ndarray:
+        """Covariance (p, p) of the first response's estimates."""
+        if not self.robust:
+            return solved.sigma[0] ** 2 * self.bread
+        scores = self.groups.sums(self.weights * solved.resid[:, :1])
+        return scores.T @ scores
+
+
+def bell_mccaffrey(Q: np.ndarray, groups: Groups) -> np.ndarray:
+    """Return (I - H_gg)^(-1/2) Q_g, cluster by cluster (Bell & McCaffrey 2002).
+
+    Q has orthonormal columns, so H_gg = Q_g Q_g' and only p x p matrices are inverted. Directions that a cluster
+    alone determines have no residual; they get weight zero.
+    """
+    leverage, U = np.linalg.eigh(groups.sums(Q[:, :, None] * Q[:, None, :]))
+    free = leverage < 1 - 1e-10
+    stretch = np.where(free, 1 / np.sqrt(np.where(free, 1 - leverage, 1)), 0)
+    adjust = (U * stretch[:, None, :]) @ U.transpose(0, 2, 1)
+    return (Q[:, None, :] @ adjust[groups.codes])[:, 0]
+
+
+def by_pattern(
+    Y: np.ndarray,
+    terms: tuple[str, ...],
+    level: float,
+    message: np.ndarray,
+    analyse: Callable[[np.ndarray], tuple[Projection, Prepare]],
+) -> Estimates:
+    """Analyse the columns of Y that have no message yet, those that miss the same rows together."""
+    r, p = Y.shape[1], len(terms)
+    estimate, se, df = np.full((3, r, p), np.nan)
+    criterion, sigma = np.full((2, r), np.nan)
+    usable = np.flatnonzero(message == "")
+    for rows, members in patterns(~np.isnan(Y[:, usable])):
+        columns = usable[members]
+        try:
+            projection, prepare = analyse(rows)
+        except ValueError as error:
+            message[columns] = str(error)
+            continue
+        everything = rows.all() and len(columns) == r
+        solved = projection.solve(prepare(Y if everything else Y[np.ix_(rows, columns)]))
+        estimate[columns], se[columns], df[columns] = solved.estimate, solved.se, projection.df
+        criterion[columns], sigma[columns] = solved.criterion, solved.sigma
+    singular = np.zeros(r, dtype=bool)
+    return Estimates(terms, estimate, se, df, criterion, sigma, message == "", singular, message, level=level)
+
+
+def patterns(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (rows, columns) for the columns of a boolean (n, r) that are alike."""
+    if observed.all():
+        yield np.ones(len(observed), dtype=bool), np.arange(observed.shape[1])
+        return
+    alike: dict[bytes, list[int]] = {}
+    for j, bits in enumerate(np.packbits(observed.T, axis=1)):
+        alike.setdefault(bits.tobytes(), []).append(j)
+    for columns in alike.values():
+        yield observed[:, columns[0]], np.array(columns)

@@ -1,0 +1,134 @@
+"""Which rows an analysis uses, and whether they can be analysed at all.
+
+Rows that lack a value are never dropped in silence, and what cannot be analysed is refused before any arithmetic,
+with the names of the columns.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from lmmsim.checks import listed
+from lmmsim.model.columns import rows_without, used_columns
+from lmmsim.model.formula import split
+
+
+def complete_rows(
+    formula: str,
+    data: pd.DataFrame,
+    missing: str,
+    response: bool = True,
+    also: Sequence[str] = (),
+) -> np.ndarray:
+    """Find the rows that have a value in every column of the analysis.
+
+    Parameters
+    ----------
+    formula : str
+        Its columns are looked at, and those named in `also`.
+    data : DataFrame
+    missing : "warn" or "raise"
+        What happens when rows lack a value: a UserWarning that counts them, or a ValueError.
+    response : bool
+        Whether the response is looked at; a batch brings its own.
+
+    Returns
+    -------
+    ndarray of bool, one per row
+
+    Raises
+    ------
+    ValueError
+        If a column is not there, if there are no rows or none is left, or if rows lack a value and `missing` is
+        "raise".
+    TypeError
+        If `data` is not a DataFrame.
+
+    Examples
+    --------
+    >>> plants = pd.DataFrame({"height": [1.0, 2.0], "week": [0.0, None]})
+    >>> complete_rows("height ~ week", plants, missing="raise")
+    Traceback (most recent call last):
+        ...
+    ValueError: 1 of 2 rows have no week; drop or fill them, or say missing="warn" to analyse the other 1
+    """
+    if not isinstance(data, pd.DataFrame):
+        raise TypeError(
+            f"data is a {type(data).__name__}; an analysis needs a pandas DataFrame with a row per observation"
+        )
+    if len(data) == 0:
+        raise ValueError("the data have no rows: there is nothing to analyse")
+    names = [
+        *([split(formula).response] if response else []),
+        *used_columns(formula, data),
+        *also,
+    ]
+    names = list(dict.fromkeys(names))
+    absent = [name for name in names if name not in data.columns]
+    if absent:
+        raise ValueError(f"the data have no column '{absent[0]}'; the columns are {listed(data.columns)}")
+    keep = np.ones(len(data), dtype=bool)
+    gaps = rows_without(names, data)
+    if not gaps:
+        return keep
+    for lacking in gaps.values():
+        keep &= ~lacking
+    counts = {name: int(lacking.sum()) for name, lacking in gaps.items()}
+    n, dropped = len(keep), int((~keep).sum())
+    which = (
+        " or ".join(f"{name} ({count})" for name, count in counts.items()) if len(counts) > 1 else next(iter(counts))
+    )
+    problem = f"{dropped} of {n} rows have no {which}"
+    if dropped == n:
+        raise ValueError(f"{problem}: nothing is left to analyse")
+    if missing == "raise":
+        raise ValueError(f'{problem}; drop or fill them, or say missing="warn" to analyse the other {n - dropped}')
+    warnings.warn(
+        f"{problem} and were dropped; the other {n - dropped} are analysed",
+        UserWarning,
+        stacklevel=3,
+    )
+    return keep
+
+
+def check_shape(Y: np.ndarray, data: pd.DataFrame) -> np.ndarray:
+    """Return Y as floats; refuse one that has not a row for every row of the data."""
+    Y = np.asarray(Y, dtype=float)
+    if Y.ndim != 2 or len(Y) != len(data):
+        raise ValueError(
+            f"Y has shape {Y.shape}; it needs one row for each of the {len(data)} rows of the data and one column for "
+            "each response"
+        )
+    return Y
+
+
+def response_values(name: str, data: pd.DataFrame) -> np.ndarray:
+    """Return the response as floats; refuse words, infinite values and a constant."""
+    column = data[name]
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        raise ValueError(f"'{name}' is not a number column ({column.dtype}); a response is measured in numbers")
+    y = column.to_numpy(dtype=float)
+    infinite = np.flatnonzero(~np.isfinite(y))
+    if len(infinite):
+        row = data.index[infinite[0]]
+        raise ValueError(f"'{name}' is infinite in {len(infinite)} of {len(y)} rows (the first: row {row})")
+    if np.ptp(y) == 0:
+        raise ValueError(f"'{name}' is {y[0]:g} in all {len(y)} rows: a constant has no variance to explain")
+    return y
+
+
+def unusable(name: str, Y: np.ndarray) -> np.ndarray:
+    """Say for each column of Y (n, r) why it cannot be analysed; an empty text when it can."""
+    reasons = np.full(Y.shape[1], "", dtype=object)
+    finite = np.isfinite(Y) | np.isnan(Y)
+    for j in np.flatnonzero(~finite.all(axis=0)):
+        reasons[j] = f"'{name}' is infinite in {np.count_nonzero(~finite[:, j])} of {len(Y)} rows"
+    low, high = np.fmin.reduce(Y, axis=0), np.fmax.reduce(Y, axis=0)
+    for j in np.flatnonzero((low == high) & (reasons == "")):
+        reasons[j] = f"'{name}' is {low[j]:g} in all rows: a constant has no variance to explain"
+    reasons[np.isnan(low)] = f"'{name}' is missing in all rows"
+    return reasons

@@ -1,0 +1,235 @@
+"""Models: a formula with its numbers, and the matrices X, Z, G, R, V they imply.
+
+    y = X beta + Z u + eps,   u ~ N(0, G),   eps ~ N(0, R),   V = Z G Z' + R
+
+Every number is named by the term it belongs to and is in the units of the response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from lmmsim.checks import is_number, quoted
+from lmmsim.model import describe
+from lmmsim.model.columns import Matrices, RandomTerm, build
+from lmmsim.model.formula import split
+from lmmsim.model.random_effects import Random, as_random, check_sds
+from lmmsim.model.residual import AR1, IID, CompoundSymmetry, Residual
+
+if TYPE_CHECKING:
+    from lmmsim.model.matrices import Labelled
+
+
+@dataclass(frozen=True, init=False)
+class Model:
+    """A world: the formula of a mixed model, with a number for each of its parameters.
+
+    Parameters
+    ----------
+    formula : str
+        `y ~ x + (x | g)`; the random terms in parentheses, as in lme4.
+    beta : mapping
+        Every fixed coefficient by name, in the units of the response.
+        `Model.template` prints the names that a formula needs.
+    random : mapping, optional
+        For every grouping factor its `Random`, or the sd of an intercept.
+    residual : float, IID, AR1 or CompoundSymmetry
+        A number is the sd of independent normal residuals.
+
+    Raises
+    ------
+    ValueError
+        For a formula that cannot be read, a grouping factor without numbers or
+        not in the formula, a negative sd, or correlations that cannot be. What
+        depends on the columns is checked when the model meets a design.
+
+    Examples
+    --------
+    >>> from lmmsim import crossed
+    >>> model = Model("y ~ 1 + (1 | plot)", beta={"Intercept": 10.0}, random={"plot": 2.0}, residual=1.0)
+    >>> model.V(crossed(plot=1, week=[0, 1]))
+    array([[5., 4.],
+           [4., 5.]])
+    """
+
+    formula: str
+    beta: dict[str, float]
+    random: dict[str, Random]
+    residual: Residual
+
+    def __init__(
+        self,
+        formula: str,
+        beta: Mapping[str, float],
+        random: Mapping[str, Random | float] | None = None,
+        residual: Residual | float = 1.0,
+    ) -> None:
+        if not isinstance(beta, Mapping | pd.Series):
+            raise TypeError(f"beta names every coefficient, as in {{'Intercept': 10.0}}; got {beta!r}")
+        if not isinstance(random, Mapping | None):
+            raise TypeError(f"random names every grouping factor, as in {{'plot': 2.0}}; got {random!r}")
+        random = dict(random or {})
+        groups = dict.fromkeys(":".join(bar.group) for bar in split(formula).bars)
+        _check_names(formula, "random", groups, random)
+        effects = {group: as_random(random[group]) for group in groups}
+        residual = IID(sd=residual) if is_number(residual) else residual
+        if not isinstance(residual, IID | AR1 | CompoundSymmetry):
+            raise TypeError(f"residual is an sd, or one of IID(...), AR1(...), CompoundSymmetry(...); got {residual!r}")
+        for group, effect in effects.items():
+            check_sds(group, effect)
+        for name, value in beta.items():
+            if not is_number(value):
+                raise ValueError(f"beta of '{name}' is {quoted(value)}; a coefficient is a finite number")
+        # the way to give a frozen dataclass its fields
+        object.__setattr__(self, "formula", formula)
+        object.__setattr__(self, "beta", {name: float(value) for name, value in beta.items()})
+        object.__setattr__(self, "random", effects)
+        object.__setattr__(self, "residual", residual)
+
+    @property
+    def response(self) -> str:
+        """Name of the response."""
+        return split(self.formula).response
+
+    def matrices(self, design: pd.DataFrame) -> Matrices:
+        """Build the columns of all terms, and check every name against them."""
+        matrices = build(self.formula, design)
+        _check_names(self.formula, "beta", matrices.X.columns, self.beta)
+        for group, effect in self.random.items():
+            names = [name for term in matrices.terms if term.group == group for name in term.names]
+            _check_names(self.formula, f"random['{group}'] sd", names, effect.sds)
+        _check_finite(matrices)
+        return matrices
+
+    def X(self, design: pd.DataFrame) -> pd.DataFrame:
+        """Columns of the fixed part, shape (n, p)."""
+        return self.matrices(design).X
+
+    def Z(self, design: pd.DataFrame) -> Labelled:
+        """One column per random effect, shape (n, q), sparse."""
+        from lmmsim.model.matrices import random_columns
+
+        return random_columns(self.matrices(design).terms, design.index)
+
+    def G(self, design: pd.DataFrame) -> Labelled:
+        """Covariance of the random effects, shape (q, q), sparse."""
+        from lmmsim.model.matrices import random_covariance
+
+        terms = self.matrices(design).terms
+        return random_covariance(terms, [self.covariance(term) for term in terms])
+
+    def R(self, design: pd.DataFrame) -> Labelled:
+        """Covariance of the residuals, shape (n, n), sparse."""
+        from lmmsim.model.matrices import labelled
+
+        return labelled(self.residual.R(design), design.index, design.index)
+
+    def V(self, design: pd.DataFrame) -> np.ndarray:
+        """Covariance of the response given X, Z G Z' + R, shape (n, n)."""
+        Z, G, R = self.Z(design), self.G(design), self.R(design)
+        return (Z @ G @ Z.T + R).toarray()
+
+    def covariance(self, term: RandomTerm) -> np.ndarray:
+        """Covariance matrix of one random term's effects."""
+        return self.random[term.group].covariance(term.names)
+
+    def describe(self, design: pd.DataFrame) -> str:
+        """Say in words and numbers what the model means for a design."""
+        return describe.describe(self, design)
+
+    def icc(self, design: pd.DataFrame) -> pd.Series:
+        """Share of the variance given X that each group explains, averaged over the design."""
+        return describe.icc(self, design)
+
+    def r2(self, design: pd.DataFrame) -> pd.Series:
+        """Share of the variance that the fixed part (marginal), or it and the groups (conditional), explain."""
+        return describe.r2(self, design)
+
+    def latex(self) -> str:
+        """Write the equation with its numbers in LaTeX."""
+        return describe.latex(self)
+
+    def _repr_latex_(self) -> str:
+        return f"$${self.latex()}$$"
+
+    def __str__(self) -> str:
+        return (
+            f"{describe.equation(self)}\n  for a design: model.describe(design) adds ICC, R2 and correlations over time"
+        )
+
+    @staticmethod
+    def template(formula: str, design: pd.DataFrame) -> str:
+        """Return the form that a formula needs filled in, as Python source.
+
+        Examples
+        --------
+        >>> print(Model.template("y ~ x + (x | g)", pd.DataFrame({"x": [1.0, 2.0], "g": ["a", "b"]})))
+        Model(
+            "y ~ x + (x | g)",
+            beta={
+                "Intercept": ...,
+                "x": ...,
+            },
+            random={
+                "g": Random(sd={"Intercept": ..., "x": ...}, corr=...),
+            },
+            residual=...,
+        )
+        """
+        return describe.template(formula, build(formula, design))
+
+    @classmethod
+    def from_fit(cls, fit: Any) -> Model:
+        """Make the world that a fit describes, so that a study can start from real data.
+
+        Parameters
+        ----------
+        fit : Fit or statsmodels MixedLMResults
+            From `LMM(...)(data)`, or from `smf.mixedlm(...).fit()`.
+
+        Returns
+        -------
+        Model
+            With the estimates as its truth. Its effects are as uncertain as the fit: plan with the smallest one that
+            matters, `dataclasses.replace(model, beta={**model.beta, "week": 0.5})`.
+
+        Examples
+        --------
+        >>> from lmmsim import LMM, Model, crossed, simulate
+        >>> world = Model("y ~ week + (1 | plot)", {"Intercept": 10, "week": 2}, random={"plot": 2}, residual=1)
+        >>> pilot = simulate(world, crossed(plot=12, week=[0, 1, 2]), rng=1)
+        >>> Model.from_fit(LMM(world.formula)(pilot.data)).formula
+        'y ~ week + (1 | plot)'
+        """
+        from lmmsim.model import from_fit
+
+        return cls(**from_fit.numbers(fit))
+
+
+def _check_names(formula: str, what: str, needed: Iterable[str], given: Iterable[str]) -> None:
+    """Refuse names that are missing or too many, listing both."""
+    without = [name for name in needed if name not in given]
+    extra = [name for name in given if name not in set(needed)]
+    if without or extra:
+        lines = [f"{what} does not match the formula '{formula}'."]
+        lines += [f"  without a value: {', '.join(without)}"] if without else []
+        lines += [f"  not in the formula: {', '.join(map(str, extra))}"] if extra else []
+        raise ValueError("\n".join(lines))
+
+
+def _check_finite(matrices: Matrices) -> None:
+    """Refuse columns that would make responses which are no numbers: log(0), an infinite covariate."""
+    columns = [(matrices.X.columns, matrices.X.to_numpy()), *((term.names, term.columns) for term in matrices.terms)]
+    for names, values in columns:
+        wrong = ~np.isfinite(values)
+        if wrong.any():
+            j = int(wrong.any(axis=0).argmax())
+            raise ValueError(
+                f"'{names[j]}' is infinite or undefined in {wrong[:, j].sum()} of {len(values)} rows of the design; "
+                "change these rows, or how it is computed from them"
+            )

@@ -1,0 +1,95 @@
+"""Linear algebra on many small symmetric matrices at once, without a Python loop over the matrices.
+
+Two layouts are used. *Indices first*, (k, k, ...): every entry of the matrix is one long array, and the loops below
+run over k. *Batch first*, (m, p, p): what NumPy's own stacked routines expect. Nothing here knows about models.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+SMALL = 12  # up to this size a loop over the indices is faster than LAPACK called once per matrix
+FEW = 8  # and for so few matrices LAPACK is faster again
+
+
+def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Matrix products of two stacks with indices first: (a, k, ...) times (k, b, ...)."""
+    out = left[:, 0, None] * right[None, 0]
+    for i in range(1, right.shape[0]):
+        out = out + left[:, i, None] * right[None, i]
+    return out
+
+
+def transpose(stack: np.ndarray) -> np.ndarray:
+    """The transposes of a stack with indices first."""
+    return stack.swapaxes(0, 1)
+
+
+def cholesky(stack: np.ndarray) -> np.ndarray:
+    """Lower Cholesky factors of a stack with indices first; NaN where a matrix is not positive definite."""
+    factor = np.zeros_like(stack)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for j in range(stack.shape[0]):
+            column = stack[j:, j]
+            if j:
+                column = column - (factor[j:, :j] * factor[j, :j]).sum(axis=1)
+            pivot = np.sqrt(column[0])
+            factor[j, j] = pivot
+            factor[j + 1 :, j] = column[1:] / pivot
+    return factor
+
+
+def solve_lower(factor: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Solve L x = b for a stack of lower triangles; `right` is (k, c, ...)."""
+    out = np.empty(np.broadcast(right, factor[:, :1]).shape)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for i in range(factor.shape[0]):
+            rest = right[i] - (factor[i, :i, None] * out[:i]).sum(axis=0) if i else right[i]
+            out[i] = rest / factor[i, i]
+    return out
+
+
+def inverse(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inverses (m, p, p) of positive definite matrices and the log of their squared Cholesky pivots (m, p).
+
+    A matrix that is not positive definite gives NaN in both.
+    """
+    m, p, _ = stack.shape
+    if p <= SMALL and m > FEW:
+        factor = cholesky(np.ascontiguousarray(stack.transpose(1, 2, 0)))
+        identity = np.broadcast_to(np.eye(p)[:, :, None], (p, p, m))
+        half = solve_lower(factor, identity)
+        pivots = factor[np.arange(p), np.arange(p)]
+        inverses = product(transpose(half), half)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.ascontiguousarray(inverses.transpose(2, 0, 1)), 2 * np.log(pivots.T)
+    try:
+        factor = np.linalg.cholesky(stack)
+    except np.linalg.LinAlgError:
+        return _inverse_one_by_one(stack)
+    if p > 100:
+        return _inverse_one_by_one(stack)
+    return np.linalg.inv(stack), 2 * np.log(np.diagonal(factor, axis1=1, axis2=2))
+
+
+def pseudo_inverse(stack: np.ndarray) -> np.ndarray:
+    """Moore-Penrose inverses of symmetric matrices (m, p, p)."""
+    values, vectors = np.linalg.eigh(stack)
+    size = np.abs(values)
+    nonzero = size > 1e-15 * size.max(axis=1, keepdims=True)
+    inverses = nonzero / np.where(nonzero, values, 1.0)
+    return (vectors * inverses[:, None]) @ vectors.swapaxes(1, 2)
+
+
+def _inverse_one_by_one(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`inverse` by LAPACK's symmetric routines, one matrix after the other."""
+    from scipy.linalg import lapack
+
+    inverses, pivots = np.full_like(stack, np.nan), np.full(stack.shape[:2], np.nan)
+    for i, matrix in enumerate(stack):
+        factor, info = lapack.dpotrf(matrix, lower=1)
+        if info == 0:
+            lower = np.tril(lapack.dpotri(factor, lower=1)[0])
+            inverses[i] = lower + np.tril(lower, -1).T
+            pivots[i] = 2 * np.log(np.diagonal(factor))
+    return inverses, pivots

@@ -1,0 +1,274 @@
+"""Missing data: which values get lost, and who stops coming.
+
+A lost value is a NaN in the response; its row stays, unless `keep_rows=False`. The data given are never changed.
+`knock_out` loses single values, `drop_out` everything from some moment on. Called without data, both return an
+`Observer` that does the same to any data later: `observer(data, rng)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, overload
+
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from lmmsim.simulation.mechanisms import DropOut, KnockOut, Observer, Rule, check_columns, response_of
+from lmmsim.streams import Rng
+
+
+@overload
+def knock_out(
+    data: pd.DataFrame,
+    *,
+    share: float | None = None,
+    probability: Rule | None = None,
+    by: str | None = None,
+    where: Callable[[pd.DataFrame], ArrayLike] | None = None,
+    rng: Rng = None,
+    response: str | None = None,
+    keep_rows: bool = True,
+) -> pd.DataFrame: ...
+
+
+@overload
+def knock_out(
+    data: None = None,
+    *,
+    share: float | None = None,
+    probability: Rule | None = None,
+    by: str | None = None,
+    where: Callable[[pd.DataFrame], ArrayLike] | None = None,
+    rng: Rng = None,
+    response: str | None = None,
+    keep_rows: bool = True,
+) -> Observer: ...
+
+
+def knock_out(
+    data: pd.DataFrame | None = None,
+    *,
+    share: float | None = None,
+    probability: Rule | None = None,
+    by: str | None = None,
+    where: Callable[[pd.DataFrame], ArrayLike] | None = None,
+    rng: Rng = None,
+    response: str | None = None,
+    keep_rows: bool = True,
+) -> pd.DataFrame | Observer:
+    """Lose single values of the response.
+
+    A share or a number loses them completely at random (MCAR); a rule that looks at other columns, at random (MAR);
+    a rule that looks at the response itself, not at random (MNAR; Rubin 1976).
+
+    Parameters
+    ----------
+    data : DataFrame, optional
+        Without it, the result is an `Observer`, to be called on data later.
+    share : float
+        Exactly this share of the values is lost, rounded to whole values.
+    probability : float, mapping or callable
+        Every value is lost by itself with this probability: a number; one for each value of the column `by`; or a
+        function of the data that gives one per row. It must judge each row without looking at the others.
+    by : str
+        Column whose values are the keys of a mapping.
+    where : callable, optional
+        Function of the data that gives True for the rows that can lose their value, row by row.
+    rng : Generator, int or None
+    response : str, optional
+        Column that loses values; by default the one noted in ``data.attrs["response"]``, as `simulate` does.
+    keep_rows : bool
+        Whether rows without a response stay, with NaN.
+
+    Returns
+    -------
+    DataFrame or Observer
+
+    Raises
+    ------
+    ValueError
+        If a share or a probability is not between 0 and 1, or a column is not there.
+
+    Examples
+    --------
+    >>> data = pd.DataFrame({"week": [0, 1, 2, 3], "height": [10.0, 12.0, 14.0, 16.0]})
+    >>> knock_out(data, share=0.5, response="height", rng=1)["height"].isna().sum().item()
+    2
+    >>> tall = knock_out(probability=lambda seen: seen["height"] > 13, response="height")     # MNAR
+    >>> tall(data, rng=1)["height"].tolist()
+    [10.0, 12.0, nan, nan]
+    """
+    if (share is None) == (probability is None):
+        raise ValueError("give either share= (exactly this share is lost) or probability= (each value by itself)")
+    observer = KnockOut(
+        share=share,
+        probability=0.0 if probability is None else probability,
+        by=by,
+        where=where,
+        response=response,
+        keep_rows=keep_rows,
+    )
+    return _now_or_later(observer, data, rng)
+
+
+@overload
+def drop_out(
+    data: pd.DataFrame,
+    *,
+    unit: str,
+    time: str,
+    hazard: Rule,
+    by: str | None = None,
+    sees: Literal["past", "present"] = "past",
+    rng: Rng = None,
+    response: str | None = None,
+    keep_rows: bool = True,
+) -> pd.DataFrame: ...
+
+
+@overload
+def drop_out(
+    data: None = None,
+    *,
+    unit: str,
+    time: str,
+    hazard: Rule,
+    by: str | None = None,
+    sees: Literal["past", "present"] = "past",
+    rng: Rng = None,
+    response: str | None = None,
+    keep_rows: bool = True,
+) -> Observer: ...
+
+
+def drop_out(
+    data: pd.DataFrame | None = None,
+    *,
+    unit: str,
+    time: str,
+    hazard: Rule,
+    by: str | None = None,
+    sees: Literal["past", "present"] = "past",
+    rng: Rng = None,
+    response: str | None = None,
+    keep_rows: bool = True,
+) -> pd.DataFrame | Observer:
+    """Let units stop coming: from some moment on, all their values are lost (monotone dropout).
+
+    The first measurement of a unit is always taken. Before each later one the unit leaves with probability `hazard`,
+    and never returns. A number or a rate per arm gives dropout that ignores the values; a function sees the values:
+    the last one observed if ``sees="past"`` (MAR), the one about to be lost if ``sees="present"``
+    (MNAR; Diggle & Kenward 1994).
+
+    Parameters
+    ----------
+    data : DataFrame, optional
+        Without it, the result is an `Observer`, to be called on data later.
+    unit, time : str
+        Columns that say who is measured and when; a unit has one row per time.
+    hazard : float, mapping or callable
+        Probability of leaving before a measurement, given that one came so far: a number; one for each value of the
+        column `by`; or a function of a table that gives one per row. A row of this table is the measurement before
+        the one at stake (``sees="past"``) or that one itself (``"present"``), and its response is the last value
+        observed. The function must judge each row without looking at the others.
+    by : str
+        Column whose values are the keys of a mapping: an arm, or `time` for a hazard that changes with time.
+    sees : "past" or "present"
+        What a function sees.
+    rng : Generator, int or None
+    response : str, optional
+        Column that loses values; by default the one noted in ``data.attrs["response"]``, as `simulate` does.
+    keep_rows : bool
+        Whether rows without a response stay, with NaN.
+
+    Returns
+    -------
+    DataFrame or Observer
+
+    Raises
+    ------
+    ValueError
+        If a hazard is not between 0 and 1, a column is not there, or a unit has two rows at one time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> visits = pd.DataFrame({"patient": ["p1"] * 3 + ["p2"] * 3, "month": [0, 1, 2] * 2})
+    >>> visits["systolic"] = [150.0, 130.0, 135.0, 160.0, 155.0, 120.0]
+    >>> leave = drop_out(unit="patient", time="month", response="systolic",
+    ...                  hazard=lambda seen: np.where(seen["systolic"] < 140, 1.0, 0.0))
+    >>> leave(visits, rng=1)["systolic"].tolist()       # below 140 is seen once, and then no more is
+    [150.0, 130.0, nan, 160.0, 155.0, 120.0]
+    """
+    observer = DropOut(
+        unit=unit,
+        time=time,
+        hazard=hazard,
+        by=by,
+        sees=sees,
+        response=response,
+        keep_rows=keep_rows,
+    )
+    return _now_or_later(observer, data, rng)
+
+
+def dropout_pattern(
+    data: pd.DataFrame,
+    unit: str,
+    time: str,
+    response: str | None = None,
+    by: str | None = None,
+) -> pd.DataFrame:
+    """Count who is still observed at every time.
+
+    Parameters
+    ----------
+    data : DataFrame
+        Lost values may be NaN, or their rows absent.
+    unit, time : str
+        Columns that say who is measured and when.
+    response : str, optional
+        Column in which values are lost; by default the one noted in ``data.attrs["response"]``.
+    by : str, optional
+        Column to count separately for, such as the arm.
+
+    Returns
+    -------
+    DataFrame
+        A row per time (and value of `by`): `units`, how many there are in all; `observed`, how many have a value at
+        this time; `share` of them.
+
+    Raises
+    ------
+    ValueError
+        If a column is not there.
+
+    Examples
+    --------
+    >>> visits = pd.DataFrame({"patient": ["p1", "p1", "p2", "p2"], "month": [0, 1, 0, 1], "bp": [150, 130, 160, None]})
+    >>> dropout_pattern(visits, unit="patient", time="month", response="bp")
+       month  units  observed  share
+    0      0      2         2    1.0
+    1      1      2         1    0.5
+    """
+    response = response_of(data, response)
+    check_columns(data, [unit, time] if by is None else [unit, time, by])
+    arms = [] if by is None else [by]
+    there = data.assign(**{response: data[unit].where(data[response].notna())})
+    pattern = there.groupby([*arms, time], observed=True)[response].nunique().rename("observed").reset_index()
+    units = data.groupby(by, observed=True)[unit].nunique() if by is not None else data[unit].nunique()
+    pattern.insert(
+        len(arms) + 1,
+        "units",
+        pattern[by].map(units).astype(int) if by is not None else units,
+    )
+    return pattern.assign(share=pattern["observed"] / pattern["units"])
+
+
+def _now_or_later(observer: Observer, data: pd.DataFrame | None, rng: Rng) -> pd.DataFrame | Observer:
+    """Call the observer if there are data."""
+    if data is not None:
+        return observer(data, rng)
+    if rng is not None:
+        raise ValueError("rng belongs to the call on data: leave it out here, and write observer(data, rng) later")
+    return observer

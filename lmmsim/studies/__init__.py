@@ -1,0 +1,5 @@
+"""Studies: many data sets of one world, several analyses of each, and how good each analysis is.
+
+Reading order: `recipe` (what decides the data of a replicate), `results` (what an analysis said), `tasks` (the pieces),
+`checkpoint` (what is kept of them), `run` (side by side), `study`; then `performance`, `sweeps` and `sizes`.
+"""

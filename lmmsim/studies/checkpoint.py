@@ -1,0 +1,274 @@
+"""Checkpoints: what is done of a study, kept in a folder, so that an interrupted study goes on where it stopped.
+
+Every finished task is a file of its own, written beside and moved into place when it is complete on disk. Whatever
+interrupts the study, a file is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import json
+import os
+import types
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmmsim import streams
+from lmmsim.studies.recipe import Recipe
+from lmmsim.studies.results import ARRAYS, Answers
+from lmmsim.studies.tasks import Task
+
+
+class Checkpoint:
+    """The folder of one study.
+
+    Parameters
+    ----------
+    folder : path
+        Made if it is not there.
+    recipe : Recipe
+        What the study is.
+
+    Raises
+    ------
+    ValueError
+        If the folder belongs to another study; the message lists what differs. If it holds other things, or the file
+        that says what it belongs to is damaged.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], recipe: Recipe) -> None:
+        self.folder = _folder(folder)
+        known, here = self.folder / "study.json", fingerprint(recipe)
+        if not known.exists():
+            _write(known, json.dumps(here, indent=1).encode())
+            return
+        differing = differences(_read(known, dict), here)
+        if differing:
+            raise ValueError(
+                f"the checkpoint '{folder}' belongs to another study:\n  "
+                + "\n  ".join(differing)
+                + "\nName another folder, or delete this one to start anew."
+            )
+
+    def save(self, task: Task, answers: Mapping[str, Answers]) -> None:
+        """Keep the answers of a task."""
+        arrays: dict[str, Any] = {}
+        notes = []
+        for i, (name, one) in enumerate(answers.items()):
+            fields = {field: getattr(one, field) for field in ARRAYS}
+            fields |= {f"given.{key}": values for key, values in one.given.items()}
+            fields |= {f"component.{j}": values for j, values in enumerate(one.components.values())}
+            arrays |= {f"{i}.{field}": values for field, values in fields.items()}
+            note = {"name": name, "terms": one.terms, "level": one.level, "components": list(one.components)}
+            notes.append({**note, "given": list(one.given), "problems": one.problems})
+        arrays["notes"] = np.frombuffer(json.dumps(notes).encode(), dtype=np.uint8)
+        content = io.BytesIO()
+        np.savez(content, **arrays)
+        _write(self._path(task), content.getvalue())
+
+    def load(self, task: Task) -> dict[str, Answers] | None:
+        """Answers of a task that was done before, or None; a file that cannot be read is a task to do again."""
+        try:
+            with np.load(self._path(task), allow_pickle=False) as file:
+                notes = json.loads(file["notes"].tobytes())
+                return {note["name"]: _answers(file, i, note) for i, note in enumerate(notes)}
+        except Exception:  # whatever a damaged file makes of its readers
+            return None
+
+    def _path(self, task: Task) -> Path:
+        return self.folder / f"{task}.npz"
+
+
+def seed_of(folder: str | os.PathLike[str] | None, rng: streams.Rng) -> np.random.SeedSequence:
+    """Root of all streams; without a seed, the one that a checkpoint has begun with."""
+    if rng is not None or folder is None:
+        return streams.root(rng)
+    known = _folder(folder) / "seed.json"
+    if known.exists():
+        return np.random.SeedSequence(_read(known, int | list))
+    seed = streams.root(None)
+    _write(known, json.dumps(seed.entropy).encode())
+    return seed
+
+
+def _answers(file: Mapping[str, np.ndarray], i: int, note: Mapping) -> Answers:
+    """Answers of the i-th analysis of a file."""
+    return Answers(
+        tuple(note["terms"]),
+        **{field: file[f"{i}.{field}"] for field in ARRAYS},
+        components={name: file[f"{i}.component.{j}"] for j, name in enumerate(note["components"])},
+        problems={int(k): problem for k, problem in note["problems"].items()},
+        given={name: file[f"{i}.given.{name}"] for name in note["given"]},
+        level=note["level"],
+    )
+
+
+def _folder(folder: str | os.PathLike[str]) -> Path:
+    """Make the folder of a checkpoint; refuse one that holds something else."""
+    path = Path(folder)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"the checkpoint '{folder}' is a file; a checkpoint is a folder, made if it is not there")
+    path.mkdir(parents=True, exist_ok=True)
+    ours = ("study.json", "seed.json")
+    strange = [p.name for p in path.iterdir() if p.suffix != ".part"]
+    if strange and not any((path / name).exists() for name in ours) and not any(path.glob("cell-*")):
+        raise ValueError(f"the folder '{folder}' holds other things ({strange[0]}); name one for this checkpoint alone")
+    return path
+
+
+def _read(path: Path, kind: Any) -> Any:
+    """What a small file says; refuse one that is damaged, rather than guess or overwrite it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        content = None
+    if not isinstance(content, kind) or content in ([], {}):
+        raise ValueError(
+            f"'{path}' is damaged, so whose checkpoint this is cannot be told: put the file back from a copy, name "
+            "another folder, or delete this one to start anew"
+        )
+    return content
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or not at all, even if the power fails."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with open(beside, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+    if os.name == "posix":  # the name, too, has to reach the disk
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def fingerprint(recipe: Recipe) -> dict[str, str]:
+    """Everything that the numbers of a study depend on, by name."""
+    from importlib.metadata import version
+
+    from lmmsim import __version__
+
+    model = recipe.model
+    lines = {
+        "lmmsim": __version__,
+        "numpy": version("numpy"),
+        "scipy": version("scipy"),
+        "formula": model.formula,
+        "residual": describe(model.residual),
+        "design": describe(recipe.design),
+        "seed": describe([recipe.seed.entropy, list(recipe.seed.spawn_key)]),
+        "observe": describe(recipe.observe),
+        "redraw": describe(recipe.redraw),
+    }
+    lines |= {f"beta of {name}": describe(value) for name, value in model.beta.items()}
+    lines |= {f"random effects of {group}": describe(effect) for group, effect in model.random.items()}
+    return lines | {f"analysis '{name}'": describe(analysis) for name, analysis in recipe.analyses.items()}
+
+
+def describe(what: Any) -> str:
+    """Say what an object is, the same in every session.
+
+    Examples
+    --------
+    >>> describe({"sd": 2.0, "corr": [0.1, 0.3]})
+    '{sd: 2.0, corr: [0.1, 0.3]}'
+    >>> from lmmsim import Random
+    >>> describe(Random(2.0))
+    "Random(sd=2.0, corr=0.0, shape=Shape(name='normal', sampler=lmmsim.draws._normal, ...))"
+    """
+    if isinstance(what, pd.DataFrame | pd.Series):
+        return _of_table(what)
+    if isinstance(what, np.ndarray):
+        return f"array {what.shape} {what.dtype} {_digest(np.ascontiguousarray(what).tobytes())}"
+    if isinstance(what, np.generic):
+        return repr(what.item())
+    if isinstance(what, Mapping):
+        return "{" + ", ".join(f"{key}: {describe(value)}" for key, value in what.items()) + "}"
+    if isinstance(what, list | tuple):
+        return "[" + ", ".join(map(describe, what)) + "]"
+    if is_dataclass(what) and not isinstance(what, type):
+        inside = ", ".join(f"{field.name}={describe(getattr(what, field.name))}" for field in fields(what))
+        return f"{type(what).__name__}({inside})"
+    if isinstance(what, functools.partial):
+        return f"partial({describe(what.func)}, {describe(what.args)}, {describe(what.keywords)})"
+    if isinstance(what, types.MethodType):
+        return f"{describe(what.__func__)} of {describe(what.__self__)}"
+    if isinstance(what, types.FunctionType):
+        return _of_function(what)
+    if isinstance(what, type | types.BuiltinFunctionType):
+        return f"{what.__module__}.{what.__qualname__}"
+    if isinstance(what, str | int | float | bool | bytes | None):
+        return repr(what)
+    state = getattr(what, "__dict__", None)  # its repr may hold an address, which no other session shares
+    name = f"{type(what).__module__}.{type(what).__qualname__}"
+    return f"{name}({describe(state)})" if state else name
+
+
+def differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
+    """One line for everything that is not the same in two fingerprints."""
+    lines = []
+    for name in dict.fromkeys([*there, *here]):
+        if there.get(name) != here.get(name):
+            left, right = _short(there.get(name), here.get(name))
+            lines.append(f"{name}: {left} there, {right} here")
+    return lines
+
+
+def _of_table(table: pd.DataFrame | pd.Series) -> str:
+    """Shape, columns, types, order of categories, and content."""
+    frame = table.to_frame() if isinstance(table, pd.Series) else table
+    content = hashlib.sha256(pd.util.hash_pandas_object(frame, index=True).to_numpy().tobytes())
+    for name, column in frame.items():
+        content.update(f"{name} {column.dtype.kind}".encode())
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            content.update(repr(column.cat.categories.tolist()).encode())
+    return f"{len(frame)} rows of {', '.join(map(str, frame.columns))}, content {content.hexdigest()[:12]}"
+
+
+def _of_function(function: types.FunctionType) -> str:
+    """Name and a digest of everything that belongs to a function itself."""
+    inside = [_of_code(function.__code__), describe(function.__defaults__), describe(function.__kwdefaults__)]
+    for cell in function.__closure__ or ():
+        try:
+            value = cell.cell_contents
+        except ValueError:  # a name that is not bound yet
+            continue
+        inside.append(describe(value) if value is not function else "itself")
+    digest = _digest("\n".join(inside).encode())
+    return f"{function.__module__}.{function.__qualname__}, code {digest}"
+
+
+def _of_code(code: types.CodeType) -> str:
+    constants = [_of_code(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {constants}"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _short(one: str | None, other: str | None) -> tuple[str, str]:
+    """Two texts as they are; of long ones the beginning, and the place where they part."""
+    parting = next((i for i, (a, b) in enumerate(zip(one or "", other or "", strict=False)) if a != b), 0)
+    begin = max(40, parting - 30)
+    return _cut(one, begin), _cut(other, begin)
+
+
+def _cut(text: str | None, begin: int) -> str:
+    if text is None:
+        return "nothing"
+    if len(text) <= 160:
+        return text
+    gap = " ... " if begin > 40 else ""
+    return f"{text[:40]}{gap}{text[begin : begin + 100]}... (content {_digest(text.encode())})"

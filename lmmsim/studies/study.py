@@ -1,0 +1,274 @@
+"""Studies: many data sets of one world, several analyses of each.
+
+`study` repeats, `Study` holds what came out: the estimates of every replicate, the failures, and the way back to the
+data of any replicate. How good the analyses are is `lmmsim.performance`.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from lmmsim import streams
+from lmmsim.checks import is_whole
+from lmmsim.model.model import Model
+from lmmsim.simulation.simulate import Simulation
+from lmmsim.studies.checkpoint import Checkpoint, seed_of
+from lmmsim.studies.recipe import Analysis, Observe, Recipe, Redraw, true_components
+from lmmsim.studies.results import COLUMNS, Answers
+from lmmsim.studies.run import conduct
+
+TOO_MANY = 0.05
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Study:
+    """What came out of a study. `performance` says how good its analyses are.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        Model, design, analyses and seed.
+    replicates : int
+    answers : dict of Answers
+        The arrays behind the tables, by analysis: a row per replicate.
+    """
+
+    recipe: Recipe
+    replicates: int
+    answers: dict[str, Answers]
+
+    @cached_property
+    def estimates(self) -> pd.DataFrame:
+        """Tidy table: `replicate analysis term estimate se df p low high converged singular`.
+
+        Replicates are numbered from 0. A failed one has no rows; one that did not converge has. The table is made when
+        it is first asked for, and is larger than all arrays together.
+        """
+        names = list(self.answers)
+        terms = list(dict.fromkeys(term for one in self.answers.values() for term in one.terms))
+        tables = [_tidy(i, names, terms, one) for i, one in enumerate(self.answers.values())]
+        return pd.concat(tables, ignore_index=True)
+
+    @cached_property
+    def components(self) -> pd.DataFrame:
+        """Estimated standard deviations and correlations: a row per replicate, a column per (analysis, name)."""
+        columns = {(n, c): values for n, one in self.answers.items() for c, values in one.components.items()}
+        index = pd.RangeIndex(self.replicates, name="replicate")
+        labels = pd.MultiIndex.from_tuples(list(columns), names=["analysis", "component"]) if columns else None
+        table = pd.DataFrame(dict(enumerate(columns.values())), index=index)
+        return table.set_axis(labels, axis=1) if labels is not None else table
+
+    @cached_property
+    def failures(self) -> pd.DataFrame:
+        """One row each: `replicate analysis kind message`; the kind is "failed" or "not converged"."""
+        rows = [
+            (k, name, "failed" if one.failed[k] else "not converged", message)
+            for name, one in self.answers.items()
+            for k, message in sorted(one.problems.items())
+        ]
+        return pd.DataFrame(rows, columns=["replicate", "analysis", "kind", "message"])
+
+    @property
+    def failure_counts(self) -> pd.DataFrame:
+        """How often each message came, by analysis, with the first replicate that had it."""
+        by = self.failures.groupby(["analysis", "kind", "message"], sort=False)["replicate"]
+        return by.agg(count="size", first="min").sort_values("count", ascending=False, kind="stable")
+
+    @property
+    def truth(self) -> pd.Series:
+        """True coefficients, then true standard deviations and correlations, by name."""
+        return pd.Series(self.recipe.model.beta | true_components(self.recipe), dtype=float, name="truth")
+
+    def redraw(self, k: int) -> Simulation | pd.DataFrame:
+        """Draw replicate k again, alone.
+
+        Parameters
+        ----------
+        k : int
+            Number of the replicate, from 0; it may be one that the study did not reach.
+
+        Returns
+        -------
+        Simulation or DataFrame
+            The simulation with its truth; the data as observed where the study has an `observe`. The response is
+            that of the study, up to the order in which the parts are added up.
+        """
+        if not is_whole(k) or k < 0:
+            raise ValueError(f"replicate {k!r}: they are numbered from 0, in whole numbers")
+        simulation = self.recipe.simulation(k)
+        return simulation if self.recipe.observe is None else self.recipe.observed(simulation.data, k)
+
+    def __repr__(self) -> str:
+        lines = [f"Study of {self.replicates:,} replicates of {self.recipe.model.formula}"]
+        for name, one in self.answers.items():
+            failed, stuck = int(one.failed.sum()), int((~one.converged & ~one.failed).sum())
+            counts = [f"{failed:,} failed", f"{stuck:,} not converged", f"{int(one.singular.sum()):,} singular"]
+            lines.append(f"  {name}: {', '.join(counts)}")
+        return "\n".join(lines)
+
+
+def study(
+    model: Model,
+    design: pd.DataFrame,
+    analyses: Mapping[str, Analysis],
+    replicates: int = 1000,
+    rng: streams.Rng = None,
+    *,
+    observe: Observe | None = None,
+    redraw: Redraw | None = None,
+    n_jobs: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> Study:
+    """Simulate many data sets of one world and analyse each.
+
+    Replicate k is the same whatever the number of workers and of replicates, and so are its estimates, to the last
+    bit, on one kind of machine.
+
+    Parameters
+    ----------
+    model, design
+        The world, as for `simulate`.
+    analyses : mapping
+        Estimators by name: `OLS`, `LMM`, ..., or any callable that takes a DataFrame and returns a `Fit`, a table with
+        a row per term and a column `estimate` (and `se df p low high` as far as they are known), a Series of
+        estimates, or a statsmodels result. Terms are held against the truth by name, so name them as the model does.
+        An estimator with `.many` analyses replicates in batches.
+    replicates : int
+        How many data sets; `replicates_for` says how many are needed.
+    rng : Generator, int or None
+        An int gives the same study each time.
+    observe : callable, optional
+        Loses values in every replicate: what `drop_out` or `knock_out` return without data, or a function of
+        `(data, rng)` that returns the data with less of the response.
+    redraw : callable, optional
+        Function of `rng` that returns a new design for every replicate, or a model and a design; the model must keep
+        its coefficients. The fits are then one by one.
+    n_jobs : int, optional
+        Processes: -1 is one per core. None leaves it to `joblib.parallel_config`, which may name a cluster, and is
+        otherwise one.
+    checkpoint : path, optional
+        Folder in which finished pieces are kept. The same call goes on from there after an interruption, or extends
+        the study to more replicates. A checkpoint of another study is refused.
+    progress : bool
+        Show a progress bar, if standard error is a terminal.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to do, model and design do not fit together, or the checkpoint is another study's.
+    Exception
+        The first error of an analysis that fails in every replicate, or in each of the first 1,000.
+
+    Warns
+    -----
+    UserWarning
+        If an analysis failed, or did not converge, in more than 5 % of the replicates.
+
+    Examples
+    --------
+    >>> from lmmsim import scenarios
+    >>> from lmmsim.estimators.least_squares import OLS
+    >>> from lmmsim.studies.performance import performance
+    >>> model, design = scenarios.teaching_methods(effect=0)
+    >>> results = study(model, design, {"OLS": OLS("score ~ method")}, replicates=1000, rng=1)
+    >>> results.estimates.shape
+    (2000, 11)
+    >>> bool(performance(results).loc[("method[T.new]", "OLS"), "rejection"] > 0.15)    # it should be 0.05
+    True
+    """
+    recipe = Recipe(model, design, named(analyses), seed_of(checkpoint, rng), observe, redraw)
+    check(recipe, replicates)
+    saved = [Checkpoint(checkpoint, recipe) if checkpoint is not None else None]
+    [(_, answers)] = conduct([recipe], replicates, n_jobs, saved, progress)
+    warn(answers, stacklevel=3)
+    return Study(recipe, replicates, answers)
+
+
+def named(analyses: Mapping[str, Analysis]) -> dict[str, Analysis]:
+    """Analyses by name, or say that they have none."""
+    if not isinstance(analyses, Mapping):
+        raise TypeError(f'analyses have names, as {{"LMM": LMM("y ~ x + (1 | g)")}}; got {analyses!r}')
+    return dict(analyses)
+
+
+def check(recipe: Recipe, replicates: int) -> None:
+    """Refuse a study that cannot begin."""
+    if not is_whole(replicates) or replicates < 1:
+        raise ValueError(f"replicates is {replicates!r}; a study needs a whole number of them, at least one")
+    if not recipe.analyses:
+        raise ValueError('a study needs at least one analysis, such as {"LMM": LMM("y ~ x + (1 | g)")}')
+    for name, analysis in recipe.analyses.items():
+        if not callable(analysis):
+            raise TypeError(f"analysis '{name}' is {analysis!r}; an analysis is called with a DataFrame")
+        _check_response(name, analysis, recipe.model.response)
+    for what, called in (("observe", recipe.observe), ("redraw", recipe.redraw)):
+        if called is not None and not callable(called):
+            raise TypeError(f"{what} is {called!r}; it is a function, or None")
+    recipe.simulation(0)  # the model and the design fit together, or this says what does not
+
+
+def _check_response(name: str, analysis: Analysis, response: str) -> None:
+    """Refuse an estimator of another response: in a batch it would be given this one unseen."""
+    formula = getattr(analysis, "formula", None)
+    if not hasattr(analysis, "many") or not isinstance(formula, str) or "~" not in formula:
+        return
+    asked = formula.split("~")[0].strip()
+    if asked != response:
+        raise ValueError(f"analysis '{name}' explains '{asked}' ({formula}); the response of the model is '{response}'")
+
+
+def warn(answers: Mapping[str, Answers], stacklevel: int) -> None:
+    """Warn once of analyses that failed or did not converge too often."""
+    lines = []
+    for name, one in answers.items():
+        failed, stuck = one.failed, ~one.converged & ~one.failed
+        for what, which in (("failed", failed), ("did not converge", stuck)):
+            if which.mean() > TOO_MANY:
+                message = next(text for k, text in sorted(one.problems.items()) if which[k])
+                lines.append(f"'{name}' {what} in {which.sum():,} of {len(one):,} replicates (first: {message})")
+    if lines:
+        text = "\n  ".join(lines)
+        warnings.warn(
+            f"{text}\nRates leave these replicates out, so they are biased towards data that are easy to analyse; "
+            "see results.failure_counts, and results.redraw(k) for the data",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def _tidy(analysis: int, names: list[str], terms: list[str], one: Answers) -> pd.DataFrame:
+    """Rows of one analysis, replicate by replicate and term by term, without those that have no estimate."""
+    r, p = one.estimate.shape
+    there = np.flatnonzero(~np.isnan(one.estimate).ravel())
+    places = np.array([terms.index(term) for term in one.terms], dtype=int)
+    low, high = np.empty((2, r, p))
+    for j in range(p):
+        low[:, j], high[:, j] = one.interval(j)
+    values = {
+        "estimate": one.estimate,
+        "se": one.se,
+        "df": one.df,
+        "p": np.column_stack([one.p(j) for j in range(p)]),
+        "low": low,
+        "high": high,
+    }
+    replicate = there // p
+    columns = {
+        "replicate": replicate,
+        "analysis": pd.Categorical.from_codes(np.full(len(there), analysis), names),
+        "term": pd.Categorical.from_codes(places[there % p], terms),
+    }
+    columns |= {name: values[name].ravel()[there] for name in COLUMNS}
+    return pd.DataFrame({**columns, "converged": one.converged[replicate], "singular": one.singular[replicate]})

@@ -1,0 +1,380 @@
+"""Missing data: the mechanisms do what their names say, and complete cases are biased as theory says."""
+
+import json
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from places import REFERENCE
+
+from lmmsim.simulation.missing import drop_out, dropout_pattern, knock_out
+
+THEORY = json.loads((REFERENCE / "theory.json").read_text(encoding="utf-8"))
+
+
+def panel(units=200, times=(0, 1, 2, 3), rng=0, rho=0.5):
+    """Units measured at several times, correlated within a unit; the arms alternate."""
+    rng = np.random.default_rng(rng)
+    values = np.sqrt(rho) * rng.standard_normal((units, 1)) + np.sqrt(1 - rho) * rng.standard_normal(
+        (units, len(times))
+    )
+    return pd.DataFrame(
+        {
+            "patient": np.repeat([f"p{i}" for i in range(units)], len(times)),
+            "month": np.tile(times, units),
+            "drug": pd.Categorical(np.repeat(["Control", "drug"], len(times)).tolist() * (units // 2)),
+            "y": values.ravel(),
+        }
+    )
+
+
+UNIT = {"unit": "patient", "time": "month", "response": "y"}
+
+
+def two_waves(case, rng, n):
+    """Bivariate normal measurements at two times, one row each."""
+    z = np.random.default_rng(rng).standard_normal((n, 2))
+    y = z @ np.linalg.cholesky([[1, case["rho"]], [case["rho"], 1]]).T
+    return pd.DataFrame({"patient": np.repeat(np.arange(n), 2), "month": np.tile([0, 1], n), "y": y.ravel()})
+
+
+# ---------------------------------------------------------------- theory
+
+
+@pytest.mark.parametrize("case", THEORY["mar_dropout_two_waves_bivariate_normal"], ids=lambda c: f"rho {c['rho']}")
+def test_mar_dropout_biases_completers_as_theory_says(case):
+    n, cut = 100_000, case["drop_if_y1_above"]
+    data = drop_out(two_waves(case, 1, n), **UNIT, hazard=lambda seen: seen["y"] > cut, rng=2)
+    first, second = data["y"].to_numpy().reshape(n, 2).T
+    stayed = ~np.isnan(second)
+    p = case["p_complete"]
+    assert abs(stayed.mean() - p) < 4.5 * np.sqrt(p * (1 - p) / n)
+    for values, expected in [(second, case["complete_case_mean_y2"]), (second - first, case["change_completers"])]:
+        kept = values[stayed]
+        assert abs(kept.mean() - expected) < 4.5 * kept.std() / np.sqrt(len(kept))
+    # negative control: the bias that is there can be seen
+    assert abs(second[stayed].mean() - case["true_mean_y2"]) > 10 / np.sqrt(n)
+    # what makes it MAR: given the first measurement, those who stay are like all (regression through the completers)
+    slope, intercept = np.polyfit(first[stayed], second[stayed], 1)
+    error = np.sqrt((1 - case["rho"] ** 2) / stayed.sum())
+    assert abs(intercept) < 10 * error and abs(slope - case["rho"]) < 4.5 * error / first[stayed].std()
+
+
+def test_mnar_dropout_biases_even_given_the_past():
+    case, n = {"rho": 0.5}, 100_000
+    data = drop_out(two_waves(case, 3, n), **UNIT, hazard=lambda now: now["y"] > 0, sees="present", rng=4)
+    first, second = data["y"].to_numpy().reshape(n, 2).T
+    stayed = ~np.isnan(second)
+    kept = second[stayed]
+    assert abs(kept.mean() + np.sqrt(2 / np.pi)) < 4.5 * kept.std() / np.sqrt(len(kept))  # half-normal, in closed form
+    intercept = np.polyfit(first[stayed], kept, 1)[1]
+    assert intercept < -0.3
+
+
+@pytest.mark.parametrize("lose", [{"share": 0.3}, {"probability": 0.3}], ids=str)
+def test_values_lost_completely_at_random_do_not_move_the_mean(lose):
+    data = panel(units=25_000, rng=5)
+    y = knock_out(data, **lose, response="y", rng=6)["y"]
+    lost = y.isna().mean()
+    assert abs(lost - 0.3) < 4.5 * np.sqrt(0.21 / len(y))
+    difference = y.mean() - data["y"].mean()
+    # sampling without replacement: variance s²/m (1 - m/n)
+    assert abs(difference) < 4.5 * data["y"].std() * np.sqrt(0.3 / y.count())
+
+
+def test_knocking_out_by_the_value_itself_moves_the_mean():
+    data = panel(units=5_000, rng=7)
+    kept = knock_out(data, probability=lambda d: 0.8 * (d["y"] > 0), response="y", rng=8)["y"].dropna()
+    assert kept.mean() < data["y"].mean() - 0.2
+
+
+def test_a_constant_hazard_gives_geometric_survival():
+    units, hazard = 20_000, 0.2
+    pattern = dropout_pattern(drop_out(panel(units, rng=9), **UNIT, hazard=hazard, rng=10), **UNIT)
+    expected = (1 - hazard) ** np.arange(4)
+    error = np.sqrt(expected * (1 - expected) / units)
+    assert (abs(pattern["share"] - expected) <= 4.5 * error).all()
+    assert pattern["units"].eq(units).all() and pattern["month"].tolist() == [0, 1, 2, 3]
+
+
+def test_every_arm_has_its_own_hazard():
+    units, rates = 20_000, {"Control": 0.05, "drug": 0.2}
+    data = drop_out(panel(units, rng=11), **UNIT, hazard=rates, by="drug", rng=12)
+    pattern = dropout_pattern(data, **UNIT, by="drug").set_index(["drug", "month"])
+    assert list(pattern.columns) == ["units", "observed", "share"]
+    for arm, rate in rates.items():
+        expected = (1 - rate) ** 3
+        assert pattern.loc[(arm, 3), "units"] == units / 2
+        assert abs(pattern.loc[(arm, 3), "share"] - expected) < 4.5 * np.sqrt(expected * (1 - expected) / (units / 2))
+
+
+def test_the_hazard_may_change_with_time():
+    data = drop_out(panel(), **UNIT, hazard={1: 0.0, 2: 1.0, 3: 0.0}, by="month", rng=13)
+    assert dropout_pattern(data, **UNIT)["share"].tolist() == [1.0, 1.0, 0.0, 0.0]
+
+
+# ---------------------------------------------------------------- invariants
+
+
+def test_who_has_left_never_returns_and_all_come_once():
+    there = drop_out(panel(rng=14), **UNIT, hazard=0.4, rng=15)["y"].notna().to_numpy().reshape(-1, 4)
+    assert there[:, 0].all()
+    assert (np.diff(there.astype(int), axis=1) <= 0).all()
+    assert 0 < there[:, 3].sum() < len(there)
+
+
+def test_leaving_before_a_measurement_is_decided_by_the_one_before():
+    data = panel(units=2, rng=16)
+    data["y"] = [5, 9, 5, 5, 5, 5, 5, 9]
+    lost = drop_out(data, **UNIT, hazard=lambda seen: seen["y"] > 8, rng=1)["y"]
+    assert np.array_equal(lost, [5, 9, np.nan, np.nan, 5, 5, 5, 9], equal_nan=True)
+    lost = drop_out(data, **UNIT, hazard=lambda now: now["y"] > 8, sees="present", rng=1)["y"]
+    assert np.array_equal(lost, [5, np.nan, np.nan, np.nan, 5, 5, 5, np.nan], equal_nan=True)
+
+
+def test_the_table_that_a_hazard_sees_is_consistent():
+    data = panel(units=2, rng=17)
+    tables = {}
+
+    def keep(sees):
+        def hazard(seen):
+            tables[sees] = seen.copy()
+            return 0.0
+
+        return hazard
+
+    for sees in ("past", "present"):
+        drop_out(data, **UNIT, hazard=keep(sees), sees=sees, rng=1)
+    by_unit_and_month = data.set_index(["patient", "month"])["y"]
+    for table in tables.values():
+        own = by_unit_and_month.loc[list(zip(table["patient"], table["month"], strict=True))]
+        assert np.array_equal(table["y"], own)
+    assert tables["past"]["month"].tolist() == [0, 0, 1, 2] * 2
+    assert tables["present"]["month"].tolist() == [0, 1, 2, 3] * 2
+
+
+def test_the_last_observed_value_stands_for_one_that_is_lost():
+    data = panel(units=2, rng=18)
+    data["y"] = [9, np.nan, 5, 5, 5, np.nan, np.nan, 5]
+    lost = drop_out(data, **UNIT, hazard=lambda seen: (seen["y"] > 8) & (seen["month"] == 1), rng=1)["y"]
+    assert np.array_equal(lost, [9, np.nan, np.nan, np.nan, 5, np.nan, np.nan, 5], equal_nan=True)
+
+
+def test_nobody_is_judged_by_the_values_of_another():
+    data = panel(units=2, rng=18)
+    data["y"] = [9, 9, 9, 9, np.nan, 5, 5, 5]
+    lost = drop_out(data, **UNIT, hazard=lambda seen: seen["y"] > 8, rng=1)["y"]
+    assert np.array_equal(lost, [9, np.nan, np.nan, np.nan, np.nan, 5, 5, 5], equal_nan=True)
+
+
+def test_rows_in_any_order_with_unequal_visits_are_understood():
+    data = panel(units=4, rng=19).drop(index=[1, 6, 12])
+    data["y"] = np.arange(len(data), dtype=float)
+    at_month_3 = {
+        "unit": "patient",
+        "time": "month",
+        "response": "y",
+        "hazard": {0: 0, 1: 0, 2: 1, 3: 0},
+        "by": "month",
+    }
+    straight = drop_out(data, **at_month_3, rng=1)
+    mixed = drop_out(data.sample(frac=1, random_state=1), **at_month_3, rng=1)
+    pd.testing.assert_frame_equal(mixed.sort_index(), straight)
+    assert straight["y"].notna().groupby(straight["patient"]).sum().tolist() == [1, 3, 2, 1]
+
+
+def test_an_exact_share_is_exact():
+    data = panel(units=50)
+    assert knock_out(data, share=0.25, response="y", rng=1)["y"].isna().sum() == 50
+    assert knock_out(data, share=0.0, response="y", rng=1)["y"].notna().all()
+    assert knock_out(data, share=1.0, response="y", rng=1)["y"].isna().all()
+    twice = knock_out(knock_out(data, share=0.5, response="y", rng=1), share=0.5, response="y", rng=2)
+    assert twice["y"].isna().sum() == 150  # half of what was left
+
+
+def test_values_are_only_lost_where_they_may_be():
+    data = panel(units=50)
+    y = knock_out(data, share=0.5, where=lambda d: d["month"] > 0, response="y", rng=1).set_index("month")["y"].isna()
+    assert not y.loc[0].any() and y.sum() == 75
+    y = knock_out(data, probability={"Control": 0.0, "drug": 1.0}, by="drug", response="y")
+    assert y["y"].isna().eq(y["drug"] == "drug").all()
+
+
+def test_data_are_left_as_they_were_and_rows_stay():
+    data = panel()
+    data.attrs["response"] = "y"
+    before = data.copy(deep=True)
+    for lose in (knock_out(share=0.5), drop_out(unit="patient", time="month", hazard=0.5)):
+        observed = lose(data, rng=1)
+        pd.testing.assert_frame_equal(data, before)
+        assert observed.index.equals(data.index) and list(observed) == list(data)
+        pd.testing.assert_frame_equal(observed.drop(columns="y"), data.drop(columns="y"))
+        kept = observed["y"].notna()
+        assert observed["y"][kept].equals(data["y"][kept])
+        assert observed.attrs["response"] == "y"
+
+
+def test_rows_can_be_removed():
+    data = panel()
+    kept = drop_out(data, **UNIT, hazard=0.3, keep_rows=False, rng=1)
+    pd.testing.assert_frame_equal(kept, drop_out(data, **UNIT, hazard=0.3, rng=1).dropna())
+    pd.testing.assert_frame_equal(
+        dropout_pattern(kept, **UNIT), dropout_pattern(drop_out(data, **UNIT, hazard=0.3, rng=1), **UNIT)
+    )
+    short = knock_out(data, share=0.5, response="y", keep_rows=False, rng=1)
+    assert len(short) == len(data) / 2 and short["y"].notna().all()
+
+
+def test_integers_and_dates_serve_too():
+    data = panel(units=2)
+    data["y"] = np.arange(8)
+    data["month"] = pd.to_datetime("2024-01-01") + pd.to_timedelta(data["month"] * 30, unit="D")
+    assert drop_out(data, **UNIT, hazard=1.0, rng=1)["y"].notna().sum() == 2
+
+
+# ---------------------------------------------------------------- one path, many responses
+
+OBSERVERS = {
+    "share": knock_out(share=0.3, response="y"),
+    "probability": knock_out(probability=lambda d: 1 / (1 + np.exp(-d["y"])), response="y"),
+    "where": knock_out(share=0.5, where=lambda d: d["y"] > 0, response="y"),
+    "number": drop_out(**UNIT, hazard=0.2),
+    "arms": drop_out(**UNIT, hazard={"Control": 0.05, "drug": 0.3}, by="drug"),
+    "past": drop_out(**UNIT, hazard=lambda seen: np.where(seen["y"] > 0, 0.4, 0.1)),
+    "present": drop_out(**UNIT, hazard=lambda now: np.where(now["y"] > 0, 0.4, 0.1), sees="present"),
+}
+
+
+@pytest.mark.parametrize("observer", OBSERVERS.values(), ids=OBSERVERS.keys())
+def test_many_responses_lose_what_one_at_a_time_would(observer, monkeypatch):
+    monkeypatch.setattr("lmmsim.simulation.mechanisms.BLOCK", 1000)  # several blocks
+    data = panel(units=30).sample(frac=1, random_state=3)
+    Y = np.random.default_rng(20).standard_normal((len(data), 25))
+    kept = Y.copy()
+    many = observer.many(Y, data.drop(columns="y"), 21)
+    assert np.array_equal(Y, kept)
+    rng = np.random.default_rng(21)
+    one_by_one = [observer(data.assign(y=y), rng)["y"].to_numpy() for y in Y.T]
+    assert np.array_equal(many, np.column_stack(one_by_one), equal_nan=True)
+    assert 0.05 < np.isnan(many).mean() < 0.8
+    # the first few of many, and every response with a generator of its own
+    assert np.array_equal(observer.many(Y[:, :4], data, 21), many[:, :4], equal_nan=True)
+    streams = np.random.default_rng(22).spawn(25)
+    own = observer.many(Y, data, streams)
+    again = np.random.default_rng(22).spawn(25)
+    assert np.array_equal(observer.many(Y[:, 7:9], data, again[7:9]), own[:, 7:9], equal_nan=True)
+
+
+def test_a_higher_hazard_loses_more_of_the_same():
+    data = panel()
+    few, more = (drop_out(data, **UNIT, hazard=h, rng=1)["y"].isna() for h in (0.1, 0.3))
+    assert (more | ~few).all() and more.sum() > few.sum()
+
+
+def test_an_observer_can_be_sent_to_another_process():
+    observer = drop_out(**UNIT, hazard={"Control": 0.05, "drug": 0.3}, by="drug")
+    data = panel()
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(observer))(data, 1), observer(data, 1))
+
+
+# ---------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda d: drop_out(d, **UNIT, hazard=1.5),
+            r"hazard must be a probability, between 0 and 1; 1 of 1 are not, the first is 1\.5",
+        ),
+        (
+            lambda d: drop_out(d, **UNIT, hazard=lambda s: np.where(s["month"] == 1, -0.2, 0.1)),
+            r"hazard must be .* 200 of 600 are not, the first is -0\.2",
+        ),
+        (lambda d: drop_out(d, **UNIT, hazard={"Control": 2, "drug": 0}, by="drug"), "the first is 2"),
+        (lambda d: drop_out(d, **UNIT, hazard=lambda s: s["y"] * np.nan), "hazard is NaN for 600 of 600 rows"),
+        (
+            lambda d: drop_out(d, **UNIT, hazard=lambda s: [0.1, 0.2]),
+            r"one number per row; for 800 rows it gave .*\(2,\)",
+        ),
+        (
+            lambda d: drop_out(d, **UNIT, hazard={"Control": 0.1, "placebo": 0.1}, by="drug"),
+            "hazard does not match the column 'drug'.\n  without a value: drug\n  not in the column: placebo",
+        ),
+        (lambda d: drop_out(d, **UNIT, hazard={"Control": 0.1}), "hazard and by belong together"),
+        (lambda d: drop_out(d, **UNIT, hazard=0.1, by="drug"), "hazard and by belong together"),
+        (
+            lambda d: drop_out(d, **UNIT, hazard={"a": 0.1}, by="arm"),
+            "no column 'arm' in the data; columns: patient, month",
+        ),
+        (
+            lambda d: drop_out(d, unit="person", time="month", hazard=0.1, response="y"),
+            "no column 'person' in the data",
+        ),
+        (lambda d: drop_out(d, unit="patient", time="week", hazard=0.1, response="y"), "no column 'week' in the data"),
+        (
+            lambda d: drop_out(d.assign(month=0), **UNIT, hazard=0.1),
+            "patient p0 has more than one row at month 0 .600 rows",
+        ),
+        (lambda d: drop_out(d.assign(month=np.nan), **UNIT, hazard=0.1), "'month' is missing in 800 rows"),
+        (lambda d: drop_out(d, **UNIT, hazard=0.1, sees="future"), "must be 'past' or 'present'; got 'future'"),
+        (
+            lambda d: drop_out(d, unit="patient", time="month", hazard=0.1),
+            'which column is the response.*response="..."',
+        ),
+        (lambda d: drop_out(d, unit="patient", time="month", hazard=0.1, response="bp"), "no column 'bp' in the data"),
+        (lambda d: drop_out(**UNIT, hazard=0.1, rng=1), "rng belongs to the call on data"),
+        (lambda d: knock_out(d, response="y"), "give either share= .* or probability="),
+        (lambda d: knock_out(d, share=0.1, probability=0.1, response="y"), "give either share="),
+        (lambda d: knock_out(d, share=1.1, response="y"), "share must lie between 0 and 1; got 1.1"),
+        (
+            lambda d: knock_out(d, probability=-0.1, response="y"),
+            "probability must be a probability.*the first is -0.1",
+        ),
+        (lambda d: knock_out(d, share="0.1", response="y"), "share must lie between 0 and 1; got '0.1'"),
+        (lambda d: knock_out(d, share=0.1, response="drug"), "'drug' is not a number column"),
+        (lambda d: drop_out(d, **UNIT, hazard="high"), "hazard is a number, one for each .* got 'high'"),
+        (lambda d: drop_out(d, **UNIT, hazard={"0": 0.1}, by="month"), "numbers and text are not the same: 1 is not"),
+        (
+            lambda d: drop_out(d.assign(month=d["month"].astype(str)), **UNIT, hazard=0.1),
+            "'month' is text, which has no order in time",
+        ),
+        (lambda d: dropout_pattern(d, "patient", "week", "y"), "no column 'week'"),
+        (lambda d: knock_out(share=0.1).many(np.zeros((3, 2)), d), r"one row for each of the 800 rows.*\(3, 2\)"),
+        (
+            lambda d: knock_out(share=0.1).many(np.zeros((800, 2)), d, [np.random.default_rng(1)]),
+            "2 responses but 1 gen",
+        ),
+        (
+            lambda d: drop_out(**UNIT, hazard=lambda s: 0.2 * (s["y"] > s["y"].mean())).many(
+                np.random.default_rng(1).standard_normal((800, 50)), d
+            ),
+            "hazard judges a row by the other rows",
+        ),
+    ],
+)
+def test_impossible_requests_say_what_is_wrong(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(panel())
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda d: drop_out(d.to_dict(), **UNIT, hazard=0.1), "from a DataFrame, as in simulate.* got a dict"),
+        (lambda d: drop_out(d, unit=["patient"], time="month", response="y", hazard=0.1), "is a list; name one column"),
+        (lambda d: drop_out(d, **UNIT, hazard=0.1, rng="one"), "rng is a Generator, .* got 'one'"),
+        (lambda d: knock_out(d, share=0.1, response="y", where="month > 1"), "where is a function of the data"),
+    ],
+)
+def test_what_is_no_table_column_generator_or_function_is_refused(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(panel())
+
+
+def test_times_in_words_come_in_the_order_of_their_categories():
+    data = panel(units=2, times=(0, 1, 2))
+    data["month"] = pd.Categorical(np.tile(["before", "during", "after"], 2), ["before", "during", "after"])
+    lost = drop_out(data, **UNIT, hazard={"before": 0, "during": 0, "after": 1}, by="month", rng=1)
+    assert lost.loc[lost["y"].isna(), "month"].tolist() == ["after", "after"]
