@@ -34,7 +34,7 @@ ANALYSES: dict[str, LMM | OLS | GroupMeans] = {
     "wald_z_ml": LMM(MIXED, df="z", reml=False),
     "satterthwaite": LMM(MIXED),
     "kenward_roger_eq_between_within_t": LMM(MIXED, df="kenward-roger"),
-    "cluster_means_t": GroupMeans("score ~ method", by="school"),
+    "cluster_means_t": GroupMeans("score ~ method", unit="school"),
     "cr0_z": OLS("score ~ method", cluster="school", robust="CR0"),
     "cr1_t(J-1)": OLS("score ~ method", cluster="school"),
 }

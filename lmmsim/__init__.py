@@ -15,8 +15,9 @@ from lmmsim.design.allocation import assign, counterbalance
 from lmmsim.design.covariates import covariate
 from lmmsim.design.crossing import crossed, nested, repeated
 from lmmsim.design.units import check_units, relabel
-from lmmsim.diagnostics.diagnose import diagnose
-from lmmsim.diagnostics.lineup import lineup
+from lmmsim.diagnostics.diagnose import Diagnosis, diagnose
+from lmmsim.diagnostics.lineup import Lineup, lineup
+from lmmsim.estimators.fit import Fit
 from lmmsim.estimators.inference import compare
 from lmmsim.estimators.least_squares import OLS, GroupMeans, Within
 from lmmsim.estimators.lmm import LMM
@@ -27,10 +28,10 @@ from lmmsim.model.residual import AR1, IID, CompoundSymmetry
 from lmmsim.simulation.missing import drop_out, dropout_pattern, knock_out
 from lmmsim.simulation.simulate import Simulation, simulate, simulate_many
 from lmmsim.studies.performance import performance, replicates_for
-from lmmsim.studies.sizes import find_size
+from lmmsim.studies.sizes import Size, exact_size, find_size
 from lmmsim.studies.study import Study, study
 from lmmsim.studies.sweeps import calibrate, sweep
-from lmmsim.theory.power import exact_power, exact_size
+from lmmsim.theory.power import exact_power
 
 if TYPE_CHECKING:
     from lmmsim import plot
@@ -43,10 +44,14 @@ __all__ = [
     "LMM",
     "OLS",
     "CompoundSymmetry",
+    "Diagnosis",
+    "Fit",
     "GroupMeans",
+    "Lineup",
     "Model",
     "Random",
     "Simulation",
+    "Size",
     "StatsmodelsLMM",
     "Study",
     "Within",

@@ -36,7 +36,7 @@ def listed(values: Iterable[object]) -> str:
 def check_whole(name: str, value: object) -> None:
     """Refuse what is no whole number of 0 or more."""
     if not is_whole(value) or value < 0:
-        raise ValueError(f"{name}={quoted(value)}: give a whole number, 0 or more.")
+        raise ValueError(f"{name}={quoted(value)}: give a whole number, 0 or more")
 
 
 def check_sd(what: str, sd: object) -> None:
@@ -57,20 +57,30 @@ def check_level(level: float) -> None:
         raise ValueError(f"level={level} is not between 0 and 1; 0.95 makes 95 % intervals")
 
 
-def check_choice(what: str, value: object, choices: Sequence[str]) -> None:
+def check_choice(what: str, value: object, choices: Sequence[object]) -> None:
     """Refuse a word that is not one of the choices."""
     if value not in choices:
         raise ValueError(f"{what}={value!r} is not known; choose one of {', '.join(map(repr, choices))}")
+
+
+def check_columns(data: pd.DataFrame, names: Iterable[object], what: str = "data") -> None:
+    """Refuse names that are no columns, saying which there are."""
+    names = list(names)
+    if lists := [name for name in names if isinstance(name, list)]:
+        raise TypeError(f"{lists[0]!r} is a list; name one column, or combine several into one first")
+    if absent := [name for name in names if name not in data.columns]:
+        are = "is not a column" if len(absent) == 1 else "are not columns"
+        raise ValueError(f"{listed(absent)} {are} of the {what}; the columns are {listed(data.columns)}")
 
 
 def check_frame(data: Any, what: str) -> None:
     """Refuse what is no DataFrame, or has two columns of one name."""
     if not isinstance(data, pd.DataFrame):
         got = type(data).__name__
-        raise TypeError(f"The {what} must be a pandas DataFrame with one row per measurement; got {got}.")
+        raise TypeError(f"the {what} must be a pandas DataFrame with one row per measurement; got {got}")
     if not data.columns.is_unique:
         repeats = listed(data.columns[data.columns.duplicated()].unique())
-        raise ValueError(f"The {what} has more than one column {repeats}: rename or drop the others.")
+        raise ValueError(f"the {what} has more than one column {repeats}: rename or drop the others")
 
 
 def plural(name: str) -> str:
@@ -89,10 +99,12 @@ def counted(n: int, unit: Columns | None) -> str:
 
 
 def columns_of(unit: Columns | None) -> list[str]:
-    """Name or names of the columns that say which unit a row belongs to; none if each row is a unit."""
+    """Columns that say which unit a row belongs to, "school:class" as ["school", "class"]; none if each row is one."""
     if unit is None:
         return []
-    return [unit] if isinstance(unit, str) or not isinstance(unit, Iterable) else list(unit)
+    if isinstance(unit, str):
+        return [name.strip() for name in unit.split(":")]
+    return list(unit) if isinstance(unit, Iterable) else [unit]
 
 
 Columns: TypeAlias = str | Sequence[str]

@@ -17,7 +17,7 @@ import pandas as pd
 from lmmsim.checks import is_number, quoted
 
 
-def icc(*, group_sd: float, residual_sd: float) -> float:
+def icc(*, sd_group: float, sd_residual: float) -> float:
     """Give the intraclass correlation: the share of the variance that lies between groups.
 
     It is also the correlation of two measurements of one group, in a model with a random intercept and no random
@@ -26,9 +26,9 @@ def icc(*, group_sd: float, residual_sd: float) -> float:
 
     Parameters
     ----------
-    group_sd : float
+    sd_group : float
         Standard deviation of the random intercepts, in the units of the response.
-    residual_sd : float
+    sd_residual : float
         Standard deviation of the residuals, in the units of the response.
 
     Returns
@@ -42,28 +42,28 @@ def icc(*, group_sd: float, residual_sd: float) -> float:
 
     Examples
     --------
-    >>> icc(group_sd=1.0, residual_sd=3.0)
+    >>> icc(sd_group=1.0, sd_residual=3.0)
     0.1
     """
-    _total_sd(group_sd, residual_sd)  # refuses what is not a pair of standard deviations
-    return group_sd**2 / (group_sd**2 + residual_sd**2)
+    _total_sd(sd_group, sd_residual)  # refuses what is not a pair of standard deviations
+    return sd_group**2 / (sd_group**2 + sd_residual**2)
 
 
-def sd_from_icc(icc: float, *, total_sd: float | None = None, residual_sd: float | None = None) -> tuple[float, float]:
+def sd_from_icc(icc: float, *, sd_total: float | None = None, sd_residual: float | None = None) -> tuple[float, float]:
     """Find the two standard deviations behind an intraclass correlation, given one more number.
 
     Parameters
     ----------
     icc : float
-        Share of the variance that lies between groups, 0 or more and below 1 (1 is allowed with `total_sd`).
-    total_sd : float, optional
-        Standard deviation of single measurements around the fixed effects: ``sqrt(group_sd**2 + residual_sd**2)``.
-    residual_sd : float, optional
-        Standard deviation within groups. Give this or `total_sd`.
+        Share of the variance that lies between groups, 0 or more and below 1 (1 is allowed with `sd_total`).
+    sd_total : float, optional
+        Standard deviation of single measurements around the fixed effects: ``sqrt(sd_group**2 + sd_residual**2)``.
+    sd_residual : float, optional
+        Standard deviation within groups. Give this or `sd_total`.
 
     Returns
     -------
-    group_sd, residual_sd : float
+    sd_group, sd_residual : float
         In the units of the response.
 
     Raises
@@ -73,29 +73,25 @@ def sd_from_icc(icc: float, *, total_sd: float | None = None, residual_sd: float
 
     Examples
     --------
-    >>> group_sd, residual_sd = sd_from_icc(0.1, total_sd=10.0)
-    >>> round(group_sd, 3), round(residual_sd, 3)
+    >>> sd_group, sd_residual = sd_from_icc(0.1, sd_total=10.0)
+    >>> round(sd_group, 3), round(sd_residual, 3)
     (3.162, 9.487)
     """
-    if (total_sd is None) == (residual_sd is None):
-        raise ValueError("an ICC is a ratio: give exactly one of total_sd= and residual_sd= to set the scale")
+    if (sd_total is None) == (sd_residual is None):
+        raise ValueError("an ICC is a ratio: give exactly one of sd_total= and sd_residual= to set the scale")
     if not (is_number(icc) and 0 <= icc <= 1):
         raise ValueError(f"an ICC of a random intercept lies between 0 and 1; got {quoted(icc)}")
-    if residual_sd is None:
-        total = _sd(total_sd, "total_sd")
+    if sd_residual is None:
+        total = _sd(sd_total, "sd_total")
         return total * sqrt(icc), total * sqrt(1 - icc)
     if icc == 1:
-        raise ValueError("an ICC of 1 leaves no residual variance: give total_sd= instead of residual_sd=")
-    residual = _sd(residual_sd, "residual_sd")
+        raise ValueError("an ICC of 1 leaves no residual variance: give sd_total= instead of sd_residual=")
+    residual = _sd(sd_residual, "sd_residual")
     return residual * sqrt(icc / (1 - icc)), residual
 
 
 def effect_from_d(
-    d: float,
-    *,
-    group_sd: float,
-    residual_sd: float,
-    standardizer: Literal["total", "residual", "group"],
+    d: float, *, sd_group: float, sd_residual: float, standardizer: Literal["total", "residual", "group"]
 ) -> float:
     """Turn Cohen's d into a difference in the units of the response.
 
@@ -106,13 +102,13 @@ def effect_from_d(
     ----------
     d : float
         Standardised difference of two means.
-    group_sd : float
+    sd_group : float
         Standard deviation of the random intercepts, in the units of the response.
-    residual_sd : float
+    sd_residual : float
         Standard deviation of the residuals, in the units of the response.
     standardizer : "total", "residual" or "group"
-        The sd that `d` is a multiple of: ``sqrt(group_sd**2 + residual_sd**2)`` (of single measurements),
-        `residual_sd` (within groups) or `group_sd` (between the true means of groups).
+        The sd that `d` is a multiple of: ``sqrt(sd_group**2 + sd_residual**2)`` (of single measurements),
+        `sd_residual` (within groups) or `sd_group` (between the true means of groups).
 
     Returns
     -------
@@ -126,16 +122,12 @@ def effect_from_d(
 
     Examples
     --------
-    >>> effect_from_d(0.5, group_sd=3.0, residual_sd=4.0, standardizer="total")
+    >>> effect_from_d(0.5, sd_group=3.0, sd_residual=4.0, standardizer="total")
     2.5
-    >>> effect_from_d(0.5, group_sd=3.0, residual_sd=4.0, standardizer="residual")
+    >>> effect_from_d(0.5, sd_group=3.0, sd_residual=4.0, standardizer="residual")
     2.0
     """
-    sds = {
-        "total": _total_sd(group_sd, residual_sd),
-        "residual": residual_sd,
-        "group": group_sd,
-    }
+    sds = {"total": _total_sd(sd_group, sd_residual), "residual": sd_residual, "group": sd_group}
     if standardizer not in sds:
         raise ValueError(f"standardizer must be 'total', 'residual' or 'group'; got {standardizer!r}")
     if not is_number(d):
@@ -143,7 +135,7 @@ def effect_from_d(
     return d * sds[standardizer]
 
 
-def slope_from_r2(r2: float, *, predictor_sd: float, group_sd: float, residual_sd: float) -> float:
+def slope_from_r2(r2: float, *, sd_predictor: float, sd_group: float, sd_residual: float) -> float:
     """Find the slope of a single predictor that explains a share of the variance.
 
     The share is the marginal R²: the variance of the fixed part over the variance of everything
@@ -153,11 +145,11 @@ def slope_from_r2(r2: float, *, predictor_sd: float, group_sd: float, residual_s
     ----------
     r2 : float
         Marginal R² of a model with this one predictor, 0 or more and below 1.
-    predictor_sd : float
+    sd_predictor : float
         Standard deviation of the predictor, in its own units.
-    group_sd : float
+    sd_group : float
         Standard deviation of the random intercepts, in the units of the response (0 if there are none).
-    residual_sd : float
+    sd_residual : float
         Standard deviation of the residuals, in the units of the response.
 
     Returns
@@ -168,23 +160,21 @@ def slope_from_r2(r2: float, *, predictor_sd: float, group_sd: float, residual_s
     Raises
     ------
     ValueError
-        If `r2` is outside its range, an sd is negative, or `predictor_sd` is 0.
+        If `r2` is outside its range, an sd is negative, or `sd_predictor` is 0.
 
     Examples
     --------
-    >>> slope_from_r2(0.2, predictor_sd=2.0, group_sd=3.0, residual_sd=4.0)
+    >>> slope_from_r2(0.2, sd_predictor=2.0, sd_group=3.0, sd_residual=4.0)
     1.25
     """
     if not (is_number(r2) and 0 <= r2 < 1):
         raise ValueError(f"r2 must be 0 or more and below 1; got {quoted(r2)}")
-    if _sd(predictor_sd, "predictor_sd") == 0:
-        raise ValueError("predictor_sd is 0: a predictor that does not vary explains nothing")
-    return sqrt(r2 / (1 - r2)) * _total_sd(group_sd, residual_sd) / predictor_sd
+    if _sd(sd_predictor, "sd_predictor") == 0:
+        raise ValueError("sd_predictor is 0: a predictor that does not vary explains nothing")
+    return sqrt(r2 / (1 - r2)) * _total_sd(sd_group, sd_residual) / sd_predictor
 
 
-def beta_from_means(
-    means: pd.Series | Mapping[str, Mapping[Any, float]],
-) -> dict[str, float]:
+def beta_from_means(means: pd.Series | Mapping[str, Mapping[Any, float]]) -> dict[str, float]:
     """Turn the means of the cells of a factorial design into coefficients in treatment coding.
 
     The first level named of every factor is its reference (of an ordered level of categories: the first category).
@@ -284,9 +274,9 @@ def _sd(value: Any, name: str) -> float:
     return float(value)
 
 
-def _total_sd(group_sd: float, residual_sd: float) -> float:
+def _total_sd(sd_group: float, sd_residual: float) -> float:
     """Standard deviation of single measurements, above 0."""
-    total = sqrt(_sd(group_sd, "group_sd") ** 2 + _sd(residual_sd, "residual_sd") ** 2)
+    total = sqrt(_sd(sd_group, "sd_group") ** 2 + _sd(sd_residual, "sd_residual") ** 2)
     if total == 0:
-        raise ValueError("group_sd and residual_sd are both 0: without any variance there is no scale")
+        raise ValueError("sd_group and sd_residual are both 0: without any variance there is no scale")
     return total

@@ -66,7 +66,7 @@ def plant_growth(
     """
     check_whole("weeks", weeks)
     if np.shape(extra) != (2,):
-        raise ValueError(f"extra={extra!r}: give two numbers, what A and what B add to the growth.")
+        raise ValueError(f"extra={extra!r}: give two numbers, what A and what B add to the growth")
     design = crossed(plot=plots, week=np.arange(weeks))
     design = assign(design, to="plot", counts=counts, fertilizer=["Control", "A", "B"])
     model = Model(
@@ -112,7 +112,7 @@ def teaching_methods(
     Examples
     --------
     >>> model, design = teaching_methods(sd_school=3, sd_residual=9)
-    >>> round(float(model.icc(design)["school"]), 2)
+    >>> round(float(model.icc(design).loc["school", "conditional"]), 2)
     0.1
     """
     design = assign(nested(school=schools, pupil=pupils), to="school", method=["usual", "new"])
@@ -295,7 +295,7 @@ def blood_pressure(
     Model, DataFrame
     """
     if np.ndim(weeks) != 1:
-        raise ValueError(f"weeks={weeks!r}: give the weeks of the measurements, as in weeks=(0, 1, 2, 4).")
+        raise ValueError(f"weeks={weeks!r}: give the weeks of the measurements, as in weeks=(0, 1, 2, 4)")
     design = assign(crossed(patient=patients, week=list(weeks)), to="patient", drug=["placebo", "drug"])
     model = Model(
         "systolic ~ week * drug + (week | patient)",

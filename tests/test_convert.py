@@ -11,23 +11,23 @@ from lmmsim.convert import beta_from_means, effect_from_d, icc, sd_from_icc, slo
 
 @pytest.mark.parametrize("rho", [0.0, 0.05, 0.5, 0.99])
 def test_icc_comes_back_from_the_sds_it_gave(rho):
-    for scale in ({"total_sd": 10.0}, {"residual_sd": 3.0}):
-        group_sd, residual_sd = sd_from_icc(rho, **scale)
-        assert icc(group_sd=group_sd, residual_sd=residual_sd) == pytest.approx(rho, abs=1e-15)
-    assert sd_from_icc(rho, residual_sd=3.0)[1] == 3.0
-    assert np.hypot(*sd_from_icc(rho, total_sd=10.0)) == pytest.approx(10.0)
+    for scale in ({"sd_total": 10.0}, {"sd_residual": 3.0}):
+        sd_group, sd_residual = sd_from_icc(rho, **scale)
+        assert icc(sd_group=sd_group, sd_residual=sd_residual) == pytest.approx(rho, abs=1e-15)
+    assert sd_from_icc(rho, sd_residual=3.0)[1] == 3.0
+    assert np.hypot(*sd_from_icc(rho, sd_total=10.0)) == pytest.approx(10.0)
 
 
 def test_icc_is_the_correlation_of_two_measurements_of_a_group():
     rng = np.random.default_rng(1)
-    group_sd, residual_sd = sd_from_icc(0.3, total_sd=5.0)
+    sd_group, sd_residual = sd_from_icc(0.3, sd_total=5.0)
     n = 100_000
-    y = group_sd * rng.standard_normal((n, 1)) + residual_sd * rng.standard_normal((n, 2))
+    y = sd_group * rng.standard_normal((n, 1)) + sd_residual * rng.standard_normal((n, 2))
     assert abs(np.corrcoef(y.T)[0, 1] - 0.3) < 4.5 * (1 - 0.3**2) / np.sqrt(n)
 
 
 def test_a_d_means_another_difference_with_every_standardizer():
-    sds = {"group_sd": 3.0, "residual_sd": 4.0}
+    sds = {"sd_group": 3.0, "sd_residual": 4.0}
     assert [effect_from_d(0.2, **sds, standardizer=s) for s in ("total", "residual", "group")] == pytest.approx(
         [1.0, 0.8, 0.6]
     )
@@ -35,11 +35,11 @@ def test_a_d_means_another_difference_with_every_standardizer():
 
 def test_standardizer_has_no_default():
     with pytest.raises(TypeError, match="standardizer"):
-        effect_from_d(0.2, group_sd=3.0, residual_sd=4.0)
+        effect_from_d(0.2, sd_group=3.0, sd_residual=4.0)
 
 
 def test_slope_from_r2_explains_that_share_of_the_variance():
-    slope = slope_from_r2(0.13, predictor_sd=2.0, group_sd=3.0, residual_sd=4.0)
+    slope = slope_from_r2(0.13, sd_predictor=2.0, sd_group=3.0, sd_residual=4.0)
     fixed = slope**2 * 2.0**2
     assert fixed / (fixed + 3.0**2 + 4.0**2) == pytest.approx(0.13)
 
@@ -89,24 +89,24 @@ two = pd.MultiIndex.from_tuples([("u", "x"), ("u", "y"), ("v", "x")], names=["a"
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: sd_from_icc(0.1), "give exactly one of total_sd= and residual_sd="),
-        (lambda: sd_from_icc(0.1, total_sd=1, residual_sd=1), "give exactly one"),
-        (lambda: sd_from_icc(-0.1, total_sd=1), "between 0 and 1; got -0.1"),
-        (lambda: sd_from_icc(1.0, residual_sd=1), "leaves no residual variance"),
-        (lambda: sd_from_icc(0.1, total_sd=-1), "total_sd is a standard deviation and cannot be negative; got -1"),
-        (lambda: sd_from_icc("0.1", total_sd=1), "between 0 and 1; got '0.1'"),
-        (lambda: icc(group_sd="1", residual_sd=1), "group_sd is a standard deviation .* got '1'"),
-        (lambda: effect_from_d(np.nan, group_sd=1, residual_sd=1, standardizer="total"), "d is a finite number"),
-        (lambda: slope_from_r2("0.5", predictor_sd=1, group_sd=1, residual_sd=1), "below 1; got '0.5'"),
+        (lambda: sd_from_icc(0.1), "give exactly one of sd_total= and sd_residual="),
+        (lambda: sd_from_icc(0.1, sd_total=1, sd_residual=1), "give exactly one"),
+        (lambda: sd_from_icc(-0.1, sd_total=1), "between 0 and 1; got -0.1"),
+        (lambda: sd_from_icc(1.0, sd_residual=1), "leaves no residual variance"),
+        (lambda: sd_from_icc(0.1, sd_total=-1), "sd_total is a standard deviation and cannot be negative; got -1"),
+        (lambda: sd_from_icc("0.1", sd_total=1), "between 0 and 1; got '0.1'"),
+        (lambda: icc(sd_group="1", sd_residual=1), "sd_group is a standard deviation .* got '1'"),
+        (lambda: effect_from_d(np.nan, sd_group=1, sd_residual=1, standardizer="total"), "d is a finite number"),
+        (lambda: slope_from_r2("0.5", sd_predictor=1, sd_group=1, sd_residual=1), "below 1; got '0.5'"),
         (lambda: beta_from_means({"arm": {"a": 1, "b": "x"}}), "no finite value for the cell arm = b"),
-        (lambda: icc(group_sd=0, residual_sd=0), "both 0"),
-        (lambda: icc(group_sd=-1, residual_sd=1), "group_sd is a standard deviation"),
+        (lambda: icc(sd_group=0, sd_residual=0), "both 0"),
+        (lambda: icc(sd_group=-1, sd_residual=1), "sd_group is a standard deviation"),
         (
-            lambda: effect_from_d(1, group_sd=1, residual_sd=1, standardizer="pooled"),
+            lambda: effect_from_d(1, sd_group=1, sd_residual=1, standardizer="pooled"),
             "standardizer must be 'total', 'residual' or 'group'; got 'pooled'",
         ),
-        (lambda: slope_from_r2(1.0, predictor_sd=1, group_sd=1, residual_sd=1), "below 1; got 1"),
-        (lambda: slope_from_r2(0.5, predictor_sd=0, group_sd=1, residual_sd=1), "predictor_sd is 0"),
+        (lambda: slope_from_r2(1.0, sd_predictor=1, sd_group=1, sd_residual=1), "below 1; got 1"),
+        (lambda: slope_from_r2(0.5, sd_predictor=0, sd_group=1, sd_residual=1), "sd_predictor is 0"),
         (lambda: beta_from_means(pd.Series([1, 2, 3], index=two)), "no finite value for the cell a = v, b = y"),
         (lambda: beta_from_means(pd.Series([1, 2], index=two[[0, 0]])), "the cell a = u, b = x more than once"),
         (lambda: beta_from_means(pd.Series([1, 2])), "needs the name of its factor"),

@@ -25,7 +25,7 @@ def assign(
     to: Columns | None,
     *,
     counts: Sequence[float] | np.ndarray | None = None,
-    within: Columns | None = None,
+    by: Columns | None = None,
     rng: Rng = None,
     balanced: bool = True,
     **factors: Sequence[Any] | np.ndarray,
@@ -40,7 +40,7 @@ def assign(
     counts : sequence, optional
         How many units receive each level, where shares should not be equal; for several factors, one number per
         combination, the first factor varying slowest. With ``balanced=False``, in proportion to these numbers.
-    within : str or list of str, optional
+    by : str or list of str, optional
         Share separately inside each of these units (randomised blocks). Each must have a number of units that can be
         shared; where they have not, as in sites of any size, leave it out and take ``balanced=False``.
     rng : Generator, int or None
@@ -71,19 +71,19 @@ def assign(
     >>> assign(crossed(plot=31), to="plot", fertilizer=["Control", "A", "B"])
     Traceback (most recent call last):
     ...
-    ValueError: 31 plots cannot be shared equally among the 3 levels of 'fertilizer': remove 1 or add 2.
+    ValueError: 31 plots cannot be shared equally among the 3 levels of 'fertilizer': remove 1 or add 2
     """
-    check_design(design, [*columns_of(to), *columns_of(within)], new=factors)
+    check_design(design, [*columns_of(to), *columns_of(by)], new=factors)
     levels = _levels(factors)
     n_cells = int(np.prod([len(values) for values in levels.values()]))
     generator = None if rng is None else streams.generator(rng)
     if balanced:
-        cells = _shared(design, to, within, counts, levels, generator)
+        cells = _shared(design, to, by, counts, levels, generator)
     else:
-        cells = _independent(design, to, within, counts, n_cells, generator)
+        cells = _independent(design, to, by, counts, n_cells, generator)
     new = _columns(levels, cells)
     if generator is None and n_cells < units_of(design, to)[1].size:  # else the factor is the unit by another name
-        _check_not_hand_in_hand(design, new, [*columns_of(to), *columns_of(within)])
+        _check_not_hand_in_hand(design, new, [*columns_of(to), *columns_of(by)])
     return design.assign(**new)
 
 
@@ -92,7 +92,7 @@ def counterbalance(
     *,
     subject: str,
     item: str,
-    within: Columns | None = None,
+    by: Columns | None = None,
     list_name: str | None = "list",
     rng: Rng = None,
     **factors: Sequence[Any] | np.ndarray,
@@ -108,7 +108,7 @@ def counterbalance(
         Every subject with every item, once.
     subject, item : str
         Their columns.
-    within : str or list of str, optional
+    by : str or list of str, optional
         Factors of the items (frequency of a word) or the subjects (age group): the sets or the lists are dealt out
         inside each of their combinations, so that these factors are crossed with the rotated one for everybody.
     list_name : str or None
@@ -127,7 +127,7 @@ def counterbalance(
     ------
     ValueError
         If the subjects or the items cannot be shared equally, a subject does not meet every item exactly once,
-        or the sets or lists would go hand in hand with a factor that is there and not in `within`.
+        or the sets or lists would go hand in hand with a factor that is there and not in `by`.
 
     References
     ----------
@@ -140,16 +140,16 @@ def counterbalance(
     >>> design["context"].tolist(), design["list"].tolist()
     (['plain', 'odd', 'odd', 'plain'], ['list1', 'list1', 'list2', 'list2'])
     """
-    check_design(design, [subject, item, *columns_of(within)], new=[*factors, *([list_name] if list_name else [])])
+    check_design(design, [subject, item, *columns_of(by)], new=[*factors, *([list_name] if list_name else [])])
     if list_name in factors:
-        raise ValueError(f"{list_name!r} is both a factor and the name of the list: choose another list_name.")
+        raise ValueError(f"{list_name!r} is both a factor and the name of the list: choose another list_name")
     levels = _levels(factors)
     n_lists = int(np.prod([len(values) for values in levels.values()]))
     _check_every_pair_once(design, subject, item)
-    of_items = [column for column in columns_of(within) if _belongs_to(design, column, item)]
-    of_subjects = [column for column in columns_of(within) if column not in of_items]
+    of_items = [column for column in columns_of(by) if _belongs_to(design, column, item)]
+    of_subjects = [column for column in columns_of(by) if column not in of_items]
     if stray := [column for column in of_subjects if not _belongs_to(design, column, subject)]:
-        raise ValueError(f"within={stray!r}: not a factor of the {plural(subject)}, nor of the {plural(item)}.")
+        raise ValueError(f"by={stray!r}: not a factor of the {plural(subject)}, nor of the {plural(item)}")
     generator = None if rng is None else streams.generator(rng)
     lists = _shared(design, subject, of_subjects, None, levels, generator)
     sets = _shared(design, item, of_items, None, levels, None)
@@ -165,10 +165,10 @@ def counterbalance(
 def _levels(factors: Mapping[str, Any]) -> dict[str, Any]:
     """Read the levels of the factors to be handed out."""
     if not factors:
-        raise ValueError("Name the factor and its levels, for example fertilizer=['Control', 'A', 'B'].")
+        raise ValueError("name the factor and its levels, for example fertilizer=['Control', 'A', 'B']")
     for name, value in factors.items():
         if isinstance(value, Integral):
-            raise ValueError(f"{name}={value}: give the levels as a list, for example {name}=['usual', 'new'].")
+            raise ValueError(f"{name}={value}: give the levels as a list, for example {name}=['usual', 'new']")
     return {name: levels_of(name, value) for name, value in factors.items()}
 
 
@@ -192,74 +192,74 @@ def _shares(n: int, n_cells: int, counts: Any, to: Columns | None, where: str, l
         if over := n % n_cells:
             remove = f"remove {over} or " if n > n_cells else ""
             raise ValueError(
-                f"{where}{counted(n, to)} cannot be shared equally among the {among}: {remove}add {n_cells - over}."
+                f"{where}{counted(n, to)} cannot be shared equally among the {among}: {remove}add {n_cells - over}"
             )
         return np.full(n_cells, n // n_cells)
     shares, given = _per_cell(counts, n_cells), f"counts={np.asarray(counts).tolist()}"
     if (shares < 1).any() or (shares != np.rint(shares)).any():
-        raise ValueError(f"{given}: each of the {among} needs a whole number of units, at least 1.")
+        raise ValueError(f"{given}: each of the {among} needs a whole number of units, at least 1")
     if shares.sum() != n:
         there = f"{shares.sum():.0f}, but there are {counted(n, to)}"
-        raise ValueError(f"{where}{given} add up to {there}: make them add up to {n}.")
+        raise ValueError(f"{where}{given} add up to {there}: make them add up to {n}")
     return shares.astype(np.int64)
 
 
 def _per_cell(counts: Any, n_cells: int) -> np.ndarray:
     """Read one number per level or combination."""
     if isinstance(counts, str | Mapping) or not all(isinstance(n, Real) for n in np.ravel(counts).tolist()):
-        raise ValueError(f"counts={counts!r}: give a list with one number per level, in the order of the levels.")
+        raise ValueError(f"counts={counts!r}: give a list with one number per level, in the order of the levels")
     shares = np.asarray(counts, dtype=float).ravel()
     if len(shares) != n_cells:
-        raise ValueError(f"counts has {len(shares)} numbers for {n_cells} levels or combinations: give one for each.")
+        raise ValueError(f"counts has {len(shares)} numbers for {n_cells} levels or combinations: give one for each")
     return shares
 
 
 def _shared(
-    design: pd.DataFrame, to: Columns | None, within: Columns | None, counts: Any, levels: Mapping[str, Any], rng: Any
+    design: pd.DataFrame, to: Columns | None, by: Columns | None, counts: Any, levels: Mapping[str, Any], rng: Any
 ) -> np.ndarray:
     """Share the levels (or combinations) exactly among the units, and return the one of each row."""
     codes, first = units_of(design, to)
     n_cells = int(np.prod([len(values) for values in levels.values()]))
     cells = np.empty(len(first), dtype=np.int64)
-    for where, block in _blocks(design, to, within, codes, first):
+    for where, block in _blocks(design, to, by, codes, first):
         dealt = _dealt(_shares(len(block), n_cells, counts, to, where, levels))
         cells[block] = dealt if rng is None else rng.permutation(dealt)
     return cells[codes]
 
 
 def _independent(
-    design: pd.DataFrame, to: Columns | None, within: Columns | None, counts: Any, n_cells: int, rng: Any
+    design: pd.DataFrame, to: Columns | None, by: Columns | None, counts: Any, n_cells: int, rng: Any
 ) -> np.ndarray:
     """Draw the level of each unit by itself, and return the one of each row."""
     if rng is None:
-        raise ValueError("balanced=False draws the level of each unit at random: say from where, for example rng=1.")
-    if within is not None:
-        raise ValueError(f"balanced=False draws each unit by itself, so within={within!r} means nothing: drop one.")
+        raise ValueError("balanced=False draws the level of each unit at random: say from where, for example rng=1")
+    if by is not None:
+        raise ValueError(f"balanced=False draws each unit by itself, so by={by!r} means nothing: drop one")
     shares = np.ones(n_cells) if counts is None else _per_cell(counts, n_cells)
     if not np.isfinite(shares).all() or (shares < 0).any() or shares.sum() == 0:
-        raise ValueError(f"counts={shares.tolist()}: proportions are 0 or more, and not all 0.")
+        raise ValueError(f"counts={shares.tolist()}: proportions are 0 or more, and not all 0")
     codes, first = units_of(design, to)
     return rng.choice(n_cells, size=len(first), p=shares / shares.sum())[codes]
 
 
 def _blocks(
-    design: pd.DataFrame, to: Columns | None, within: Columns | None, codes: np.ndarray, first: np.ndarray
+    design: pd.DataFrame, to: Columns | None, by: Columns | None, codes: np.ndarray, first: np.ndarray
 ) -> list[tuple[str, np.ndarray]]:
     """List the blocks to share inside of: how an error calls the block, and its units."""
-    if not columns_of(within):
+    if not columns_of(by):
         return [("", np.arange(len(first)))]
-    block, first_of_block = units_of(design, within)
+    block, first_of_block = units_of(design, by)
     wrong = block != block[first][codes]
     if wrong.any():
         row = int(np.argmax(wrong))
         n = np.unique(block[codes == codes[row]]).size
         raise ValueError(
-            f"{_label(design.iloc[row], to)} stands in {counted(n, within)}, so it cannot keep one level and be shared "
-            f"inside each. For a level per combination: to={[*columns_of(within), *columns_of(to)]!r}."
+            f"{_label(design.iloc[row], to)} stands in {counted(n, by)}, so it cannot keep one level and be shared "
+            f"inside each. For a level per combination: to={[*columns_of(by), *columns_of(to)]!r}"
         )
     order = np.argsort(block[first], kind="stable")
     groups = np.split(order, np.cumsum(np.bincount(block[first]))[:-1])
-    names = [f"In {_label(design.iloc[row], within)}, " for row in first_of_block]
+    names = [f"In {_label(design.iloc[row], by)}, " for row in first_of_block]
     return list(zip(names, groups, strict=True))
 
 
@@ -275,7 +275,7 @@ def _check_not_hand_in_hand(design: pd.DataFrame, new: Mapping[str, Any], units:
         if mine.max() > 0 and np.array_equal(mine, theirs):
             raise ValueError(
                 f"{name!r} would go hand in hand with {other!r}, so that their effects could not be told apart: "
-                f"assign both in one call to cross them, or shuffle with rng."
+                f"assign both in one call to cross them, or shuffle with rng"
             )
 
 
@@ -285,9 +285,9 @@ def _check_every_pair_once(design: pd.DataFrame, subject: str, item: str) -> Non
     pairs = units_of(design, [subject, item])[1].size
     if not len(design) == pairs == n_pairs:
         raise ValueError(
-            f"Counterbalancing needs every {subject} with every {item} once, {n_pairs} rows; this design has "
+            f"counterbalancing needs every {subject} with every {item} once, {n_pairs} rows; this design has "
             f"{len(design)} rows and {pairs} of the pairs. Start from crossed({subject}=..., {item}=...), "
-            "and add repetitions afterwards."
+            "and add repetitions afterwards"
         )
 
 
@@ -303,6 +303,6 @@ def _check_crossed(design: pd.DataFrame, unit: str, groups: np.ndarray, what: st
         few = 1 < units_of(design, name)[1].size <= units_of(design, unit)[1].size / 2  # a factor, not a measurement
         if few and groups.max() > 0 and _belongs_to(design, name, unit) and _belongs_to(grouped, what, name):
             raise ValueError(
-                f"The {what} of {plural(unit)} would go hand in hand with {name!r}: each of its levels is in one "
-                f"of the {what} only. Deal them out inside its levels: within={name!r}."
+                f"the {what} of {plural(unit)} would go hand in hand with {name!r}: each of its levels is in one "
+                f"of the {what} only. Deal them out inside its levels: by={name!r}"
             )

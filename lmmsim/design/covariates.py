@@ -58,7 +58,7 @@ def covariate(
     ['school', 'pupil', 'size', 'age']
     """
     if not values:
-        raise ValueError("Name the covariate and its values, for example prior=draws.normal(mean=0, sd=1).")
+        raise ValueError("name the covariate and its values, for example prior=draws.normal(mean=0, sd=1)")
     check_design(design, columns_of(at))
     codes, first = units_of(design, at)
     generator = None if rng is None else streams.generator(rng)
@@ -67,7 +67,7 @@ def covariate(
         for column, x in _unit_values(name, value, design, at, first, generator).items():
             check_design(design, new=[column])
             if column in new:
-                raise ValueError(f"{column!r} is given twice: each column needs a name of its own.")
+                raise ValueError(f"{column!r} is given twice: each column needs a name of its own")
             new[column] = x[codes] if x.dtype.kind in "iufb" else pd.Categorical(x[codes])
     return design.assign(**new)
 
@@ -85,24 +85,24 @@ def _unit_values(
         values = np.asarray(value)
     if values.shape != (len(first),) and values.shape != (len(first), len(names)):
         raise ValueError(
-            f"{name!r} has values of shape {values.shape} for {counted(len(first), at)}: one value each is needed."
+            f"{name!r} has values of shape {values.shape} for {counted(len(first), at)}: one value each is needed"
         )
     if pd.isna(values).any() or (values.dtype.kind == "f" and not np.isfinite(values).all()):
-        raise ValueError(f"{name!r} has missing or infinite values: a covariate of a design is known everywhere.")
+        raise ValueError(f"{name!r} has missing or infinite values: a covariate of a design is known everywhere")
     return dict(zip(names, values.reshape(len(first), -1).T, strict=True))
 
 
 def _looked_up(name: str, value: Any, design: pd.DataFrame, at: Columns | None, first: np.ndarray) -> np.ndarray:
     """Take each unit's value by its label."""
     if len(columns_of(at)) != 1:
-        raise ValueError(f"{name!r} is given by label, which needs one column in at, not {at!r}.")
+        raise ValueError(f"{name!r} is given by label, which needs one column in at, not {at!r}")
     labels = design[columns_of(at)[0]].iloc[first].tolist()
     if isinstance(value, pd.Series) and value.index.has_duplicates:
         twice = quoted(value.index[value.index.duplicated()][0])
-        raise ValueError(f"{name!r} has more than one value for {twice}: give each of the units one.")
+        raise ValueError(f"{name!r} has more than one value for {twice}: give each of the units one")
     known = dict(value.items())
     if absent := [label for label in labels if label not in known]:
         raise ValueError(
-            f"{name!r} has no value for {len(absent)} of {counted(len(labels), at)}, such as {quoted(absent[0])}."
+            f"{name!r} has no value for {len(absent)} of {counted(len(labels), at)}, such as {quoted(absent[0])}"
         )
     return np.asarray([known[label] for label in labels])

@@ -51,7 +51,7 @@ def crossed(**factors: Levels) -> pd.DataFrame:
     5  plot2     4
     """
     if not factors:
-        raise ValueError("A design needs at least one factor, for example crossed(plot=30, week=[0, 1, 2]).")
+        raise ValueError("a design needs at least one factor, for example crossed(plot=30, week=[0, 1, 2])")
     levels = [levels_of(name, value) for name, value in factors.items()]
     grid = np.indices([len(values) for values in levels]).reshape(len(levels), -1)
     return pd.DataFrame({name: values[codes] for name, values, codes in zip(factors, levels, grid, strict=True)})
@@ -95,7 +95,7 @@ def nested(*, rng: Rng = None, **counts: Levels | Draw) -> pd.DataFrame:
     True
     """
     if not counts:
-        raise ValueError("A design needs at least one level, for example nested(school=20, pupil=25).")
+        raise ValueError("a design needs at least one level, for example nested(school=20, pupil=25)")
     *outer, last = counts
     occasions = {last: counts[last]} if outer and _are_occasions(counts[last]) else {}
     generator = None if rng is None else streams.generator(rng)
@@ -156,9 +156,9 @@ def _sizes(name: str, value: Any, parents: list[str], parent: str, rng: np.rando
     elif isinstance(value, Sequence | np.ndarray | pd.Series | pd.Index) and all(isinstance(n, Real) for n in value):
         sizes = np.asarray(value, dtype=float)
     else:
-        raise ValueError(f"{name}={value!r}: give a whole number, one number per parent, or a draw.")
+        raise ValueError(f"{name}={value!r}: give a whole number, one number per parent, or a draw")
     if sizes.shape != (len(parents),) and not parent:
-        raise ValueError(f"{name!r} is the outermost level: give one number, not {sizes.size}.")
+        raise ValueError(f"{name!r} is the outermost level: give one number, not {sizes.size}")
     if sizes.shape != (len(parents),):
         raise ValueError(
             f"{name!r} has {sizes.size} sizes for {counted(len(parents), parent)}: give one for each, or one for all. "
@@ -168,7 +168,7 @@ def _sizes(name: str, value: Any, parents: list[str], parent: str, rng: np.rando
     if wrong.any():
         k = int(np.argmax(wrong))
         where = f" in {parents[k]}" if parent else ""
-        raise ValueError(f"{name!r} has a size of {sizes[k]:g}{where}: sizes are whole numbers, at least 1 everywhere.")
+        raise ValueError(f"{name!r} has a size of {sizes[k]:g}{where}: sizes are whole numbers, at least 1 everywhere")
     return sizes.astype(np.int64)
 
 

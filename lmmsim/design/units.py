@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import draws
-from lmmsim.checks import Columns, check_frame, columns_of, counted, is_whole, listed, plural
+from lmmsim.checks import Columns, check_columns, check_frame, columns_of, counted, is_whole, listed, plural
 
 
 class Drawable(Protocol):
@@ -49,7 +49,7 @@ def check_units(design: pd.DataFrame, unit: str, within: Columns) -> None:
     ...
     ValueError: duplicated unit labels: classroom 1 stands in 2 schools (and 2 other labels likewise).
       2 different classrooms: make labels unique, relabel(design, 'classroom', within='school').
-      one classroom met in 2 schools: then it is crossed with 'school', not nested in it.
+      one classroom met in 2 schools: then it is crossed with 'school', not nested in it
     """
     check_design(design, [unit, *columns_of(within)])
     _, first = units_of(design, [unit, *columns_of(within)])
@@ -62,39 +62,7 @@ def check_units(design: pd.DataFrame, unit: str, within: Columns) -> None:
         raise ValueError(
             f"duplicated unit labels: {unit} {label} stands in {counted(n, within)}{likewise}.\n"
             f"  {n} different {plural(unit)}: make labels unique, relabel(design, {unit!r}, within={within!r}).\n"
-            f"  one {unit} met in {counted(n, within)}: then it is crossed with {within!r}, not nested in it."
-        )
-
-
-def check_occasions(design: pd.DataFrame, unit: Columns, time: str) -> None:
-    """Raise if a unit is measured twice at the same time: usually a label that two units share.
-
-    Parameters
-    ----------
-    design : DataFrame
-    unit, time : str
-        Column (or list of columns) of the units, and column of the times.
-
-    Raises
-    ------
-    ValueError
-        If a unit and a time occur together in more than one row.
-
-    Examples
-    --------
-    >>> from lmmsim.design.crossing import crossed
-    >>> check_occasions(crossed(plot=3, week=[0, 1]), "plot", "week")
-    """
-    keys = [*columns_of(unit), time]
-    check_design(design, keys)
-    twice = design.duplicated(keys, keep=False)
-    if twice.any():
-        where = design.loc[twice, keys].iloc[0]
-        spelled = ", ".join(f"{key} {where[key]}" for key in keys[:-1])
-        rows = int((design[keys] == where).all(axis=1).sum())
-        raise ValueError(
-            f"duplicated unit labels: {spelled} has {rows} rows at {time} {where[time]}. "
-            f"Different units need different labels (relabel); the same unit needs one row at a time."
+            f"  one {unit} met in {counted(n, within)}: then it is crossed with {within!r}, not nested in it"
         )
 
 
@@ -128,7 +96,7 @@ def relabel(design: pd.DataFrame, unit: str, within: Columns) -> pd.DataFrame:
     codes, first = units_of(design, keys)
     labels = ["/".join(map(str, row)) for row in design[keys].iloc[first].itertuples(index=False)]
     if repeats := _repeats(labels):
-        raise ValueError(f"two different units would both be called {repeats}: rename them first.")
+        raise ValueError(f"two different units would both be called {repeats}: rename them first")
     return design.assign(**{unit: pd.Categorical.from_codes(codes, labels)})
 
 
@@ -136,15 +104,14 @@ def check_design(design: pd.DataFrame, columns: Iterable[str] = (), new: Iterabl
     """Refuse a design without rows, without a column that is needed, with gaps in it, or with a column in the way."""
     check_frame(design, "design")
     if len(design) == 0:
-        raise ValueError("The design is empty: it has no rows, so there is nobody to measure.")
+        raise ValueError("the design is empty: it has no rows, so there is nobody to measure")
     for name in columns:
-        if name not in design.columns:
-            raise ValueError(f"{name!r} is not a column of the design; its columns are {listed(design.columns)}.")
+        check_columns(design, [name], "design")
         if gaps := int(design[name].isna().sum()):
-            raise ValueError(f"{name!r} is missing in {gaps} of {len(design)} rows: every row must belong to a unit.")
+            raise ValueError(f"{name!r} is missing in {gaps} of {len(design)} rows: every row must belong to a unit")
     for name in new:
         if name in design.columns:
-            raise ValueError(f"{name!r} is a column of the design already: choose another name, or drop it first.")
+            raise ValueError(f"{name!r} is a column of the design already: choose another name, or drop it first")
 
 
 def units_of(design: pd.DataFrame, unit: Columns | None) -> tuple[np.ndarray, np.ndarray]:
@@ -161,20 +128,20 @@ def levels_of(name: str, value: Levels) -> Any:
     """Return the levels of a factor: a Categorical for units and strings, an array for numbers."""
     if is_whole(value):
         if value < 1:
-            raise ValueError(f"{name}={value}: a number of units must be at least 1.")
+            raise ValueError(f"{name}={value}: a number of units must be at least 1")
         labels = unit_labels(name, int(value))
         return pd.Categorical(labels, categories=labels)
     listing = Sequence | np.ndarray | pd.Series | pd.Index | pd.Categorical
     if isinstance(value, str) or not isinstance(value, listing) or np.ndim(value) == 0:
-        raise ValueError(f"{name}={value!r}: give a whole number of units, or a list of levels in the order they have.")
+        raise ValueError(f"{name}={value!r}: give a whole number of units, or a list of levels in the order they have")
     levels = list(value)
     if not levels:
-        raise ValueError(f"{name!r} is empty: a factor needs at least one level.")
+        raise ValueError(f"{name!r} is empty: a factor needs at least one level")
     strings = all(isinstance(level, str) for level in levels)
     if not strings and not all(isinstance(level, Real | np.bool_) and np.isfinite(float(level)) for level in levels):
-        raise ValueError(f"{name}=[{listed(levels)}]: levels are all strings or all finite numbers.")
+        raise ValueError(f"{name}=[{listed(levels)}]: levels are all strings or all finite numbers")
     if repeats := _repeats(levels):
-        raise ValueError(f"{name!r} has the same level twice: {repeats}. Each level is named once.")
+        raise ValueError(f"{name!r} has the same level twice: {repeats}. Each level is named once")
     return pd.Categorical(levels, categories=levels) if strings else np.asarray(levels)
 
 
@@ -187,7 +154,7 @@ def unit_labels(name: str, n: int) -> list[str]:
 def draw(name: str, shape: Any, rng: np.random.Generator | None, size: int) -> np.ndarray:
     """Draw `size` values from a shape or a function of (rng, size)."""
     if rng is None:
-        raise ValueError(f"{name!r} is drawn at random: say from where, for example rng=1.")
+        raise ValueError(f"{name!r} is drawn at random: say from where, for example rng=1")
     if shape in draws.SHAPES:  # draws.normal for draws.normal()
         shape = draws.as_shape(shape)
     return np.asarray(shape.draw(rng, size) if hasattr(shape, "draw") else shape(rng, size))

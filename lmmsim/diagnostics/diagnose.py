@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from lmmsim.checks import columns_of, is_whole
+from lmmsim.checks import check_columns, columns_of, is_whole
 from lmmsim.diagnostics.influence import influence
 from lmmsim.diagnostics.quantiles import random_qq, residual_qq
 from lmmsim.diagnostics.refits import Check, Refits, refits, rows_of
@@ -150,21 +150,20 @@ def diagnose(
     if time is not None and bars:
         checks[f"lag_correlation {time}"] = lag_correlation(refit, time)
     checks["simulated_residuals"] = simulated_residuals(refit)
-    for bar in {bar.group: bar for bar in bars}.values():
-        checks[f"influence {bar.group}"] = influence(refit, bar.group, refit=len(bar.levels) <= left_out)
+    for term in {term.group: term for term in bars}.values():
+        checks[f"influence {term.group}"] = influence(refit, term.group, keep_variances=len(term.levels) > left_out)
     summary = pd.concat([check.verdict for check in checks.values()])
     return Diagnosis(summary, residuals(fit), MappingProxyType(checks))
 
 
 def _covariates(refit: Refits) -> list[str]:
     """Columns of the formula that are not grouping factors."""
-    groups = {part for bar in refit.fit.matrices.terms for part in bar.group.split(":")}
+    groups = {part for term in refit.fit.matrices.terms for part in term.group.split(":")}
     return [name for name in used_columns(refit.fit.formula, refit.data) if name not in groups]
 
 
 def _is_number(data: pd.DataFrame, name: str) -> bool:
-    if name not in data:
-        raise ValueError(f"the data have no column '{name}'; the columns are {', '.join(map(str, data.columns))}")
+    check_columns(data, [name])
     return pd.api.types.is_numeric_dtype(data[name]) and not pd.api.types.is_bool_dtype(data[name])
 
 
@@ -189,5 +188,5 @@ def _time(refit: Refits, numeric: Sequence[str]) -> str | None:
 
 def _free_rows(fit: Fit) -> int:
     """A lower bound of the rows that groups and coefficients leave free; none where there are too many to look at."""
-    effects = sum(len(bar.levels) * len(bar.names) for bar in fit.matrices.terms)
+    effects = sum(len(term.levels) * len(term.names) for term in fit.matrices.terms)
     return fit.nobs - effects - len(fit.beta) if fit.nobs <= LARGEST else 0

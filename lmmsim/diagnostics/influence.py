@@ -9,7 +9,7 @@ import pandas as pd
 
 from lmmsim.diagnostics.precision import Inverse
 from lmmsim.diagnostics.refits import Check, Refits, as_refits, verdict
-from lmmsim.estimators.estimates import by_group
+from lmmsim.estimators.estimates import component_table, effects_of
 from lmmsim.estimators.fit import Fit
 from lmmsim.model.columns import RandomTerm
 from lmmsim.streams import Rng
@@ -22,7 +22,7 @@ MEMORY = 10_000_000  # numbers of Y held at a time
 
 
 def influence(
-    fit: Fit | Refits, group: str | None = None, refit: bool = True, replicates: int = 199, rng: Rng = None
+    fit: Fit | Refits, unit: str | None = None, keep_variances: bool = False, replicates: int = 199, rng: Rng = None
 ) -> Check:
     """Leave out each group in turn and fit the others.
 
@@ -30,10 +30,10 @@ def influence(
     ----------
     fit : Fit or Refits
         Of LMM.
-    group : str, optional
+    unit : str, optional
         Grouping factor; the first of the fit by default.
-    refit : bool
-        Fit without each group, variances and all: as many fits as groups. False keeps the variances, and is fast.
+    keep_variances : bool
+        Leave the variances as they are, which is fast; otherwise all of the model is fitted without each group.
     replicates : int
         Simulated data sets, if they are not there already.
     rng : Generator, int or None
@@ -42,11 +42,11 @@ def influence(
     -------
     Check
         `table`, index level of the group: `n` rows; `cooks_kept`, the squared distance that the coefficients move while
-        the variances stay, in units of their covariance and per coefficient. With `refit`: `cooks`, the same with new
-        variances; `change <term>`, how far each coefficient moves, in its standard errors; `ratio <group term>` and
-        `ratio residual`, each standard deviation without the group over that with it; `converged`. What the other
-        groups cannot tell is missing. `verdict`: "influence group", the largest `cooks_kept`, against data sets
-        simulated from the fit.
+        the variances stay, in units of their covariance and per coefficient. Unless variances are kept: `cooks`, the
+        same with new variances; `change <term>`, how far each coefficient moves, in its standard errors;
+        `ratio <group term>` and `ratio residual`, each standard deviation without the group over that with it;
+        `converged`. What the other groups cannot tell is missing. `verdict`: "influence group", the largest
+        `cooks_kept`, against data sets simulated from the fit.
 
     Raises
     ------
@@ -68,17 +68,19 @@ def influence(
     """
     refits = as_refits(fit, replicates, rng)
     fit = refits.fit
-    bar = next((bar for bar in fit.matrices.terms if group in (None, bar.group)), None)
-    if bar is None:
-        groups = ", ".join(dict.fromkeys(bar.group for bar in fit.matrices.terms)) or "none"
-        raise ValueError(f"'{group}' is not a grouping factor of the fit; it has {groups}")
-    kept = _kept(fit, refits.Y, bar)
-    known = {"n": np.bincount(bar.codes, minlength=len(bar.levels)), "cooks_kept": kept[:, 0]}
-    table = pd.DataFrame(known | (_refitted(fit, bar) if refit else {}), index=pd.Index(bar.levels, name=bar.group))
-    return Check(table, verdict(f"influence {bar.group}", np.nanmax(kept, axis=0), sided=1))
+    term = next((term for term in fit.matrices.terms if unit in (None, term.group)), None)
+    if term is None:
+        groups = ", ".join(dict.fromkeys(term.group for term in fit.matrices.terms)) or "none"
+        raise ValueError(f"'{unit}' is not a grouping factor of the fit; it has {groups}")
+    kept = _kept(fit, refits.Y, term)
+    known = {"n": np.bincount(term.codes, minlength=len(term.levels)), "cooks_kept": kept[:, 0]}
+    table = pd.DataFrame(
+        known | ({} if keep_variances else _refitted(fit, term)), index=pd.Index(term.levels, name=term.group)
+    )
+    return Check(table, verdict(f"influence {term.group}", np.nanmax(kept, axis=0), sided=1))
 
 
-def _kept(fit: Fit, Y: np.ndarray, bar: RandomTerm) -> np.ndarray:
+def _kept(fit: Fit, Y: np.ndarray, term: RandomTerm) -> np.ndarray:
     """Cook's distances (J, r) of each column of Y with the variances of the fit.
 
     Leaving out rows I moves the coefficients by C X'V^-1_I (P_II)^-1 (P y)_I, as if each of them had its own intercept.
@@ -86,10 +88,10 @@ def _kept(fit: Fit, Y: np.ndarray, bar: RandomTerm) -> np.ndarray:
     V, s2 = Inverse.of(fit), fit.sigma**2
     C = V.C
     Py = V.solve(Y) - V.X @ (C @ (V.X.T @ Y))
-    out = np.full((len(bar.levels), Y.shape[1]), np.nan)
+    out = np.full((len(term.levels), Y.shape[1]), np.nan)
     for rows, H in V.parts:
-        for level in np.unique(bar.codes[rows]):
-            mine = bar.codes[rows] == level
+        for level in np.unique(term.codes[rows]):
+            mine = term.codes[rows] == level
             own, h, x = rows[mine], H[mine], V.X[rows[mine]]
             P = (np.eye(len(own)) - h @ h.T) / s2 - x @ C @ x.T
             if np.linalg.eigvalsh(P * s2)[0] > 1e-9:
@@ -98,9 +100,9 @@ def _kept(fit: Fit, Y: np.ndarray, bar: RandomTerm) -> np.ndarray:
     return out
 
 
-def _refitted(fit: Fit, bar: RandomTerm) -> dict[str, np.ndarray]:
+def _refitted(fit: Fit, term: RandomTerm) -> dict[str, np.ndarray]:
     """Columns of the table that need a fit without each group."""
-    parts = [_without(fit, bar, levels) for levels in np.array_split(np.arange(len(bar.levels)), _chunks(fit, bar))]
+    parts = [_without(fit, term, levels) for levels in np.array_split(np.arange(len(term.levels)), _chunks(fit, term))]
     beta, sigma, converged = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("beta", "sigma", "converged")
     )
@@ -109,21 +111,21 @@ def _refitted(fit: Fit, bar: RandomTerm) -> dict[str, np.ndarray]:
     out = {"cooks": cooks}
     out |= {f"change {name}": change[:, j] / fit.coef["se"].iloc[j] for j, name in enumerate(fit.terms)}
     covariances = tuple(np.concatenate(G) for G in zip(*(part.covariances for part in parts), strict=True))
-    for group, G in by_group(fit.matrices.terms, covariances).items():
-        for k, name in enumerate(fit.random[group].columns):
-            before = fit.random[group].to_numpy()[k, k]
-            out[f"ratio {group} {name}"] = np.sqrt(G[:, k, k] / before) if before > 0 else np.full(len(G), np.nan)
-    return out | {"ratio residual": sigma / fit.sigma, "converged": converged & np.isfinite(cooks)}
+    for (part, group, name), values in component_table(effects_of(fit.matrices.terms), covariances, sigma).items():
+        if part == "sd":
+            before = fit.components[part, group, name]
+            out[f"ratio {group} {name}".strip()] = values / before if before > 0 else np.full(len(values), np.nan)
+    return out | {"converged": converged & np.isfinite(cooks)}
 
 
-def _without(fit: Fit, bar: RandomTerm, levels: np.ndarray) -> Solution:
+def _without(fit: Fit, term: RandomTerm, levels: np.ndarray) -> Solution:
     """Fits without each of these levels."""
     from lmmsim.reml.engine import Engine
 
     engine = Engine(fit.matrices.X.to_numpy(), fit.matrices.terms)
-    Y = np.where(bar.codes[:, None] == levels, np.nan, fit.y[:, None])
+    Y = np.where(term.codes[:, None] == levels, np.nan, fit.y[:, None])
     return engine.fit(Y, reml=fit.reml, start=getattr(fit, "theta", None))
 
 
-def _chunks(fit: Fit, bar: RandomTerm) -> int:
-    return max(1, min(len(bar.levels), fit.nobs * len(bar.levels) // MEMORY))
+def _chunks(fit: Fit, term: RandomTerm) -> int:
+    return max(1, min(len(term.levels), fit.nobs * len(term.levels) // MEMORY))

@@ -46,11 +46,11 @@ def random_qq(fit: Fit | Refits, replicates: int = 199, rng: Rng = None) -> Chec
     """
     refit = as_refits(fit, replicates, rng)
     tables, verdicts = [], []
-    for bar, modes in zip(refit.fit.matrices.terms, refit.modes, strict=True):
-        for k, name in enumerate(bar.names):
-            table, one = _qq(f"random_qq {bar.group} {name}", modes[:, :, k].T)
+    for term, modes in zip(refit.fit.matrices.terms, refit.modes, strict=True):
+        for k, name in enumerate(term.names):
+            table, one = _qq(f"random_qq {term.group} {name}", modes[:, :, k].T)
             order = table.pop("order").to_numpy()
-            labels = {"group": bar.group, "term": name, "level": bar.levels[order]}
+            labels = {"group": term.group, "term": name, "level": term.levels[order]}
             tables.append(table.assign(**labels)[["group", "term", "level", *table.columns]])
             verdicts.append(one)
     if not tables:

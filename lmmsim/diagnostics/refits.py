@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from lmmsim.checks import check_columns
 from lmmsim.estimators.bootstrap import simulate_from
 from lmmsim.estimators.fit import Fit
 from lmmsim.streams import Rng, generator
@@ -28,7 +29,7 @@ class Refits:
     fixed, fitted : ndarray, (n, 1 + r)
         X beta, and X beta + Z u.
     modes : tuple of ndarray, (1 + r, J, k)
-        Predicted random effects of every bar.
+        Predicted random effects of every term.
     sd : ndarray, (n, 1 + r)
         Standard deviation of Y - X beta as each analysis has it: groups and residual together.
     fresh : ndarray, (n, r)
@@ -125,10 +126,10 @@ def refits(fit: Fit, replicates: int = 199, rng: Rng = None) -> Refits:
     modes = tuple(engine.modes(solution, Y))
     fixed, variance = X @ solution.beta.T, np.tile(solution.sigma**2, (len(X), 1))
     fitted = fixed.copy()
-    for bar, u, G in zip(fit.matrices.terms, modes, solution.covariances, strict=True):
-        variance += np.einsum("ni,rij,nj->nr", bar.columns, G, bar.columns)
-        for k, values in enumerate(bar.columns.T):
-            fitted += values[:, None] * u[:, bar.codes, k].T
+    for term, u, G in zip(fit.matrices.terms, modes, solution.covariances, strict=True):
+        variance += np.einsum("ni,rij,nj->nr", term.columns, G, term.columns)
+        for k, values in enumerate(term.columns.T):
+            fitted += values[:, None] * u[:, term.codes, k].T
     modes = tuple(u[good] for u in modes)
     return Refits(fit, Y[:, good], fixed[:, good], fitted[:, good], modes, np.sqrt(variance[:, good]), fresh)
 
@@ -163,8 +164,7 @@ def band(simulated: np.ndarray) -> dict[str, np.ndarray]:
 
 def column(refit: Refits, name: str) -> pd.Series:
     """A column of the data, or an error that names those there are."""
-    if name not in refit.data:
-        raise ValueError(f"the data have no column '{name}'; the columns are {', '.join(map(str, refit.data.columns))}")
+    check_columns(refit.data, [name])
     return refit.data[name]
 
 

@@ -89,9 +89,9 @@ def _units(refit: Refits, unit: str | None) -> np.ndarray:
                 "the fit has no grouping factor: name the column with the unit that is measured repeatedly"
             )
         return bars[0].codes
-    for bar in bars:
-        if bar.group == unit:
-            return bar.codes
+    for term in bars:
+        if term.group == unit:
+            return term.codes
     return pd.factorize(column(refit, unit))[0]
 
 

@@ -48,7 +48,7 @@ def linearity(fit: Fit | Refits, covariate: str, bins: int = 10, replicates: int
     """
     refit = as_refits(fit, replicates, rng)
     x = _numbers(refit, covariate)
-    within = all(_varies(x, bar.codes) for bar in refit.fit.matrices.terms)
+    within = all(_varies(x, term.codes) for term in refit.fit.matrices.terms)
     classes = _Classes.of(x, bins)
     means = classes.means(refit.conditional if within else refit.marginal)
     size = np.sqrt((means**2).mean(axis=1, keepdims=True))
@@ -153,21 +153,21 @@ def slopes(
     """
     refit = as_refits(fit, replicates, rng)
     bars = refit.fit.matrices.terms
-    bar = next((bar for bar in bars if group in (None, bar.group)), None)
-    if bar is None:
+    term = next((term for term in bars if group in (None, term.group)), None)
+    if term is None:
         raise ValueError(f"'{group}' is not a grouping factor of '{refit.fit.formula}'; fit one with it")
     x = _numbers(refit, covariate)
-    groups = _Classes(bar.codes, len(bar.levels))
-    x = x - groups.means(x)[bar.codes]
-    residuals = refit.conditional - groups.means(refit.conditional)[bar.codes]
+    groups = _Classes(term.codes, len(term.levels))
+    x = x - groups.means(x)[term.codes]
+    residuals = refit.conditional - groups.means(refit.conditional)[term.codes]
     Sxx, Sxy = groups.sums(x**2), groups.sums(x[:, None] * residuals)
     there = Sxx > 1e-12 * max(Sxx.max(), 1e-300)
     if not there.any():
-        raise ValueError(f"'{covariate}' does not vary within any '{bar.group}', so there are no slopes to compare")
+        raise ValueError(f"'{covariate}' does not vary within any '{term.group}', so there are no slopes to compare")
     slope = Sxy[there] / Sxx[there][:, None]
     statistic = (slope * Sxy[there]).sum(axis=0) / (residuals**2).sum(axis=0)
-    columns = {"level": bar.levels[there], "n": groups.n[there], "slope": slope[:, 0], **band(slope[:, 1:])}
-    return Check(pd.DataFrame(columns), verdict(f"slopes {covariate} | {bar.group}", statistic, sided=1))
+    columns = {"level": term.levels[there], "n": groups.n[there], "slope": slope[:, 0], **band(slope[:, 1:])}
+    return Check(pd.DataFrame(columns), verdict(f"slopes {covariate} | {term.group}", statistic, sided=1))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,25 +8,15 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.checks import check_level
-from lmmsim.estimators.estimates import Estimates
-from lmmsim.estimators.fit import Fit
-from lmmsim.streams import Rng, generator
+from lmmsim.estimators.estimates import RESIDUAL, Estimates
+from lmmsim.estimators.fit import Fit, named_components
+from lmmsim.simulation.simulate import responses
+from lmmsim.streams import Rng, root
 
 
 def simulate_from(fit: Fit, replicates: int, rng: Rng = None) -> np.ndarray:
     """Draw responses (n, replicates) from a fit: X beta + Z u + eps with its estimates for truth."""
-    rng = generator(rng)
-    mean = fit.matrices.X.to_numpy() @ fit.beta
-    if fit.group_means is not None:
-        mean = mean + fit.group_means
-    Y = np.repeat(mean[:, None], replicates, axis=1)
-    for bar, G in zip(fit.matrices.terms, fit.covariances, strict=True):
-        values, vectors = np.linalg.eigh(G)
-        root = vectors * np.sqrt(values.clip(min=0))  # a singular G has no Cholesky factor
-        u = rng.standard_normal((len(bar.levels), replicates, len(G))) @ root.T
-        for k in range(len(G)):
-            Y += bar.columns[:, [k]] * u[bar.codes, :, k]
-    return Y + fit.sigma * rng.standard_normal(Y.shape)
+    return responses(fit.equation, root(rng), 0, replicates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +36,10 @@ class Bootstrap:
 
     @property
     def draws(self) -> pd.DataFrame:
-        """Estimates of every data set: columns (part, name), part "coef" or "sd" or "corr"."""
-        columns = {("coef", name): self.estimates.estimate[:, j] for j, name in enumerate(self.estimates.terms)}
-        columns |= spreads(self.estimates.random, {g: tuple(G.columns) for g, G in self.fit.random.items()})
-        columns["sd", "residual"] = self.estimates.sigma
-        return pd.DataFrame(columns).rename_axis(columns=["part", "name"])
+        """Estimates of every data set: columns (part, group, term), part "coef" or "sd" or "corr"."""
+        columns = {("coef", "", name): self.estimates.estimate[:, j] for j, name in enumerate(self.estimates.terms)}
+        columns |= self.estimates.components or {RESIDUAL: self.estimates.sigma}
+        return pd.DataFrame(columns).rename_axis(columns=["part", "group", "term"])
 
     def __repr__(self) -> str:
         return f"Bootstrap of {self.fit.formula}\n{self.estimates!r}"
@@ -65,20 +54,17 @@ class Bootstrap:
 
         Returns
         -------
-        DataFrame, index (part, name)
+        DataFrame, index (part, group, term)
             `estimate` of the fit; `bias` and `se` of the simulated estimates; `low`, `high`; `n` data sets counted.
         """
         level = self.fit.level if level is None else level
         check_level(level)
         draws = self.draws[self.estimates.converged]
-        truth = {("coef", name): value for name, value in zip(self.fit.terms, self.fit.beta, strict=True)}
-        random = {group: G.to_numpy()[None] for group, G in self.fit.random.items()}
-        spread = spreads(random, {g: tuple(G.columns) for g, G in self.fit.random.items()})
-        truth |= {key: float(value[0]) for key, value in spread.items()}
-        truth["sd", "residual"] = self.fit.sigma
-        table = pd.DataFrame({"estimate": pd.Series(truth), "bias": draws.mean() - pd.Series(truth), "se": draws.std()})
+        truth = named_components({("coef", "", term): value for term, value in self.fit.coef["estimate"].items()})
+        truth = pd.concat([truth, self.fit.components])
+        table = pd.DataFrame({"estimate": truth, "bias": draws.mean() - truth, "se": draws.std()})
         table["low"], table["high"] = draws.quantile((1 - level) / 2), draws.quantile((1 + level) / 2)
-        return table.assign(n=draws.count()).loc[list(draws.columns)].rename_axis(index=["part", "name"])
+        return table.assign(n=draws.count()).loc[list(draws.columns)].rename_axis(index=["part", "group", "term"])
 
 
 def bootstrap(fit: Fit, replicates: int = 1000, rng: Rng = None) -> Bootstrap:

@@ -6,6 +6,7 @@ of the formula. Standard deviations and covariances are absolute, in the units o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -13,21 +14,34 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from lmmsim.estimators.estimates import by_group, critical_value, effects_index, names_by_group, p_value, spread
-from lmmsim.model.columns import Matrices
+from lmmsim import draws
+from lmmsim.estimators.estimates import (
+    Component,
+    Estimates,
+    by_group,
+    component_table,
+    critical_value,
+    effects_of,
+    names_by_group,
+    p_value,
+    spread,
+)
+from lmmsim.model.columns import Matrices, effects_index
+from lmmsim.model.equation import Equation
+from lmmsim.model.residual import IID
 
 COLUMNS = pd.Index(["estimate", "se", "df", "t", "p", "low", "high"])  # of a table of coefficients
 
 
-class Effects(Protocol):
+class Conditional(Protocol):
     """Predicted random effects of one fit, computed when they are first asked for."""
 
     def modes(self) -> tuple[np.ndarray, ...]:
-        """Conditional modes, (J, k) for every bar."""
+        """Conditional modes, (J, k) for every random term."""
         ...
 
     def variances(self) -> tuple[np.ndarray, ...]:
-        """Their conditional covariances, (J, k, k) for every bar."""
+        """Their conditional covariances, (J, k, k) for every random term."""
         ...
 
 
@@ -74,7 +88,7 @@ class Fit:
     level: float = 0.95
     absorbed: int = 0
     covariances: tuple[np.ndarray, ...] = ()
-    effects: Effects | None = None
+    conditional: Conditional | None = None
     group_means: np.ndarray | None = None
 
     @cached_property
@@ -88,6 +102,24 @@ class Fit:
         values = np.column_stack([self.beta, se, self.df, t, p, low, high])
         return pd.DataFrame(values, self.matrices.X.columns.rename("term"), COLUMNS)
 
+    @property
+    def estimates(self) -> Estimates:
+        """The fit as a row of `Estimates`."""
+        return Estimates(
+            terms=self.terms,
+            estimate=self.beta[None],
+            se=np.sqrt(np.diagonal(self.vcov_beta))[None],
+            df=self.df[None],
+            criterion=np.array([self.criterion]),
+            sigma=np.array([self.sigma]),
+            converged=np.array([self.converged]),
+            singular=np.array([self.singular]),
+            message=np.array([self.message], dtype=object),
+            effects=effects_of(self.matrices.terms),
+            covariances=tuple(G[None] for G in self.covariances),
+            level=self.level,
+        )
+
     @cached_property
     def vcov(self) -> pd.DataFrame:
         """Covariance matrix of the coefficients."""
@@ -96,19 +128,54 @@ class Fit:
     @cached_property
     def random(self) -> dict[str, pd.DataFrame]:
         """Covariance matrix of the random effects of every grouping factor."""
-        names = names_by_group(self.matrices.terms)
-        merged = by_group(self.matrices.terms, self.covariances)
+        effects = effects_of(self.matrices.terms)
+        names, merged = names_by_group(effects), by_group(effects, self.covariances)
         return {g: pd.DataFrame(G, index=list(names[g]), columns=list(names[g])) for g, G in merged.items()}
+
+    @property
+    def G(self) -> dict[str, pd.DataFrame]:
+        """The same matrices, by the letter that they have in the equation."""
+        return self.random
+
+    @cached_property
+    def equation(self) -> Equation:
+        """The equation of the data, with the estimates for its numbers."""
+        return Equation(
+            X=self.matrices.X,
+            beta=self.beta,
+            terms=self.matrices.terms,
+            covariances=self.covariances,
+            residual=IID(self.sigma),
+            design=self.data,
+            shapes=[draws.normal()] * len(self.covariances),
+            shift=0.0 if self.group_means is None else self.group_means,
+        )
+
+    @cached_property
+    def components(self) -> pd.Series:
+        """Standard deviations and correlations, index (part, group, term)."""
+        table = component_table(effects_of(self.matrices.terms), self.covariances, np.array(self.sigma))
+        return named_components({name: float(value) for name, value in table.items()})
+
+    @property
+    def icc(self) -> pd.DataFrame:
+        """Intraclass correlations by grouping factor; see `lmmsim.model.equation.Equation.icc`."""
+        return self.equation.icc
+
+    @property
+    def r2(self) -> pd.Series:
+        """Marginal and conditional R2; see `lmmsim.model.equation.Equation.r2`."""
+        return self.equation.r2
 
     @cached_property
     def modes(self) -> tuple[np.ndarray, ...]:
-        """Conditional modes of the random effects, (J, k) for every bar."""
-        return self.effects.modes() if self.effects else ()
+        """Conditional modes of the random effects, (J, k) for every random term."""
+        return self.conditional.modes() if self.conditional else ()
 
     @cached_property
     def mode_variances(self) -> tuple[np.ndarray, ...]:
-        """Conditional covariances of the modes, (J, k, k) for every bar."""
-        return self.effects.variances() if self.effects else ()
+        """Conditional covariances of the modes, (J, k, k) for every random term."""
+        return self.conditional.variances() if self.conditional else ()
 
     @cached_property
     def residuals(self) -> np.ndarray:
@@ -126,11 +193,7 @@ class Fit:
     def u_var(self) -> pd.Series:
         """Conditional variances of the random effects given the data, at the estimates."""
         blocks = [np.diagonal(block, axis1=1, axis2=2).ravel() for block in self.mode_variances]
-        return pd.Series(
-            np.concatenate([np.zeros(0), *blocks]),
-            index=effects_index(self.matrices.terms),
-            name="u_var",
-        )
+        return pd.Series(np.concatenate([np.zeros(0), *blocks]), index=effects_index(self.matrices.terms), name="u_var")
 
     @cached_property
     def fitted(self) -> pd.Series:
@@ -160,7 +223,7 @@ class Fit:
     @property
     def ngroups(self) -> dict[str, int]:
         """Number of levels of every grouping factor."""
-        return {bar.group: len(bar.levels) for bar in self.matrices.terms}
+        return {term.group: len(term.levels) for term in self.matrices.terms}
 
     @property
     def npar(self) -> int:
@@ -169,33 +232,33 @@ class Fit:
             len(self.beta)
             + self.absorbed
             + 1
-            + sum(len(bar.names) * (len(bar.names) + 1) // 2 for bar in self.matrices.terms)
+            + sum(len(term.names) * (len(term.names) + 1) // 2 for term in self.matrices.terms)
         )
 
     @property
     def sd(self) -> pd.DataFrame:
-        """Standard deviations and correlations as one table, index (group, term)."""
-        rows: dict[tuple[str, str], list[Any]] = {}
-        for group, G in self.random.items():
-            sds = np.sqrt(np.diagonal(G))
-            for i, name in enumerate(G.columns):
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    corr = G.to_numpy()[i, :i] / (sds[i] * sds[:i])
-                rows[group, name] = [
-                    sds[i],
-                    " ".join("-" if np.isnan(c) else f"{c:.2f}" for c in corr),
-                ]
-        rows["residual", ""] = [self.sigma, ""]
+        """Standard deviations, index (group, term); "corr <term>" has the correlations with an earlier term."""
+        rows: dict[tuple[str, str], dict[str, float]] = {}
+        for part, group, term in self.components.index:
+            value = self.components[part, group, term]
+            if part == "sd":
+                rows[group, term] = {"sd": value}
+            else:
+                first, second = term.split(", ")
+                rows[group, second][f"corr {first}"] = value
         index = pd.MultiIndex.from_tuples(rows, names=["group", "term"])
-        return pd.DataFrame(list(rows.values()), index=index, columns=["sd", "corr"])
+        return pd.DataFrame(list(rows.values()), index=index)
+
+    def __dir__(self) -> list[str]:
+        """What a user may ask, without the plain arrays behind it."""
+        hidden = {"beta", "vcov_beta", "covariances", "conditional", "absorbed", "group_means", "df", "mode_variances"}
+        hidden |= {"estimates", "modes", "residuals"}
+        return [name for name in super().__dir__() if not name.startswith("_") and name not in hidden]
 
     def _headline(self) -> list[str]:
         groups = "".join(f", {J} levels of {group}" for group, J in self.ngroups.items())
         likelihood = "REML criterion" if self.reml else "-2 log-likelihood"
-        lines = [
-            self.formula,
-            f"{self.nobs} rows{groups}; {likelihood} {self.criterion:.4f}",
-        ]
+        lines = [self.formula, f"{self.nobs} rows{groups}; {likelihood} {self.criterion:.4f}"]
         if self.singular:
             lines.append("singular: a variance is estimated as zero or a correlation as -1 or 1")
         if not self.converged:
@@ -204,10 +267,8 @@ class Fit:
 
     def _shown(self) -> list[tuple[str, pd.DataFrame]]:
         number = "{:.4g}".format
-        sd = self.sd.reset_index()
-        sd["sd"] = sd["sd"].map(number)
-        if not sd["corr"].any():
-            sd = sd.drop(columns="corr")
+        sd = self.sd.apply(lambda column: column.map(number if column.name == "sd" else "{:.2f}".format))
+        sd = sd.where(self.sd.notna(), "").reset_index()
         coef = self.coef.apply(lambda column: column.map(number))
         coef["df"] = self.coef["df"].map("{:.1f}".format)
         coef["t"] = self.coef["t"].map("{:.2f}".format)
@@ -215,26 +276,12 @@ class Fit:
         if np.isinf(self.df).all():
             coef = coef.drop(columns="df").rename(columns={"t": "z"})
         coef = coef.rename_axis(index=None)
-        return [
-            ("Standard deviations", sd),
-            (f"Coefficients ({self.level:.0%} intervals)", coef),
-        ]
+        return [("Standard deviations", sd), (f"Coefficients ({self.level:.0%} intervals)", coef)]
 
     def __repr__(self) -> str:
         (sd_title, sd), (coef_title, coef) = self._shown()
         spread = sd.to_string(index=False) if self.random else f"residual {sd['sd'].iloc[-1]}"
-        return "\n".join(
-            [
-                self.method,
-                *self._headline(),
-                "",
-                sd_title,
-                spread,
-                "",
-                coef_title,
-                coef.to_string(),
-            ]
-        )
+        return "\n".join([self.method, *self._headline(), "", sd_title, spread, "", coef_title, coef.to_string()])
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -243,3 +290,9 @@ class Fit:
         (sd_title, sd), (coef_title, coef) = self._shown()
         tables = f"<p>{sd_title}</p>{sd.to_html(index=False, border=0)}<p>{coef_title}</p>{coef.to_html(border=0)}"
         return f"<p><strong>{escape(self.method)}</strong><br>{head}</p>{tables}"
+
+
+def named_components(values: Mapping[Component, float]) -> pd.Series:
+    """Numbers by component as a Series, index (part, group, term)."""
+    index = pd.MultiIndex.from_tuples(list(values), names=["part", "group", "term"])
+    return pd.Series(list(values.values()), index=index, dtype=float)

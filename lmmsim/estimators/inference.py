@@ -12,7 +12,7 @@ import pandas as pd
 
 from lmmsim.estimators.bootstrap import Bootstrap, bootstrap
 from lmmsim.estimators.fit import Fit
-from lmmsim.estimators.prediction import Kind, icc, predict, r2
+from lmmsim.estimators.prediction import Kind, predict
 from lmmsim.estimators.profile import profile
 from lmmsim.streams import Rng
 
@@ -24,7 +24,7 @@ class MixedFit(Fit):
     Attributes
     ----------
     theta : ndarray, (t,)
-        Lower triangles of the relative covariance factors, bar by bar, as lme4's `getME(fit, "theta")`.
+        Lower triangles of the relative covariance factors, term by term, as lme4's `getME(fit, "theta")`.
     """
 
     theta: np.ndarray = field(default_factory=lambda: np.zeros(0))
@@ -32,14 +32,6 @@ class MixedFit(Fit):
     def predict(self, data: pd.DataFrame | None = None, kind: Kind = "population", level: float = 0.95) -> pd.DataFrame:
         """Predict rows; see `lmmsim.estimators.prediction.predict`."""
         return predict(self, data, kind, level)
-
-    def icc(self) -> pd.DataFrame:
-        """Intraclass correlations by grouping factor; see `lmmsim.estimators.prediction.icc`."""
-        return icc(self)
-
-    def r2(self) -> pd.Series:
-        """Marginal and conditional R2; see `lmmsim.estimators.prediction.r2`."""
-        return r2(self)
 
     def bootstrap(self, replicates: int = 1000, rng: Rng = None) -> Bootstrap:
         """Refit data simulated from this fit; see `lmmsim.estimators.bootstrap.bootstrap`."""
@@ -115,7 +107,7 @@ def compare(fit0: Fit, fit1: Fit) -> pd.DataFrame:
 
 def variances(fit: Fit) -> int:
     """Number of random-effect variances."""
-    return sum(len(bar.names) for bar in fit.matrices.terms)
+    return sum(len(term.names) for term in fit.matrices.terms)
 
 
 def likelihood(fit: Fit, reml: bool) -> float:
@@ -152,7 +144,7 @@ def check_comparable(fit0: Fit, fit1: Fit) -> bool:
         raise ValueError(
             "REML likelihoods of models with different fixed parts cannot be compared: refit both with reml=False"
         )
-    effects = [{(bar.group, name) for bar in fit.matrices.terms for name in bar.names} for fit in (fit0, fit1)]
+    effects = [{(term.group, name) for term in fit.matrices.terms for name in term.names} for fit in (fit0, fit1)]
     if not inside or not effects[0] <= effects[1]:
         raise ValueError(
             f"'{fit0.formula}' is not contained in '{fit1.formula}': a likelihood ratio needs nested models"

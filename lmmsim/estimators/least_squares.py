@@ -3,39 +3,71 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import check_choice, check_level, listed
-from lmmsim.estimators.estimates import Estimates
+from lmmsim.checks import Columns, check_choice, check_level, columns_of, listed
+from lmmsim.estimators.estimates import Effects, Estimates
 from lmmsim.estimators.fit import Fit
 from lmmsim.estimators.projection import Groups, Prepare, Projection, by_pattern
-from lmmsim.estimators.rows import check_shape, complete_rows, response_values, unusable
-from lmmsim.model.columns import Matrices, build
+from lmmsim.estimators.rows import check_called_on_data, check_shape, complete_rows, response_values, unusable
+from lmmsim.model.columns import Matrices, build, levels_of
 from lmmsim.model.formula import split
 from lmmsim.model.identifiable import check_X
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The rows that are analysed: X, its column names, and the group of every row (none without a group)."""
+    """The rows that are analysed: X, its column names, and the unit of every row (none without units)."""
 
     X: np.ndarray
     names: tuple[str, ...]
     codes: np.ndarray | None = None
+    levels: pd.Index | None = None
 
     def __getitem__(self, rows: np.ndarray) -> Rows:
-        return Rows(self.X[rows], self.names, None if self.codes is None else self.codes[rows])
+        return Rows(self.X[rows], self.names, None if self.codes is None else self.codes[rows], self.levels)
 
     @property
     def groups(self) -> Groups:
-        """The groups that these rows belong to."""
-        if self.codes is None:
-            raise ValueError("these rows have no groups")
+        """The units as groups of rows."""
+        assert self.codes is not None  # only analyses that name a unit ask
         return Groups(self.codes)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An analysis of one design, whose responses may come in any number of batches."""
+
+    estimator: LeastSquares
+    keep: np.ndarray
+    rows: Rows
+    effects: tuple[Effects, ...] = ()
+
+    @cached_property
+    def _whole(self) -> tuple[Projection, Prepare]:
+        """The analysis of responses without gaps."""
+        return self.estimator._analyse(self.rows)
+
+    def __call__(self, Y: np.ndarray) -> Estimates:
+        """Analyse every column of Y."""
+        return self.many(Y)
+
+    def many(self, Y: np.ndarray) -> Estimates:
+        """Analyse every column of Y, (n, r); see `LeastSquares.many`."""
+        one = self.estimator
+        Y = check_shape(Y, len(self.keep))
+        Y = Y if self.keep.all() else Y[self.keep]
+        reasons = unusable(split(one.formula).response, Y)
+
+        def analyse(observed: np.ndarray) -> tuple[Projection, Prepare]:
+            return self._whole if observed.all() else one._analyse(self.rows[observed])
+
+        return by_pattern(Y, one._names(self.rows), one.level, reasons, analyse)
 
 
 class LeastSquares(ABC):
@@ -52,8 +84,8 @@ class LeastSquares(ABC):
 
     @property
     @abstractmethod
-    def _group(self) -> str | None:
-        """The column of the groups, if the analysis has any."""
+    def _unit(self) -> Columns | None:
+        """The column of the units, if the analysis has any."""
 
     @abstractmethod
     def _analyse(self, rows: Rows) -> tuple[Projection, Prepare]:
@@ -64,7 +96,8 @@ class LeastSquares(ABC):
         return matrices
 
     def __post_init__(self) -> None:
-        check_choice("missing", self.missing, ("warn", "raise"))
+        check_called_on_data(self)
+        check_choice("missing", self.missing, ("drop", "raise"))
         check_level(self.level)
         bars = split(self.formula).bars
         if bars:
@@ -133,30 +166,34 @@ class LeastSquares(ABC):
         Estimates
             What r single calls return.
         """
-        Y = check_shape(Y, data)
+        return self.prepare(data).many(Y)
+
+    def prepare(self, data: pd.DataFrame) -> Prepared:
+        """Do the work on a design once, for any number of batches of responses."""
         keep = complete_rows(self.formula, data, self.missing, response=False, also=self._columns)
-        if not keep.all():
-            data, Y = data[keep], Y[keep]
-        _, rows = self._build(data)
-        reasons = unusable(split(self.formula).response, Y)
-        return by_pattern(Y, self._names(rows), self.level, reasons, lambda observed: self._analyse(rows[observed]))
+        _, rows = self._build(data if keep.all() else data[keep])
+        return Prepared(self, keep, rows)
 
     @property
     def _columns(self) -> list[str]:
-        return self._group.split(":") if self._group else []
+        return columns_of(self._unit)
+
+    @property
+    def _label(self) -> str:
+        """The columns of the units in one word: school, or school:class."""
+        return ":".join(self._columns)
 
     def _names(self, rows: Rows) -> tuple[str, ...]:
         return rows.names
 
     def _build(self, data: pd.DataFrame) -> tuple[Matrices, Rows]:
-        """Return X with its labels, and as arrays with the group of every row."""
-        matrices = build(
-            f"{self.formula} + (1 | {self._group})" if self._group else self.formula,
-            data,
-        )
-        codes = matrices.terms[0].codes if self._group else None
-        rows = Rows(matrices.X.to_numpy(), tuple(matrices.X.columns), codes)
-        return replace(matrices, formula=self.formula), rows
+        """Return X with its labels, and as arrays with the unit of every row."""
+        matrices = build(self.formula, data)
+        X, names = matrices.X.to_numpy(), tuple(matrices.X.columns)
+        if not self._columns:
+            return matrices, Rows(X, names)
+        levels, codes = levels_of(self._columns, data)
+        return matrices, Rows(X, names, codes, levels)
 
 
 @dataclass(frozen=True)
@@ -167,14 +204,15 @@ class OLS(LeastSquares):
     ----------
     formula : str
         `y ~ x * z`, without random effects.
-    cluster : str, optional
-        Column of the clusters; errors are then robust to any dependence within them.
-    robust : "CR1", "CR0" or "CR2"
-        Which robust variance. CR0: the plain sandwich, z. CR1: Stata's small-sample factor
-        J / (J - 1) (n - 1) / (n - p), t with J - 1 df. CR2: unbiased when errors are independent, t with
-        Satterthwaite df (Bell & McCaffrey 2002; Pustejovsky & Tipton 2018); the one for few clusters.
-    missing : "warn" or "raise"
-        What happens to rows that lack a value: dropped with a warning that counts them, or an error.
+    cluster : str or list of str, optional
+        Column of the clusters, or columns whose combinations they are; errors are then robust to any dependence
+        within them.
+    robust : "CR1", "CR0" or "CR2", optional
+        Which robust variance of clusters; CR1 unless another is named. CR0: the plain sandwich, z. CR1: Stata's
+        small-sample factor J / (J - 1) (n - 1) / (n - p), t with J - 1 df. CR2: unbiased when errors are independent,
+        t with Satterthwaite df (Bell & McCaffrey 2002; Pustejovsky & Tipton 2018); the one for few clusters.
+    missing : "drop" or "raise"
+        What happens to rows that lack a value: dropped, which a warning and the fit's print count, or an error.
     level : float
         Level of the intervals.
 
@@ -186,31 +224,32 @@ class OLS(LeastSquares):
     """
 
     formula: str
-    cluster: str | None = None
-    robust: Literal["CR0", "CR1", "CR2"] = "CR1"
-    missing: Literal["warn", "raise"] = "warn"
+    cluster: Columns | None = None
+    robust: Literal["CR0", "CR1", "CR2"] | None = None
+    missing: Literal["drop", "raise"] = "drop"
     level: float = 0.95
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choice("robust", self.robust, ("CR0", "CR1", "CR2"))
+        check_choice("robust", self.robust, (None, "CR0", "CR1", "CR2"))
+        if self.robust and not self.cluster:
+            raise ValueError(f"robust='{self.robust}' needs cluster=, the column that says which errors go together")
+        if self.cluster and not self.robust:
+            object.__setattr__(self, "robust", "CR1")
 
     @property
     def method(self) -> str:
         """How results are labelled."""
-        return f"Least squares, {self.robust} errors by {self.cluster}" if self.cluster else "Least squares"
+        return f"Least squares, {self.robust} errors by {self._label}" if self.cluster else "Least squares"
 
     @property
-    def _group(self) -> str | None:
+    def _unit(self) -> Columns | None:
         return self.cluster
 
     def _analyse(self, rows: Rows) -> tuple[Projection, Prepare]:
         check_X(rows.X, rows.names)
         n, p = rows.X.shape
-        return Projection(rows.X, n - p, rows.codes, self.robust if self.cluster else ""), lambda Y: Y
-
-    def _describe(self, matrices: Matrices, rows: Rows) -> Matrices:
-        return replace(matrices, terms=())
+        return Projection(rows.X, n - p, rows.codes, self.robust or ""), lambda Y: Y
 
 
 @dataclass(frozen=True)
@@ -221,31 +260,41 @@ class GroupMeans(LeastSquares):
     ----------
     formula : str
         `y ~ x`, without random effects; columns of X are averaged, so `x` becomes the mean of x in the group.
-    by : str
-        Column of the groups, or `a:b` for the combinations of two.
+    unit : str or list of str
+        Column of the groups; `"a:b"` or `["a", "b"]` for the combinations of two.
+    by : str, optional
+        Another word for `unit`.
     missing, level
         As in `OLS`.
 
     Examples
     --------
     >>> pupils = pd.DataFrame({"school": [*"aabbcc"], "new": [0, 0, 0, 0, 1, 1], "score": [1.0, 3, 2, 4, 6, 8]})
-    >>> GroupMeans("score ~ new", by="school")(pupils).coef["estimate"].round(3).to_dict()
+    >>> GroupMeans("score ~ new", unit="school")(pupils).coef["estimate"].round(3).to_dict()
     {'Intercept': 2.5, 'new': 4.5}
     """
 
     formula: str
-    by: str
-    missing: Literal["warn", "raise"] = "warn"
+    unit: Columns | None = None
+    missing: Literal["drop", "raise"] = "drop"
     level: float = 0.95
+    by: Columns | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "unit", self.by if self.unit is None else self.unit)
+        object.__setattr__(self, "by", None)
+        if self.unit is None:
+            raise TypeError("GroupMeans needs unit=, the column that says whose rows are averaged, as unit='school'")
+        super().__post_init__()
 
     @property
     def method(self) -> str:
         """How results are labelled."""
-        return f"Least squares on means by {self.by}"
+        return f"Least squares on means by {self._label}"
 
     @property
-    def _group(self) -> str | None:
-        return self.by
+    def _unit(self) -> Columns | None:
+        return self.unit
 
     def _analyse(self, rows: Rows) -> tuple[Projection, Prepare]:
         groups = rows.groups
@@ -262,13 +311,13 @@ class GroupMeans(LeastSquares):
         if inside.any():
             raise ValueError(
                 f"{listed(name for name, flat in zip(rows.names, inside, strict=True) if flat)} has the same mean in "
-                f"every level of '{self.by}', so the means say nothing about it: remove it from the formula, or use "
-                "Within or LMM"
+                f"every level of '{self._label}', so the means say nothing about it: remove it from the formula, or "
+                "use Within or LMM"
             )
 
     def _describe(self, matrices: Matrices, rows: Rows) -> Matrices:
         X = pd.DataFrame(rows.groups.means(rows.X), columns=list(rows.names))
-        return replace(matrices, X=X.set_axis(matrices.terms[0].levels.rename(self.by)), terms=())
+        return replace(matrices, X=X.set_axis(rows.levels).rename_axis(self._label))
 
 
 @dataclass(frozen=True)
@@ -280,31 +329,31 @@ class Within(LeastSquares):
     formula : str
         `y ~ x`, without random effects. The intercept disappears into the groups; a column that is constant within
         all groups cannot be estimated and is an error.
-    group : str
-        Column of the groups, or `a:b` for the combinations of two.
+    unit : str or list of str
+        Column of the groups; `"a:b"` or `["a", "b"]` for the combinations of two.
     missing, level
         As in `OLS`.
 
     Examples
     --------
     >>> pupils = pd.DataFrame({"school": [*"aabb"], "hours": [0, 1, 0, 2], "score": [1.0, 3, 7, 10]})
-    >>> Within("score ~ hours", group="school")(pupils).coef["estimate"].round(3).to_dict()
+    >>> Within("score ~ hours", unit="school")(pupils).coef["estimate"].round(3).to_dict()
     {'hours': 1.6}
     """
 
     formula: str
-    group: str
-    missing: Literal["warn", "raise"] = "warn"
+    unit: Columns
+    missing: Literal["drop", "raise"] = "drop"
     level: float = 0.95
 
     @property
     def method(self) -> str:
         """How results are labelled."""
-        return f"Least squares within {self.group}"
+        return f"Least squares within {self._label}"
 
     @property
-    def _group(self) -> str | None:
-        return self.group
+    def _unit(self) -> Columns | None:
+        return self.unit
 
     def _names(self, rows: Rows) -> tuple[str, ...]:
         return tuple(name for name in rows.names if name != "Intercept")
@@ -323,11 +372,11 @@ class Within(LeastSquares):
         constant = [name for name, is_flat in zip(names, flat, strict=True) if is_flat]
         if constant:
             raise ValueError(
-                f"{listed(constant)} does not vary within the levels of '{self.group}', so differences within them say "
-                "nothing about it: remove it from the formula, or use GroupMeans or LMM"
+                f"{listed(constant)} does not vary within the levels of '{self._label}', so differences within them "
+                "say nothing about it: remove it from the formula, or use GroupMeans or LMM"
             )
         check_X(D, names, spent=groups.J)
         return Projection(D, len(D) - groups.J - D.shape[1]), deviations
 
     def _describe(self, matrices: Matrices, rows: Rows) -> Matrices:
-        return replace(matrices, X=matrices.X[list(self._names(rows))], terms=())
+        return replace(matrices, X=matrices.X[list(self._names(rows))])

@@ -1,31 +1,29 @@
-"""The estimators: frozen specs that are called on data and return a `Fit`.
+"""LMM: a frozen spec that is called on data and fits a linear mixed model by REML or ML.
 
-`LMM` fits linear mixed models with the engine of `reml`; `OLS`, `GroupMeans` and `Within` are what people do instead,
-and `StatsmodelsLMM` is the same model in the reader's own tool. Each analyses one data set when called, and many
-responses of one design by `many`; both are the same arithmetic.
+It analyses one data set when called, and many responses of one design by `many`; both are the same arithmetic.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from lmmsim.checks import check_choice, check_level
-from lmmsim.estimators.estimates import Estimates, by_group
+from lmmsim.estimators.estimates import Effects, Estimates, effects_of, nothing
 from lmmsim.estimators.inference import MixedFit
-from lmmsim.estimators.rows import check_shape, complete_rows, response_values, unusable
+from lmmsim.estimators.rows import check_called_on_data, check_shape, complete_rows, response_values, unusable
 from lmmsim.model.columns import Matrices, build
 from lmmsim.model.formula import split
-from lmmsim.model.identifiable import check_bars, check_X
+from lmmsim.model.identifiable import check_terms, check_X
 from lmmsim.reml.engine import Engine
 from lmmsim.reml.solution import Solution
 
 
 @dataclass(frozen=True, eq=False)
-class Conditional:
+class FromEngine:
     """The random effects of one fit, which the engine predicts on request."""
 
     engine: Engine
@@ -33,11 +31,11 @@ class Conditional:
     Y: np.ndarray
 
     def modes(self) -> tuple[np.ndarray, ...]:
-        """Conditional modes, (J, k) for every bar."""
+        """Conditional modes, (J, k) for every random term."""
         return tuple(mode[0] for mode in self.engine.modes(self.solution, self.Y))
 
     def variances(self) -> tuple[np.ndarray, ...]:
-        """Their conditional covariances, (J, k, k) for every bar."""
+        """Their conditional covariances, (J, k, k) for every random term."""
         return tuple(block[0] for block in self.engine.mode_variances(self.solution))
 
 
@@ -59,8 +57,8 @@ class LMM:
         Christensen 2017); Kenward & Roger's (1997), which also corrects the standard errors and needs REML; or the
         normal, which is right for many groups only. Where a variance is estimated as zero,
         Satterthwaite df jump to those of a model without it, up to n - p, as lmerTest's do; Kenward-Roger's do not.
-    missing : "warn" or "raise"
-        What happens to rows that lack a value: dropped with a warning that counts them, or an error.
+    missing : "drop" or "raise"
+        What happens to rows that lack a value: dropped, which a warning and the fit's print count, or an error.
     level : float
         Level of the intervals.
 
@@ -77,12 +75,13 @@ class LMM:
     formula: str
     reml: bool = True
     df: Literal["satterthwaite", "kenward-roger", "z"] = "satterthwaite"
-    missing: Literal["warn", "raise"] = "warn"
+    missing: Literal["drop", "raise"] = "drop"
     level: float = 0.95
 
     def __post_init__(self) -> None:
+        check_called_on_data(self)
         check_choice("df", self.df, ("satterthwaite", "kenward-roger", "z"))
-        check_choice("missing", self.missing, ("warn", "raise"))
+        check_choice("missing", self.missing, ("drop", "raise"))
         check_level(self.level)
         if not split(self.formula).bars:
             raise ValueError(f"'{self.formula}' has no random effects, as in (1 | group); use OLS without them")
@@ -123,7 +122,7 @@ class LMM:
         matrices, engine = self._engine(used)
         Y = y[:, None]
         s = engine.fit(Y, reml=self.reml, start=start, df=self.df == "satterthwaite")
-        vcov, df = self._reference(engine, s)
+        vcov, df = self.reference(engine, s)
         return MixedFit(
             method=self.method,
             formula=self.formula,
@@ -142,7 +141,7 @@ class LMM:
             message=str(s.message[0]),
             level=self.level,
             covariances=tuple(G[0] for G in s.covariances),
-            effects=Conditional(engine, s, Y),
+            conditional=FromEngine(engine, s, Y),
             theta=s.theta[0],
         )
 
@@ -163,41 +162,23 @@ class LMM:
         Estimates
             With NaN and a message where a column cannot be analysed.
         """
-        Y = check_shape(Y, data)
+        return self.prepare(data).many(Y, start)
+
+    def prepare(self, data: pd.DataFrame) -> Prepared:
+        """Do the work on a design once, for any number of batches of responses; it is not looked at.
+
+        Parameters
+        ----------
+        data : DataFrame
+            The design, as for `many`.
+
+        Returns
+        -------
+        Prepared
+            `.many(Y)` fits the columns of Y.
+        """
         keep = complete_rows(self.formula, data, self.missing, response=False)
-        if not keep.all():
-            data, Y = data[keep], Y[keep]
-        matrices, engine = self._engine(data)
-        message = unusable(matrices.response, Y)
-        usable = np.flatnonzero(message == "")
-        if len(usable) == 0:
-            return nothing(matrices, message, self.level)
-        usable_Y = Y if len(usable) == len(message) else Y[:, usable]
-        s = engine.fit(usable_Y, reml=self.reml, start=start, df=self.df == "satterthwaite")
-        vcov, df = self._reference(engine, s)
-        message[usable] = s.message
-
-        def placed(values: np.ndarray, fill: object = np.nan) -> np.ndarray:
-            """Rows of the usable responses among all."""
-            if len(usable) == len(message):
-                return values
-            whole = np.full((len(message), *values.shape[1:]), fill, dtype=values.dtype)
-            whole[usable] = values
-            return whole
-
-        return Estimates(
-            terms=tuple(matrices.X.columns),
-            estimate=placed(s.beta),
-            se=placed(np.sqrt(np.diagonal(vcov, axis1=1, axis2=2))),
-            df=placed(df),
-            criterion=placed(s.criterion),
-            sigma=placed(s.sigma),
-            converged=placed(s.converged, False),
-            singular=placed(s.singular, False),
-            message=message,
-            random={group: placed(G) for group, G in by_group(matrices.terms, tuple(s.covariances)).items()},
-            level=self.level,
-        )
+        return Prepared(self, keep, *self._engine(data if keep.all() else data[keep]))
 
     def explain(self, data: pd.DataFrame) -> str:
         """Say which structure of the design makes the fits fast, and why; the response is not looked at.
@@ -226,13 +207,12 @@ class LMM:
         X = matrices.X.to_numpy()
         try:
             return matrices, Engine(X, matrices.terms)
-        except ValueError as error:
-            refusal = error
-        check_X(X, tuple(matrices.X.columns))  # the same refusals, with the names of the columns
-        check_bars(matrices.terms, len(X))
-        raise refusal
+        except ValueError:
+            check_X(X, tuple(matrices.X.columns))  # the same refusals, with the names of the columns
+            check_terms(matrices.terms, len(X))
+            raise
 
-    def _reference(self, engine: Engine, s: Solution) -> tuple[np.ndarray, np.ndarray]:
+    def reference(self, engine: Engine, s: Solution) -> tuple[np.ndarray, np.ndarray]:
         """Covariance (r, p, p) and df (r, p) of the coefficients."""
         if self.df == "kenward-roger":
             vcov, df = engine.kenward_roger(s)
@@ -242,11 +222,74 @@ class LMM:
         return s.vcov, np.full(s.beta.shape, np.inf)
 
 
-def nothing(matrices: Matrices, message: np.ndarray, level: float) -> Estimates:
-    """Estimates of a batch in which no response can be analysed."""
-    r, p = len(message), matrices.X.shape[1]
-    blank, no = np.full((r, p), np.nan), np.zeros(r, dtype=bool)
-    covariances = tuple(np.full((r, len(bar.names), len(bar.names)), np.nan) for bar in matrices.terms)
-    random = by_group(matrices.terms, covariances)
-    terms = tuple(matrices.X.columns)
-    return Estimates(terms, blank, blank, blank, blank[:, 0], blank[:, 0], no, no, message, random, level)
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A mixed model on one design, whose responses may come in any number of batches.
+
+    Attributes
+    ----------
+    estimator : LMM
+    keep : ndarray of bool
+        The rows of the design that have all columns.
+    matrices, engine
+        What belongs to these rows.
+    start : ndarray, (t,), optional
+        Where the search for theta starts.
+    """
+
+    estimator: LMM
+    keep: np.ndarray
+    matrices: Matrices
+    engine: Engine
+    start: np.ndarray | None = None
+
+    @property
+    def effects(self) -> tuple[Effects, ...]:
+        """What the random terms are about."""
+        return effects_of(self.matrices.terms)
+
+    def starting(self, start: np.ndarray) -> Prepared:
+        """The same, with a place to start from."""
+        return replace(self, start=start)
+
+    def __call__(self, Y: np.ndarray) -> Estimates:
+        """Fit every column of Y."""
+        return self.many(Y, self.start)
+
+    def many(self, Y: np.ndarray, start: np.ndarray | None = None) -> Estimates:
+        """Fit every column of Y, (n, r); see `LMM.many`."""
+        lmm = self.estimator
+        Y = check_shape(Y, len(self.keep))
+        Y = Y if self.keep.all() else Y[self.keep]
+        message = unusable(self.matrices.response, Y)
+        usable = np.flatnonzero(message == "")
+        if len(usable) == 0:
+            none = nothing(len(message), "", tuple(self.matrices.X.columns), self.effects)
+            return replace(none, message=message, level=lmm.level)
+        whole = len(usable) == len(message)
+        s = self.engine.fit(Y if whole else Y[:, usable], reml=lmm.reml, start=start, df=lmm.df == "satterthwaite")
+        vcov, df = lmm.reference(self.engine, s)
+        message[usable] = s.message
+
+        def placed(values: np.ndarray, fill: object = np.nan) -> np.ndarray:
+            """Rows of the usable responses among all."""
+            if whole:
+                return values
+            among = np.full((len(message), *values.shape[1:]), fill, dtype=values.dtype)
+            among[usable] = values
+            return among
+
+        return Estimates(
+            terms=tuple(self.matrices.X.columns),
+            estimate=placed(s.beta),
+            se=placed(np.sqrt(np.diagonal(vcov, axis1=1, axis2=2))),
+            df=placed(df),
+            criterion=placed(s.criterion),
+            sigma=placed(s.sigma),
+            converged=placed(s.converged, False),
+            singular=placed(s.singular, False),
+            message=message,
+            effects=self.effects,
+            covariances=tuple(placed(G) for G in s.covariances),
+            level=lmm.level,
+        )

@@ -19,13 +19,14 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.checks import check_choice, check_level
-from lmmsim.estimators.estimates import Estimates, by_group
+from lmmsim.estimators.estimates import Estimates, effects_of, join, nothing
 from lmmsim.estimators.inference import MixedFit
-from lmmsim.estimators.rows import check_shape, complete_rows, response_values, unusable
+from lmmsim.estimators.rows import check_called_on_data, check_shape, complete_rows, response_values, unusable
 from lmmsim.model.columns import Matrices, RandomTerm, build
 from lmmsim.model.formula import split
-from lmmsim.model.identifiable import check_bars, check_X
+from lmmsim.model.identifiable import check_terms, check_X
 from lmmsim.reml.engine import Engine
+from lmmsim.reml.theta import Coordinates, lower_factor
 
 OPTIMISERS = (None, "lbfgs", "bfgs", "powell")  # None: its own sequence
 FAR = 0.01  # in -2 log-likelihood, above the minimum that the engine finds
@@ -42,7 +43,7 @@ class StatsmodelsLMM:
         As for `LMM`. Correlated random effects are possible for one factor that all others are nested in; crossed
         factors only with uncorrelated effects.
     reml : bool
-    missing : "warn" or "raise"
+    missing : "drop" or "raise"
     level : float
         As for `LMM`.
 
@@ -61,11 +62,12 @@ class StatsmodelsLMM:
 
     formula: str
     reml: bool = True
-    missing: Literal["warn", "raise"] = "warn"
+    missing: Literal["drop", "raise"] = "drop"
     level: float = 0.95
 
     def __post_init__(self) -> None:
-        check_choice("missing", self.missing, ("warn", "raise"))
+        check_called_on_data(self)
+        check_choice("missing", self.missing, ("drop", "raise"))
         check_level(self.level)
         if not split(self.formula).bars:
             raise ValueError(f"'{self.formula}' has no random effects, as in (1 | group); use OLS without them")
@@ -84,29 +86,27 @@ class StatsmodelsLMM:
 
     def many(self, Y: np.ndarray, data: pd.DataFrame, start: object = None) -> Estimates:
         """Fit every column of Y, one after the other; see `LMM.many`."""
-        Y = check_shape(Y, data)
+        Y = check_shape(Y, len(data))
         keep = complete_rows(self.formula, data, self.missing, response=False)
         data, Y = data[keep], Y[keep]
         whole = build(self.formula, data)
-        message = unusable(whole.response, Y)
-        fits: list[MixedFit | None] = []
-        for j, y in enumerate(Y.T):
-            if message[j]:
-                fits.append(None)
-                continue
+        terms, effects = tuple(whole.X.columns), effects_of(whole.terms)
+        parts = []
+        for y, reason in zip(Y.T, unusable(whole.response, Y), strict=True):
             rows = ~np.isnan(y)
             try:
+                if reason:
+                    raise ValueError(reason)
                 some = whole if rows.all() else build(self.formula, data[rows])
-                fits.append(self._fit(y[rows], some, data[rows]))
+                parts.append(self._fit(y[rows], some, data[rows]).estimates)
             except (ValueError, np.linalg.LinAlgError) as error:
-                fits.append(None)
-                message[j] = str(error)
-        return stack(fits, whole, message, self.level)
+                parts.append(nothing(1, str(error), terms, effects))
+        return join(parts)
 
     def _fit(self, y: np.ndarray, matrices: Matrices, data: pd.DataFrame) -> MixedFit:
         X = matrices.X.to_numpy()
         check_X(X, tuple(matrices.X.columns))
-        check_bars(matrices.terms, len(X))
+        check_terms(matrices.terms, len(X))
         layout = Layout(matrices.terms)
         smallest = float(Engine(X, matrices.terms).fit(y[:, None], reml=self.reml).criterion[0])
         result, message = guarded_fit(layout.model(y, X), self.reml, smallest)
@@ -131,25 +131,9 @@ class StatsmodelsLMM:
             message=message,
             level=self.level,
             covariances=covariances,
-            effects=Conditional(layout, result),
-            theta=relative_factors(covariances, result.scale),
+            conditional=FromStatsmodels(layout, result),
+            theta=theta_of(covariances, result.scale),
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Conditional:
-    """The random effects of one fit, which statsmodels predicts on request."""
-
-    layout: Layout
-    result: Any
-
-    def modes(self) -> tuple[np.ndarray, ...]:
-        """Conditional modes, (J, k) for every bar."""
-        return self.layout.modes(self.result)
-
-    def variances(self) -> tuple[np.ndarray, ...]:
-        """Their conditional covariances, (J, k, k) for every bar."""
-        return self.layout.mode_variances(self.result)
 
 
 def guarded_fit(model: Any, reml: bool, smallest: float) -> tuple[Any, str]:
@@ -214,55 +198,25 @@ def fixed_covariance(result: Any, p: int) -> np.ndarray:
     maximum and its inverse no covariance: standard errors may then be far too small. The part of the fixed effects is.
     """
     everything = np.asarray(result.cov_params())
-    if np.isfinite(everything).all() and is_positive_definite(everything):
-        return everything[:p, :p]
-    hessian, _ = result.model.hessian(result.params_object)
-    return np.linalg.inv(-hessian[:p, :p])
-
-
-def is_positive_definite(matrix: np.ndarray) -> bool:
-    """Whether a symmetric matrix has a Cholesky factor."""
     try:
-        np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:
-        return False
-    return True
+        np.linalg.cholesky(everything)
+    except np.linalg.LinAlgError:  # no covariance matrix, or not finite
+        hessian, _ = result.model.hessian(result.params_object)
+        return np.linalg.inv(-hessian[:p, :p])
+    return everything[:p, :p]
 
 
-def relative_factors(covariances: tuple[np.ndarray, ...], scale: float) -> np.ndarray:
-    """Lower triangles, column by column, of the Cholesky factors of the covariances over the residual variance."""
-    theta: list[float] = []
+def theta_of(covariances: tuple[np.ndarray, ...], scale: float) -> np.ndarray:
+    """Theta of absolute covariances, which may be singular."""
+    roots = []
     for G in covariances:
         values, vectors = np.linalg.eigh(G / scale)
-        _, R = np.linalg.qr((vectors * np.sqrt(values.clip(min=0))).T)
-        factor = R.T * np.where(np.diagonal(R) < 0, -1, 1)
-        theta += [factor[i, j] for j in range(len(G)) for i in range(j, len(G))]
-    return np.array(theta)
-
-
-def stack(fits: list[MixedFit | None], matrices: Matrices, message: np.ndarray, level: float) -> Estimates:
-    """One `Estimates` of single fits; NaN where there is none."""
-    r, p = len(fits), matrices.X.shape[1]
-    estimate, se = np.full((2, r, p), np.nan)
-    criterion, sigma = np.full((2, r), np.nan)
-    converged, singular = np.zeros((2, r), dtype=bool)
-    covariances = [np.full((r, len(bar.names), len(bar.names)), np.nan) for bar in matrices.terms]
-    for j, fit in enumerate(fits):
-        if fit is None:
-            continue
-        estimate[j], se[j] = fit.beta, np.sqrt(np.diagonal(fit.vcov_beta))
-        criterion[j], sigma[j] = fit.criterion, fit.sigma
-        converged[j], singular[j], message[j] = fit.converged, fit.singular, fit.message
-        for whole, G in zip(covariances, fit.covariances, strict=True):
-            whole[j] = G
-    df = np.where(np.isnan(estimate), np.nan, np.inf)
-    random = by_group(matrices.terms, tuple(covariances))
-    terms = tuple(matrices.X.columns)
-    return Estimates(terms, estimate, se, df, criterion, sigma, converged, singular, message, random, level)
+        roots.append(lower_factor((vectors * np.sqrt(values.clip(min=0)))[None]))
+    return Coordinates([len(G) for G in covariances]).pack(roots)[0]
 
 
 class Layout:
-    """Which bar is the host, whose factor all others are nested in (None if crossed), and which are components."""
+    """Which term is the host, whose factor all others are nested in (None if crossed), and which are components."""
 
     def __init__(self, terms: tuple[RandomTerm, ...]) -> None:
         self.terms = terms
@@ -270,16 +224,16 @@ class Layout:
         groups = terms[self.host].codes if self.host is not None else np.zeros(len(terms[0].codes), dtype=int)
         self.groups = groups
         self.rows = [np.flatnonzero(groups == g) for g in range(groups.max() + 1)]
-        self.parts = [(b, c) for b, bar in enumerate(terms) if b != self.host for c in range(len(bar.names))]
-        for b, bar in enumerate(terms):
-            if b != self.host and len(bar.names) > 1:
+        self.parts = [(b, c) for b, term in enumerate(terms) if b != self.host for c in range(len(term.names))]
+        for b, term in enumerate(terms):
+            if b != self.host and len(term.names) > 1:
                 raise ValueError(
-                    f"statsmodels cannot have correlated random effects ({', '.join(bar.names)} | {bar.group}) beside "
-                    f"{', '.join(other.group for other in terms if other is not bar)}: write || or use LMM"
+                    f"statsmodels cannot have correlated random effects ({', '.join(term.names)} | {term.group}) "
+                    f"beside {', '.join(other.group for other in terms if other is not term)}: write || or use LMM"
                 )
 
     def _find_host(self) -> int | None:
-        """Return the bar, the widest, whose factor every other is nested in."""
+        """Return the term, the widest, whose factor every other is nested in."""
         order = sorted(range(len(self.terms)), key=lambda b: -len(self.terms[b].names))
         for b in order:
             codes = self.terms[b].codes
@@ -300,50 +254,61 @@ class Layout:
         return MixedLM(y, X, groups=self.groups, exog_re=effects, exog_vc=components)
 
     def _block(self, b: int, c: int, rows: np.ndarray) -> np.ndarray:
-        bar = self.terms[b]
-        codes = bar.codes[rows]
-        return (codes[:, None] == np.unique(codes)) * bar.columns[rows, c][:, None]
+        term = self.terms[b]
+        codes = term.codes[rows]
+        return (codes[:, None] == np.unique(codes)) * term.columns[rows, c][:, None]
 
     def _labels(self, b: int, c: int, rows: np.ndarray) -> list[str]:
         return [f"{b}.{c}.{code}" for code in np.unique(self.terms[b].codes[rows])]
 
     def covariances(self, result: Any) -> tuple[np.ndarray, ...]:
-        """Return absolute covariances by bar."""
+        """Return absolute covariances by term."""
         variance = dict(zip(self.parts, np.asarray(result.vcomp), strict=True))
         return tuple(
-            np.asarray(result.cov_re) if b == self.host else np.diag([variance[b, c] for c in range(len(bar.names))])
-            for b, bar in enumerate(self.terms)
+            np.asarray(result.cov_re) if b == self.host else np.diag([variance[b, c] for c in range(len(term.names))])
+            for b, term in enumerate(self.terms)
         )
 
-    def _places(self) -> Iterator[tuple[int, int, list[tuple[int, int, int]]]]:
-        """Yield, by group, its number, the host's k, and (bar, column, level) of the effects that follow."""
-        k = len(self.terms[self.host].names) if self.host is not None else 0
-        for g, rows in enumerate(self.rows):
-            yield g, k, [(b, c, code) for b, c in self.parts for code in np.unique(self.terms[b].codes[rows])]
 
-    def modes(self, result: Any) -> tuple[np.ndarray, ...]:
-        """Return conditional modes by bar, (J, k); NaN where statsmodels cannot compute them."""
-        modes = tuple(np.full((len(bar.levels), len(bar.names)), np.nan) for bar in self.terms)
+@dataclass(frozen=True, eq=False)
+class FromStatsmodels:
+    """The random effects of one fit, which statsmodels predicts on request."""
+
+    layout: Layout
+    result: Any
+
+    def _places(self) -> Iterator[tuple[int, int, list[tuple[int, int, int]]]]:
+        """Yield, by group, its number, the host's k, and (term, column, level) of the effects that follow."""
+        lo = self.layout
+        k = len(lo.terms[lo.host].names) if lo.host is not None else 0
+        for g, rows in enumerate(lo.rows):
+            yield g, k, [(b, c, code) for b, c in lo.parts for code in np.unique(lo.terms[b].codes[rows])]
+
+    def modes(self) -> tuple[np.ndarray, ...]:
+        """Conditional modes by term, (J, k); NaN where statsmodels cannot compute them."""
+        lo = self.layout
+        modes = tuple(np.full((len(term.levels), len(term.names)), np.nan) for term in lo.terms)
         try:
-            effects = result.random_effects
+            effects = self.result.random_effects
         except ValueError:
             return modes
         for g, k, places in self._places():
             values = np.asarray(effects[g])
-            if self.host is not None:
-                modes[self.host][g] = values[:k]
+            if lo.host is not None:
+                modes[lo.host][g] = values[:k]
             for (b, c, code), value in zip(places, values[k:], strict=True):
                 modes[b][code, c] = value
         return modes
 
-    def mode_variances(self, result: Any) -> tuple[np.ndarray, ...]:
-        """Return conditional covariances by bar, (J, k, k)."""
-        blocks = tuple(np.zeros((len(bar.levels), len(bar.names), len(bar.names))) for bar in self.terms)
-        covariances = result.random_effects_cov
+    def variances(self) -> tuple[np.ndarray, ...]:
+        """Conditional covariances by term, (J, k, k)."""
+        lo = self.layout
+        blocks = tuple(np.zeros((len(term.levels), len(term.names), len(term.names))) for term in lo.terms)
+        covariances = self.result.random_effects_cov
         for g, k, places in self._places():
             values = np.asarray(covariances[g])
-            if self.host is not None:
-                blocks[self.host][g] = values[:k, :k]
+            if lo.host is not None:
+                blocks[lo.host][g] = values[:k, :k]
             for i, (b, c, code) in enumerate(places, start=k):
                 blocks[b][code, c, c] = values[i, i]
         return blocks

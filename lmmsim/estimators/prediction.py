@@ -1,18 +1,18 @@
-"""What a fitted mixed model says about rows: predictions, and the shares of variance (ICC, R2).
+"""What a fitted mixed model says about rows, old or new.
 
-Every function takes a `Fit` and returns a new table; the three kinds of prediction answer three questions and are
-named for them.
+The three kinds of prediction answer three questions and are named for them.
 """
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import check_choice, check_level
+from lmmsim.checks import check_choice, check_columns, check_level
 from lmmsim.estimators.estimates import spread
 from lmmsim.estimators.fit import Fit
 from lmmsim.model.columns import Matrices, rebuild, used_columns
@@ -66,12 +66,12 @@ def predict(fit: Fit, data: pd.DataFrame | None = None, kind: Kind = "population
     X = rows.X[list(fit.terms)].to_numpy()
     mean = X @ fit.beta
     if kind == "conditional":
-        for bar in rows.terms:
-            check_known(bar.group, bar.codes, rows.X.index)
+        for term in rows.terms:
+            check_known(term.group, term.codes, rows.X.index)
         return pd.DataFrame({"mean": mean + spread(rows.terms, fit.modes)}, index=rows.X.index)
     variance = np.einsum("ni,ij,nj->n", X, fit.vcov_beta, X)
     if kind == "new group":
-        variance = variance + sum(random_variance(fit, rows).values()) + fit.sigma**2
+        variance = variance + sum(replace(fit.equation, X=rows.X, terms=rows.terms).variances.values()) + fit.sigma**2
     sd = np.sqrt(variance)
     reach = ndtri((1 + level) / 2) * sd
     columns = {"mean": mean, "se" if kind == "population" else "sd": sd, "low": mean - reach, "high": mean + reach}
@@ -80,7 +80,7 @@ def predict(fit: Fit, data: pd.DataFrame | None = None, kind: Kind = "population
 
 def with_groups(matrices: Matrices, data: pd.DataFrame, kind: Kind) -> pd.DataFrame:
     """Return the data with grouping columns: predictions for no group in particular need none."""
-    columns = [name for bar in matrices.terms for name in bar.group.split(":")]
+    columns = [name for term in matrices.terms for name in term.group.split(":")]
     absent = [name for name in dict.fromkeys(columns) if name not in data.columns]
     if absent and kind == "conditional":
         raise ValueError(f"a conditional prediction needs the column '{absent[0]}'; kind='population' does not")
@@ -91,9 +91,7 @@ def new_rows(fit: Fit, data: pd.DataFrame) -> Matrices:
     """Build the columns of the fit for these rows; refuse a level that it has no coefficient for."""
     from formulaic.errors import DataMismatchWarning
 
-    absent = [name for name in used_columns(fit.formula, fit.data) if name not in data.columns]
-    if absent:
-        raise ValueError(f"a prediction needs the column '{absent[0]}', which the formula uses")
+    check_columns(data, used_columns(fit.formula, fit.data))
     with warnings.catch_warnings():
         warnings.simplefilter("error", DataMismatchWarning)  # formulaic would take the reference level instead
         try:
@@ -111,65 +109,3 @@ def check_known(group: str, codes: np.ndarray, index: pd.Index) -> None:
             f"{len(unknown)} rows (the first: {index[unknown[0]]}) are in a '{group}' that the fit has not seen; "
             "kind='new group' predicts for those"
         )
-
-
-def random_variance(fit: Fit, rows: Matrices | None = None) -> dict[str, np.ndarray]:
-    """Variance of z'u of every row, by grouping factor."""
-    by_group: dict[str, np.ndarray] = {}
-    for bar, G in zip((rows or fit.matrices).terms, fit.covariances, strict=True):
-        variance = ((bar.columns @ G) * bar.columns).sum(axis=1)
-        by_group[bar.group] = by_group.get(bar.group, 0) + variance
-    return by_group
-
-
-def variance_shares(fit: Fit) -> tuple[float, pd.Series, float]:
-    """Variance of the fixed part (no df correction), of each factor (mean over rows), and of the residual."""
-    fixed = float(np.var(fit.matrices.X.to_numpy() @ fit.beta))
-    groups = {group: float(variance.mean()) for group, variance in random_variance(fit).items()}
-    return fixed, pd.Series(groups, dtype=float), fit.sigma**2
-
-
-def icc(fit: Fit) -> pd.DataFrame:
-    """Intraclass correlations: the share of the variance that lies between the groups of a factor.
-
-    Parameters
-    ----------
-    fit : Fit
-        With random slopes the share depends on x; the mean over the rows of the data is taken (Johnson 2014).
-
-    Returns
-    -------
-    DataFrame, index the grouping factors
-        `conditional`: of the variance that the fixed part leaves, the correlation of two rows with the same x that
-        share this factor and no other. `marginal`: of all variance, that of the fixed part included. Where factors are
-        nested, two rows of one class share the school too: add the rows.
-
-    References
-    ----------
-    Johnson (2014), Methods in Ecology and Evolution 5:944. Nakagawa, Johnson & Schielzeth (2017), J R Soc Interface 14.
-    """
-    fixed, groups, residual = variance_shares(fit)
-    left = groups.sum() + residual
-    return pd.DataFrame({"conditional": groups / left, "marginal": groups / (left + fixed)}).rename_axis("group")
-
-
-def r2(fit: Fit) -> pd.Series:
-    """Shares of variance explained: by the fixed part (`marginal`), and with the groups known (`conditional`).
-
-    Parameters
-    ----------
-    fit : Fit
-        With random slopes the variance between groups is its mean over the rows of the data (Johnson 2014).
-
-    Returns
-    -------
-    Series
-        `marginal`, `conditional`.
-
-    References
-    ----------
-    Nakagawa & Schielzeth (2013), Methods in Ecology and Evolution 4:133. Johnson (2014), 5:944.
-    """
-    fixed, groups, residual = variance_shares(fit)
-    total = fixed + groups.sum() + residual
-    return pd.Series({"marginal": fixed / total, "conditional": (fixed + groups.sum()) / total}, name="r2")

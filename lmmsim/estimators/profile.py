@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.checks import check_level
+from lmmsim.estimators.estimates import RESIDUAL
 from lmmsim.estimators.fit import Fit
 from lmmsim.reml.engine import Engine
 
@@ -48,9 +49,9 @@ class Surface:
         log_det = point.value - n * (1 + np.log(2 * np.pi * point.sigma2))
         return log_det + n * np.log(2 * np.pi * sigma2) + squares / sigma2
 
-    def covariance(self, parameters: np.ndarray, bar: int) -> np.ndarray:
-        """Absolute covariances (m, k, k) of one bar."""
-        factor = self.problem.bars[bar].back @ self.problem.coordinates.factors(parameters[:, : self.t])[bar]
+    def covariance(self, parameters: np.ndarray, term: int) -> np.ndarray:
+        """Absolute covariances (m, k, k) of one term."""
+        factor = self.problem.bars[term].back @ self.problem.coordinates.factors(parameters[:, : self.t])[term]
         return np.exp(2 * parameters[:, self.t])[:, None, None] * factor @ factor.swapaxes(1, 2)
 
 
@@ -59,12 +60,13 @@ class Quantity:
     """Something that an interval is wanted for: value = shown(of(parameters))."""
 
     part: str
-    name: str
+    group: str
+    term: str
     of: Function
     shown: Callable[[float], float] = float
     coefficient: int | None = None
     unit: float = 1.0  # in which the quantity is a number of ordinary size
-    between: tuple[str, ...] = ()  # the standard deviations that a correlation belongs to
+    between: tuple[str, ...] = ()  # the terms that a correlation belongs to
 
 
 def profile(fit: Fit, level: float | None = None) -> pd.DataFrame:
@@ -79,7 +81,7 @@ def profile(fit: Fit, level: float | None = None) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame, index (part, name)
+    DataFrame, index (part, group, term)
         `estimate` (maximum likelihood), `low`, `high` of every coefficient, standard deviation and correlation. NaN
         where the search did not end.
 
@@ -98,8 +100,8 @@ def profile(fit: Fit, level: float | None = None) -> pd.DataFrame:
     >>> rng = np.random.default_rng(1)
     >>> plants = pd.DataFrame({"plot": np.repeat(range(10), 5), "week": np.tile(range(5), 10)})
     >>> plants["height"] = 10 + 2 * plants["week"] + rng.normal(size=10)[plants["plot"]] + rng.normal(size=50)
-    >>> profile(LMM("height ~ week + (1 | plot)")(plants)).index.get_level_values("name").tolist()
-    ['Intercept', 'week', 'plot Intercept', 'residual']
+    >>> profile(LMM("height ~ week + (1 | plot)")(plants)).index.tolist()[1:]
+    [('coef', '', 'week'), ('sd', 'plot', 'Intercept'), ('sd', 'residual', '')]
     """
     from scipy.special import chdtri
 
@@ -109,47 +111,46 @@ def profile(fit: Fit, level: float | None = None) -> pd.DataFrame:
     check_level(level)
     surface = Surface(fit)
     height = float(chdtri(1, 1 - level))
-    rows: dict[tuple[str, str], list[float]] = {}
+    rows: dict[tuple[str, str, str], list[float]] = {}
     for quantity in quantities(fit, surface):
         best = surface.best
         if quantity.coefficient is not None:
             best = np.append(best, surface.beta[quantity.coefficient])
         estimate = quantity.shown(quantity.of(best[None])[0])
-        if any(rows["sd", name][1] == 0 for name in quantity.between):
+        if any(rows["sd", quantity.group, term][1] == 0 for term in quantity.between):
             ends = [-1.0, 1.0]  # beside a variance of zero every correlation is as likely
         else:
             ends = [extreme(surface, quantity, best, height, sign) for sign in (-1, 1)]
-        rows[quantity.part, quantity.name] = [estimate, *ends]
-    index = pd.MultiIndex.from_tuples(rows, names=["part", "name"])
+        rows[quantity.part, quantity.group, quantity.term] = [estimate, *ends]
+    index = pd.MultiIndex.from_tuples(rows, names=["part", "group", "term"])
     return pd.DataFrame(list(rows.values()), index=index, columns=["estimate", "low", "high"])
 
 
 def quantities(fit: Fit, surface: Surface) -> Iterator[Quantity]:
     """Yield coefficients, standard deviations, correlations."""
     for j, name in enumerate(fit.terms):
-        yield Quantity("coef", name, lambda v: v[:, -1], coefficient=j, unit=float(surface.se[j]))
-    for b, bar in enumerate(fit.matrices.terms):
-        for i, name in enumerate(bar.names):
+        yield Quantity("coef", "", name, lambda v: v[:, -1], coefficient=j, unit=float(surface.se[j]))
+    for b, term in enumerate(fit.matrices.terms):
+        for i, name in enumerate(term.names):
             # the variance, not the sd: it is smooth where it is zero. Its unit is that of standardised columns, whose
             # size it shares: far from the data, as at time 0 where time starts at 1000, a variance is large
             unit = np.exp(2 * surface.best[-1]) * np.sum(surface.problem.bars[b].back[i] ** 2)
-            yield Quantity("sd", f"{bar.group} {name}", partial(entry, surface, b, i, i), root, unit=float(unit))
-        for i, name in enumerate(bar.names):
-            for k, other in enumerate(bar.names[:i]):
-                sds = f"{bar.group} {name}", f"{bar.group} {other}"
+            yield Quantity("sd", term.group, name, partial(entry, surface, b, i, i), root, unit=float(unit))
+        for i, name in enumerate(term.names):
+            for k, other in enumerate(term.names[:i]):
                 which = partial(correlation, surface, b, i, k)
-                yield Quantity("corr", f"{bar.group} {other} {name}", which, between=sds)
-    yield Quantity("sd", "residual", lambda v: v[:, surface.t], lambda log_sigma: float(np.exp(log_sigma)))
+                yield Quantity("corr", term.group, f"{other}, {name}", which, between=(name, other))
+    yield Quantity(*RESIDUAL, lambda v: v[:, surface.t], lambda log_sigma: float(np.exp(log_sigma)))
 
 
-def entry(surface: Surface, bar: int, i: int, k: int, parameters: np.ndarray) -> np.ndarray:
-    """One entry of a bar's covariance."""
-    return surface.covariance(parameters, bar)[:, i, k]
+def entry(surface: Surface, term: int, i: int, k: int, parameters: np.ndarray) -> np.ndarray:
+    """One entry of a term's covariance."""
+    return surface.covariance(parameters, term)[:, i, k]
 
 
-def correlation(surface: Surface, bar: int, i: int, k: int, parameters: np.ndarray) -> np.ndarray:
+def correlation(surface: Surface, term: int, i: int, k: int, parameters: np.ndarray) -> np.ndarray:
     """Correlation of two random effects; 0 where one has no variance."""
-    G = surface.covariance(parameters, bar)
+    G = surface.covariance(parameters, term)
     size = np.sqrt(G[:, i, i] * G[:, k, k])
     return np.divide(G[:, i, k], size, out=np.zeros(len(G)), where=size > 0)
 
@@ -163,7 +164,7 @@ def extreme(surface: Surface, quantity: Quantity, best: np.ndarray, height: floa
     """Find the largest (sign 1) or smallest (-1) value within `height` of the minimum."""
     j, t = quantity.coefficient, surface.t
     size = np.append(np.maximum(1.0, np.abs(best[:t])), np.ones(len(best) - t))
-    is_variance = quantity.part == "sd" and quantity.name != "residual"
+    is_variance = quantity.part == "sd" and quantity.group != "residual"
     unit = quantity.unit
     if j is not None:
         size[-1] = unit

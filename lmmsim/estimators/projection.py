@@ -56,13 +56,7 @@ class Projection:
     when the errors are robust to dependence within clusters.
     """
 
-    def __init__(
-        self,
-        X: np.ndarray,
-        df_resid: int,
-        codes: np.ndarray | None = None,
-        robust: str = "",
-    ) -> None:
+    def __init__(self, X: np.ndarray, df_resid: int, codes: np.ndarray | None = None, robust: str = "") -> None:
         Q, R = np.linalg.qr(X)
         R_inverse = np.linalg.inv(R)
         self.X, self.df_resid, self.robust = X, df_resid, robust

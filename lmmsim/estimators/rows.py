@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import listed
+from lmmsim.checks import check_columns
 from lmmsim.model.columns import rows_without, used_columns
 from lmmsim.model.formula import split
 
 
 def complete_rows(
-    formula: str,
-    data: pd.DataFrame,
-    missing: str,
-    response: bool = True,
-    also: Sequence[str] = (),
+    formula: str, data: pd.DataFrame, missing: str, response: bool = True, also: Sequence[str] = ()
 ) -> np.ndarray:
     """Find the rows that have a value in every column of the analysis.
 
@@ -31,7 +29,7 @@ def complete_rows(
     formula : str
         Its columns are looked at, and those named in `also`.
     data : DataFrame
-    missing : "warn" or "raise"
+    missing : "drop" or "raise"
         What happens when rows lack a value: a UserWarning that counts them, or a ValueError.
     response : bool
         Whether the response is looked at; a batch brings its own.
@@ -54,7 +52,7 @@ def complete_rows(
     >>> complete_rows("height ~ week", plants, missing="raise")
     Traceback (most recent call last):
         ...
-    ValueError: 1 of 2 rows have no week; drop or fill them, or say missing="warn" to analyse the other 1
+    ValueError: 1 of 2 rows have no week; drop or fill them, or say missing="drop" to analyse the other 1
     """
     if not isinstance(data, pd.DataFrame):
         raise TypeError(
@@ -62,15 +60,9 @@ def complete_rows(
         )
     if len(data) == 0:
         raise ValueError("the data have no rows: there is nothing to analyse")
-    names = [
-        *([split(formula).response] if response else []),
-        *used_columns(formula, data),
-        *also,
-    ]
+    names = [*([split(formula).response] if response else []), *used_columns(formula, data), *also]
     names = list(dict.fromkeys(names))
-    absent = [name for name in names if name not in data.columns]
-    if absent:
-        raise ValueError(f"the data have no column '{absent[0]}'; the columns are {listed(data.columns)}")
+    check_columns(data, names)
     keep = np.ones(len(data), dtype=bool)
     gaps = rows_without(names, data)
     if not gaps:
@@ -86,21 +78,29 @@ def complete_rows(
     if dropped == n:
         raise ValueError(f"{problem}: nothing is left to analyse")
     if missing == "raise":
-        raise ValueError(f'{problem}; drop or fill them, or say missing="warn" to analyse the other {n - dropped}')
-    warnings.warn(
-        f"{problem} and were dropped; the other {n - dropped} are analysed",
-        UserWarning,
-        stacklevel=3,
-    )
+        raise ValueError(f'{problem}; drop or fill them, or say missing="drop" to analyse the other {n - dropped}')
+    warnings.warn(f"{problem} and were dropped; the other {n - dropped} are analysed", UserWarning, stacklevel=3)
     return keep
 
 
-def check_shape(Y: np.ndarray, data: pd.DataFrame) -> np.ndarray:
+def check_called_on_data(estimator: Any) -> None:
+    """Refuse a spec that was given data where one of its settings stands."""
+    for setting in fields(estimator):
+        value = getattr(estimator, setting.name)
+        if isinstance(value, pd.DataFrame) or (setting.type == "bool" and not isinstance(value, bool)):
+            name = type(estimator).__name__
+            raise TypeError(
+                f"{setting.name} is a {type(value).__name__}; an estimator is made first and then called on data: "
+                f"{name}(formula)(data)"
+            )
+
+
+def check_shape(Y: np.ndarray, n: int) -> np.ndarray:
     """Return Y as floats; refuse one that has not a row for every row of the data."""
     Y = np.asarray(Y, dtype=float)
-    if Y.ndim != 2 or len(Y) != len(data):
+    if Y.ndim != 2 or len(Y) != n:
         raise ValueError(
-            f"Y has shape {Y.shape}; it needs one row for each of the {len(data)} rows of the data and one column for "
+            f"Y has shape {Y.shape}; it needs one row for each of the {n} rows of the data and one column for "
             "each response"
         )
     return Y

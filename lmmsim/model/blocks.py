@@ -7,18 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from lmmsim import covariance
-from lmmsim.model.columns import Matrices, RandomTerm
-from lmmsim.model.residual import AR1, IID, Residual
-
-if TYPE_CHECKING:
-    from lmmsim.model.model import Model
-
+from lmmsim.model.columns import RandomTerm
+from lmmsim.model.equation import Equation
 
 DENSE = 200  # a block with fewer rows than this is held in plain arrays, a larger one in sparse ones
 Form = Callable[[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]], Any]
@@ -50,16 +44,13 @@ class Block:
     copies: int
 
 
-def blocks(model: Model, design: pd.DataFrame, matrices: Matrices) -> Iterator[Block]:
-    """Go through the different blocks of a design.
+def blocks(equation: Equation) -> Iterator[Block]:
+    """Go through the different blocks of an equation.
 
     Parameters
     ----------
-    model : Model
-        With the true covariances.
-    design : DataFrame
-    matrices : Matrices
-        `model.matrices(design)`.
+    equation : Equation
+        `model.on(design)`.
 
     Yields
     ------
@@ -74,17 +65,17 @@ def blocks(model: Model, design: pd.DataFrame, matrices: Matrices) -> Iterator[B
     --------
     >>> from lmmsim.scenarios import plant_growth
     >>> model, design = plant_growth(plots=30, weeks=5)
-    >>> [(block.X.shape, block.copies) for block in blocks(model, design, model.matrices(design))]
+    >>> [(block.X.shape, block.copies) for block in blocks(model.on(design))]
     [((5, 6), 10), ((5, 6), 10), ((5, 6), 10)]
     """
-    R = model.residual.R(design)
+    R, X = equation.R, equation.X.to_numpy()
     if (R.diagonal() <= 0).any():
         raise ValueError("a residual sd is 0, so V has no inverse; give the residual a small sd instead")
-    dR = residual_derivatives(model.residual, design, R)
-    X = matrices.X.to_numpy()
-    roots = [covariance.square_root(model.covariance(term)) for term in matrices.terms]
-    standard = [_standard(term, root) for term, root in zip(matrices.terms, roots, strict=True)]
-    for rows, copies in _alike(X, matrices.terms, R):
+    dR = equation.residual.derivatives(equation.design)
+    # a correlation of 0 hides which rows share a unit; its derivative tells
+    label = components(equation.terms, sum(map(abs, dR), start=abs(R)))
+    standard = [_standard(term, root) for term, root in zip(equation.terms, equation.roots, strict=True)]
+    for rows, copies in _alike(X, equation.terms, R, label):
         terms = [restrict(term, rows) for term, _ in standard]
         form = to_dense if len(rows) < DENSE else to_sparse
         yield Block(
@@ -98,12 +89,15 @@ def blocks(model: Model, design: pd.DataFrame, matrices: Matrices) -> Iterator[B
         )
 
 
-def components(terms: Sequence[RandomTerm], R: Matrix) -> np.ndarray:
-    """Number every row by the set it belongs to, which shares no group and no residual unit with other rows."""
+def components(terms: Sequence[RandomTerm], links: Matrix) -> np.ndarray:
+    """Number every row by the set it belongs to, which shares no group and no link with other rows.
+
+    `links` (n, n) is sparse; rows with an entry that is not zero belong together.
+    """
     from scipy import sparse
     from scipy.sparse.csgraph import connected_components
 
-    n, links = R.shape[0], R
+    n = links.shape[0]
     for term in terms:
         # a chain through the rows of a group links as much as all its pairs would
         order = np.argsort(term.codes, kind="stable")
@@ -112,30 +106,10 @@ def components(terms: Sequence[RandomTerm], R: Matrix) -> np.ndarray:
     return connected_components(links, directed=False)[1]
 
 
-def residual_derivatives(residual: Residual, design: pd.DataFrame, R: Matrix) -> list[Matrix]:
-    """Derivatives of R by its variance, or its variances by level, and by its correlation."""
-    from scipy import sparse
-
-    n = len(design)
-    if isinstance(residual, IID):
-        if residual.by is None:
-            return [sparse.eye_array(n, format="csr")]
-        levels = design[residual.by]
-        return [sparse.csr_array(sparse.diags_array((levels == level).to_numpy(float))) for level in levels.unique()]
-    # sd^2 rho^d has the derivative sd^2 rho^d d / rho; a correlation of 0 hides which rows share a unit
-    rho = residual.rho or 1e-9
-    entries = (R if residual.rho else replace(residual, rho=rho).R(design)).tocoo()
-    rows, columns = entries.coords
-    distance = (rows != columns).astype(float)
-    if isinstance(residual, AR1):
-        times = design[residual.time].to_numpy(dtype=float)
-        distance = np.abs(times[rows] - times[columns])
-    return [R / residual.sd**2, sparse.csr_array((entries.data * distance / rho, (rows, columns)), shape=(n, n))]
-
-
-def _alike(X: np.ndarray, terms: Sequence[RandomTerm], R: Matrix) -> Iterator[tuple[np.ndarray, int]]:
+def _alike(
+    X: np.ndarray, terms: Sequence[RandomTerm], R: Matrix, label: np.ndarray
+) -> Iterator[tuple[np.ndarray, int]]:
     """Yield the rows of one set of each look, and how many sets look like it."""
-    label = components(terms, R)
     order = np.argsort(label, kind="stable")
     sizes = np.bincount(label)
     first = np.cumsum(sizes) - sizes

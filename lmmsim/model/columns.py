@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import listed
+from lmmsim.checks import check_columns, listed
 from lmmsim.model.formula import Bar, Parts, fail, split
 
 
@@ -221,12 +221,7 @@ def _check_columns(parts: Parts, data: pd.DataFrame) -> None:
         raise ValueError(f"the data have no rows, so '{parts.formula}' has nothing to describe")
     _side_by_side(parts)  # a formula that cannot be read is reported before the columns are
     names = _names(parts)
-    absent = sorted(names.columns - set(data.columns))
-    if absent:
-        raise ValueError(
-            f"'{parts.formula}' names {listed(absent)}, not a column of the data; "
-            f"the columns are {listed(data.columns)}"
-        )
+    check_columns(data, sorted(names.columns))
     twice = [name for name in data.columns[data.columns.duplicated()] if name in names.possible]
     if twice:
         raise ValueError(f"the data have more than one column {listed(twice)}; rename or drop the others")
@@ -252,13 +247,13 @@ def _labelled(columns: Any, data: pd.DataFrame) -> pd.DataFrame:
 
 
 def _random_term(bar: Bar, columns: Any, data: pd.DataFrame) -> RandomTerm:
-    levels, codes = _levels(list(bar.group), data)
+    levels, codes = levels_of(bar.group, data)
     names = tuple(columns.model_spec.column_names)
     return RandomTerm(":".join(bar.group), names, np.asarray(columns, dtype=float), codes, levels)
 
 
-def _levels(group: list[str], data: pd.DataFrame) -> tuple[pd.Index, np.ndarray]:
-    """Levels of one grouping column, or of the combinations of several, and each row's code."""
+def levels_of(group: Sequence[str], data: pd.DataFrame) -> tuple[pd.Index, np.ndarray]:
+    """Levels of one grouping column, or of the combinations of several that occur, and each row's code."""
     factors = [_categories(data[name]) for name in group]
     if len(factors) == 1:
         return pd.Index(factors[0].categories), np.asarray(factors[0].codes, dtype=np.intp)
@@ -287,7 +282,7 @@ def _codes_among(known: pd.Index, group: list[str], data: pd.DataFrame) -> np.nd
     return codes.astype(np.intp)
 
 
-def _combined(group: list[str], data: pd.DataFrame) -> list[str]:
+def _combined(group: Sequence[str], data: pd.DataFrame) -> list[str]:
     """One label for the combination of several grouping columns, row by row."""
     return [":".join(map(str, labels)) for labels in zip(*(data[name] for name in group), strict=True)]
 

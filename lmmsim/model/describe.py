@@ -1,7 +1,6 @@
-"""The echo of a model: its equation with the numbers in, and what they imply.
+"""What a model means in words: its equation with the numbers in, and what they imply.
 
-Numbers that depend on when and where one measures (implied correlations, ICC
-with slopes, R2) are computed for a design.
+Numbers that depend on when and where one measures (implied correlations, ICC with slopes, R2) belong to a design.
 """
 
 from __future__ import annotations
@@ -9,63 +8,72 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
 from lmmsim import covariance
 from lmmsim.checks import counted
-from lmmsim.model.columns import Matrices, RandomTerm
+from lmmsim.model.columns import Matrices
+from lmmsim.model.equation import Equation
 from lmmsim.model.formula import split, term_of
-from lmmsim.model.residual import AR1, IID, CompoundSymmetry
-
-if TYPE_CHECKING:
-    from lmmsim.model.model import Model
-    from lmmsim.model.random_effects import Random
+from lmmsim.model.random_effects import Random
+from lmmsim.model.residual import IID, Residual
 
 
-def equation(model: Model) -> str:
+class World(Protocol):
+    """What is read of a `Model` here."""
+
+    @property
+    def formula(self) -> str: ...
+    @property
+    def beta(self) -> dict[str, float]: ...
+    @property
+    def random(self) -> dict[str, Random]: ...
+    @property
+    def residual(self) -> Residual: ...
+
+
+def equation(world: World) -> str:
     """The equation with its numbers, the standard deviations, and the ICC of an intercept-only model."""
-    lines = [model.formula, ""]
-    terms = [_number(value, name) for name, value in model.beta.items()]
-    groups = [f"u[{group}]" for group in model.random]
-    lines += _wrapped(f"{model.response} =", [*terms, *groups, "eps"])
-    for group, effect in model.random.items():
-        lines += _component(f"u[{group}]", effect.sds, _covariance(model.formula, group, effect))
-    lines.append(f"  eps  {_residual(model)}")
-    shares = _intercept_shares(model)
+    lines = [world.formula, ""]
+    terms = [_number(value, name) for name, value in world.beta.items()]
+    effects = [_effect(group, name) for group, effect in world.random.items() for name in effect.sds]
+    lines += _wrapped(f"{split(world.formula).response} =", [*terms, *effects, "eps"])
+    for group, effect in world.random.items():
+        lines += _component(group, effect.sds, _covariance(world.formula, group, effect))
+    lines.append(f"  eps  {world.residual.words}")
+    shares = _intercept_shares(world)
     if shares:
         lines.append("  ICC: " + ", ".join(f"{group} {share:.3g}" for group, share in shares.items()))
     return "\n".join(lines)
 
 
-def describe(model: Model, design: pd.DataFrame) -> str:
+def describe(world: World, on: Equation) -> str:
     """The equation, and what it means for a design: sizes, ICC, R2, and one unit over time."""
-    matrices = model.matrices(design)
-    sizes = [counted(len(term.levels), term.group) for term in matrices.terms]
-    lines = [equation(model), "", f"For this design of {len(design)} rows ({', '.join(dict.fromkeys(sizes))}):"]
-    lines.append("  share of variance given X: " + _written(icc(model, design)))
-    lines.append("  R2: " + _written(r2(model, design)))
-    unit = implied(model, design)
+    sizes = [counted(len(term.levels), term.group) for term in on.terms]
+    lines = [equation(world), "", f"For this design of {on.n} rows ({', '.join(dict.fromkeys(sizes))}):"]
+    lines.append("  share of variance given X: " + _written(on.icc["conditional"]))
+    lines.append("  R2: " + _written(on.r2))
+    unit = implied(on)
     if len(unit):
         lines += ["  sd, and correlations, of one unit's measurements:", unit.to_string(float_format="{:.3g}".format)]
     return "\n".join(lines)
 
 
-def implied(model: Model, design: pd.DataFrame, most: int = 8) -> pd.DataFrame:
+def implied(on: Equation, most: int = 8) -> pd.DataFrame:
     """Implied sd and correlations of the measurements of one unit, over time.
 
     The unit is the first level of a group within which a numeric column (week)
     never repeats, though it does between groups; empty where there is no such group.
     """
-    terms = model.matrices(design).terms
-    for term in terms:
+    for term in on.terms:
         chosen = np.flatnonzero(term.codes == 0)[:most]
-        rows = design.iloc[chosen]
+        rows = on.design.iloc[chosen]
         for name, values in rows.select_dtypes("number").items():
-            if len(rows) > 1 and values.is_unique and design[name].nunique() < len(design) / 2:
-                sd, corr = covariance.to_sd(_V_of(model, terms, design, chosen))
+            if len(rows) > 1 and values.is_unique and on.design[name].nunique() < on.n / 2:
+                sd, corr = covariance.to_sd(on.V_of(chosen))
                 labels = [f"{value:g}" for value in values]
                 table = pd.DataFrame(corr, pd.Index(labels, name=name), labels)
                 table.insert(0, "sd", sd)
@@ -73,52 +81,39 @@ def implied(model: Model, design: pd.DataFrame, most: int = 8) -> pd.DataFrame:
     return pd.DataFrame()
 
 
-def _V_of(model: Model, terms: Sequence[RandomTerm], design: pd.DataFrame, chosen: np.ndarray) -> np.ndarray:
-    """Give the rows and columns of V that belong to the chosen rows of a design."""
-    V = model.residual.R(design)[chosen][:, chosen].toarray()
-    for term in terms:
-        Z, codes = term.columns[chosen], term.codes[chosen]
-        V += np.where(codes[:, None] == codes, Z @ model.covariance(term) @ Z.T, 0.0)
-    return V
-
-
-def icc(model: Model, design: pd.DataFrame) -> pd.Series:
-    """Share of the variance given X that each group explains, averaged over the rows of a design.
-
-    With random intercepts alone this is the (conditional) intraclass correlation
-    of each group; Nakagawa, Johnson and Schielzeth (2017) call it adjusted.
-    """
-    matrices = model.matrices(design)
-    variance = _group_variances(model, matrices)
-    total = variance.sum() + model.residual.R(design).diagonal().mean()
-    return (variance / total).rename("icc")
-
-
-def r2(model: Model, design: pd.DataFrame) -> pd.Series:
-    """Marginal and conditional R2 at the true parameters (Nakagawa and Schielzeth 2013; Johnson 2014)."""
-    matrices = model.matrices(design)
-    fixed = float(np.var(matrices.X.to_numpy() @ np.array([model.beta[name] for name in matrices.X.columns])))
-    random = float(_group_variances(model, matrices).sum())
-    total = fixed + random + model.residual.R(design).diagonal().mean()
-    return pd.Series({"marginal": fixed / total, "conditional": (fixed + random) / total}, name="r2")
-
-
-def latex(model: Model) -> str:
+def latex(world: World) -> str:
     """The equation with its numbers, in lines that a phone can show, and the distributions of u and eps."""
+    response = split(world.formula).response
     terms = [
         ("", f"{value:.6g}") if name == "Intercept" else (name, rf"{value:.6g}\,\mathrm{{{_escaped(name)}}}")
-        for name, value in model.beta.items()
+        for name, value in world.beta.items()
     ]
-    terms += [(group, rf"u_{{\mathrm{{{_escaped(group)}}}}}") for group in model.random] + [("eps", r"\varepsilon")]
-    total = r" \\ &\quad + ".join(_wrapped_latex(terms, len(model.response))).replace("+ -", "- ")
-    lines = [rf"\mathrm{{{_escaped(model.response)}}} &= {total}"]
-    for group, effect in model.random.items():
-        G = _covariance(model.formula, group, effect)
+    for group, effect in world.random.items():
+        terms += [(f"{group}{name}", _effect_latex(group, name, times=True)) for name in effect.sds]
+    total = r" \\ &\quad + ".join(_wrapped_latex([*terms, ("eps", r"\varepsilon")], len(response))).replace("+ -", "- ")
+    lines = [rf"\mathrm{{{_escaped(response)}}} &= {total}"]
+    for group, effect in world.random.items():
+        names = [_effect_latex(group, name) for name in effect.sds]
+        G = _covariance(world.formula, group, effect)
         rows = r" \\ ".join(" & ".join(f"{v:.4g}" for v in row) for row in G)
         variance = rows if len(G) == 1 else rf"\begin{{bmatrix}} {rows} \end{{bmatrix}}"
-        lines.append(rf"u_{{\mathrm{{{_escaped(group)}}}}} &\sim N\left(0, {variance}\right)")
-    lines.append(rf"\varepsilon &\sim {_residual_latex(model)}")
+        u = names[0] if len(names) == 1 else rf"({', '.join(names)})"
+        lines.append(rf"{u} &\sim N\left(0, {variance}\right)")
+    lines.append(rf"\varepsilon &\sim {_residual_latex(world.residual)}")
     return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}"
+
+
+def _effect(group: str, name: str) -> str:
+    """A random effect in the equation: u[plot], or u[plot, week]*week."""
+    return f"u[{group}]" if name == "Intercept" else f"u[{group}, {name}]*{name}"
+
+
+def _effect_latex(group: str, name: str, times: bool = False) -> str:
+    """The same in LaTeX, with the column that it multiplies if asked."""
+    if name == "Intercept":
+        return rf"u_{{\mathrm{{{_escaped(group)}}}}}"
+    effect = rf"u_{{\mathrm{{{_escaped(group)}}},\,\mathrm{{{_escaped(name)}}}}}"
+    return rf"{effect}\,\mathrm{{{_escaped(name)}}}" if times else effect
 
 
 def _wrapped_latex(terms: Iterable[tuple[str, str]], taken: int, most: int = 50) -> list[str]:
@@ -188,10 +183,10 @@ def _bar_of(name: str, bars: Sequence[str]) -> int:
     return next((i for i, bar in enumerate(bars) if term in map(str, Formula(bar))), -1)
 
 
-def _component(label: str, sds: Mapping[str, float], cov: np.ndarray) -> list[str]:
+def _component(group: str, sds: Mapping[str, float], cov: np.ndarray) -> list[str]:
     """One line per random effect: its sd, and its correlations with those before it."""
     _, corr = covariance.to_sd(cov)
-    lines = []
+    lines, label = [], f"u[{group}]"
     for i, (name, sd) in enumerate(sds.items()):
         others = ", ".join(f"{corr[i, j]:.3g}" for j in range(i))
         lines.append(
@@ -200,41 +195,21 @@ def _component(label: str, sds: Mapping[str, float], cov: np.ndarray) -> list[st
     return lines
 
 
-def _residual(model: Model) -> str:
-    residual = model.residual
-    if isinstance(residual, AR1):
-        return f"sd {residual.sd:.4g}, AR(1) with rho {residual.rho:.3g} per {residual.time} within {residual.unit}"
-    if isinstance(residual, CompoundSymmetry):
-        return f"sd {residual.sd:.4g}, correlation {residual.rho:.3g} within {residual.unit}"
-    if isinstance(residual.sd, Mapping):
-        return f"sd by {residual.by}: " + ", ".join(f"{level} {sd:.4g}" for level, sd in residual.sd.items())
-    return f"sd {residual.sd:.4g}"
-
-
-def _residual_latex(model: Model) -> str:
-    residual = model.residual
+def _residual_latex(residual: Residual) -> str:
     if isinstance(residual, IID) and not isinstance(residual.sd, Mapping):
         return f"N(0, {residual.sd**2:.4g})"
-    return rf"N(0, R), \\ &\quad \mathrm{{{_escaped(_residual(model))}}}"
+    return rf"N(0, R), \\ &\quad \mathrm{{{_escaped(residual.words)}}}"
 
 
-def _intercept_shares(model: Model) -> dict[str, float]:
+def _intercept_shares(world: World) -> dict[str, float]:
     """ICC by group where it needs no design: intercepts only, one residual sd."""
-    only_intercepts = all(set(effect.sds) == {"Intercept"} for effect in model.random.values())
-    if not (model.random and only_intercepts) or isinstance(model.residual.sd, Mapping):
+    sd = world.residual.sd
+    only_intercepts = all(set(effect.sds) == {"Intercept"} for effect in world.random.values())
+    if not (world.random and only_intercepts) or isinstance(sd, Mapping):
         return {}
-    variances = {group: effect.sds["Intercept"] ** 2 for group, effect in model.random.items()}
-    total = sum(variances.values()) + float(model.residual.sd) ** 2
+    variances = {group: effect.sds["Intercept"] ** 2 for group, effect in world.random.items()}
+    total = sum(variances.values()) + float(sd) ** 2
     return {group: variance / total for group, variance in variances.items()} if total else {}
-
-
-def _group_variances(model: Model, matrices: Matrices) -> pd.Series:
-    """Average over rows of each group's diagonal of Z G Z'."""
-    variance = dict.fromkeys((term.group for term in matrices.terms), 0.0)
-    for term in matrices.terms:
-        rows = np.einsum("ni,ij,nj->n", term.columns, model.covariance(term), term.columns)
-        variance[term.group] += float(rows.mean())
-    return pd.Series(variance, dtype=float)
 
 
 def _written(shares: pd.Series) -> str:

@@ -6,16 +6,13 @@ What cannot be analysed is refused before any arithmetic, with the names of the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lmmsim.checks import listed
 from lmmsim.model.blocks import columns
-from lmmsim.model.columns import Matrices, RandomTerm
-
-if TYPE_CHECKING:
-    from lmmsim.model.model import Model
+from lmmsim.model.columns import RandomTerm
+from lmmsim.model.equation import Equation
 
 
 def check_X(X: np.ndarray, names: Sequence[str], unit: str = "rows", spent: int = 0) -> None:
@@ -45,20 +42,20 @@ def check_X(X: np.ndarray, names: Sequence[str], unit: str = "rows", spent: int 
         )
 
 
-def check_bars(terms: Sequence[RandomTerm], n: int) -> None:
+def check_terms(terms: Sequence[RandomTerm], n: int) -> None:
     """Refuse random effects that n rows cannot tell from the residual."""
-    for bar in terms:
-        J, k = len(bar.levels), len(bar.names)
-        if not np.isfinite(bar.columns).all():
-            raise ValueError(f"the random effects of '{bar.group}' have infinite or undefined values in their columns")
+    for term in terms:
+        J, k = len(term.levels), len(term.names)
+        if not np.isfinite(term.columns).all():
+            raise ValueError(f"the random effects of '{term.group}' have infinite or undefined values in their columns")
         if J < 2:
             raise ValueError(
-                f"the grouping factor '{bar.group}' has one level ('{bar.levels[0]}'): "
+                f"the grouping factor '{term.group}' has one level ('{term.levels[0]}'): "
                 "a variance between groups needs at least two"
             )
         if J * k >= n:
             raise ValueError(
-                f"{J} levels of '{bar.group}' times {k} ({', '.join(bar.names)}) make {J * k} random effects for {n} "
+                f"{J} levels of '{term.group}' times {k} ({', '.join(term.names)}) make {J * k} random effects for {n} "
                 "rows: they cannot be told from the residual; drop a random effect or measure more often"
             )
 
@@ -79,17 +76,17 @@ def dependent_columns(X: np.ndarray, tolerance: float = 1e-10) -> list[int]:
     return [j for j in range(X.shape[1]) if j not in independent]
 
 
-def taken_up(model: Model, matrices: Matrices) -> Iterator[tuple[RandomTerm, np.ndarray]]:
+def taken_up(equation: Equation) -> Iterator[tuple[RandomTerm, np.ndarray]]:
     """Yield terms whose effects the coefficients take up, as where there is one school in each arm.
 
     No fit can estimate such a variance. Beside the term stands its part of the covariance of the coefficients, (p, p).
     """
-    X = matrices.X.to_numpy()
-    for term in matrices.terms:
+    X = equation.X.to_numpy()
+    for term, G in zip(equation.terms, equation.covariances, strict=True):
         J, k = len(term.levels), len(term.names)
         if J * k > X.shape[1]:
             continue
         Z = columns([term], len(X))
         u = np.linalg.lstsq(X, Z, rcond=None)[0]  # the coefficients that do what each group effect does
         if np.allclose(X @ u, Z, atol=1e-8 * np.abs(Z).max()):
-            yield term, u @ np.kron(np.eye(J), model.covariance(term)) @ u.T
+            yield term, u @ np.kron(np.eye(J), G) @ u.T

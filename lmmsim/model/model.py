@@ -16,16 +16,17 @@ import pandas as pd
 
 from lmmsim.checks import is_number, quoted
 from lmmsim.model import describe
-from lmmsim.model.columns import Matrices, RandomTerm, build
+from lmmsim.model.columns import Matrices, build
+from lmmsim.model.equation import Equation
 from lmmsim.model.formula import split
 from lmmsim.model.random_effects import Random, as_random, check_sds
-from lmmsim.model.residual import AR1, IID, CompoundSymmetry, Residual
+from lmmsim.model.residual import IID, Residual
 
 if TYPE_CHECKING:
     from lmmsim.model.matrices import Labelled
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Model:
     """A world: the formula of a mixed model, with a number for each of its parameters.
 
@@ -78,7 +79,7 @@ class Model:
         _check_names(formula, "random", groups, random)
         effects = {group: as_random(random[group]) for group in groups}
         residual = IID(sd=residual) if is_number(residual) else residual
-        if not isinstance(residual, IID | AR1 | CompoundSymmetry):
+        if not isinstance(residual, Residual):
             raise TypeError(f"residual is an sd, or one of IID(...), AR1(...), CompoundSymmetry(...); got {residual!r}")
         for group, effect in effects.items():
             check_sds(group, effect)
@@ -96,59 +97,63 @@ class Model:
         """Name of the response."""
         return split(self.formula).response
 
-    def matrices(self, design: pd.DataFrame) -> Matrices:
-        """Build the columns of all terms, and check every name against them."""
+    def on(self, design: pd.DataFrame) -> Equation:
+        """Work out the equation on a design: the columns of all terms, every name checked against them.
+
+        Examples
+        --------
+        >>> from lmmsim import crossed
+        >>> model = Model("y ~ 1 + (1 | plot)", beta={"Intercept": 10.0}, random={"plot": 2.0}, residual=1.0)
+        >>> model.on(crossed(plot=2, week=[0, 1])).mean
+        array([10., 10., 10., 10.])
+        """
         matrices = build(self.formula, design)
         _check_names(self.formula, "beta", matrices.X.columns, self.beta)
         for group, effect in self.random.items():
             names = [name for term in matrices.terms if term.group == group for name in term.names]
             _check_names(self.formula, f"random['{group}'] sd", names, effect.sds)
         _check_finite(matrices)
-        return matrices
+        return Equation(
+            X=matrices.X,
+            beta=np.array([self.beta[name] for name in matrices.X.columns]),
+            terms=matrices.terms,
+            covariances=tuple(self.random[term.group].covariance(term.names) for term in matrices.terms),
+            residual=self.residual,
+            design=design,
+            shapes=[self.random[term.group].shape for term in matrices.terms],
+        )
 
     def X(self, design: pd.DataFrame) -> pd.DataFrame:
         """Columns of the fixed part, shape (n, p)."""
-        return self.matrices(design).X
+        return self.on(design).X
 
     def Z(self, design: pd.DataFrame) -> Labelled:
         """One column per random effect, shape (n, q), sparse."""
-        from lmmsim.model.matrices import random_columns
-
-        return random_columns(self.matrices(design).terms, design.index)
+        return self.on(design).Z
 
     def G(self, design: pd.DataFrame) -> Labelled:
         """Covariance of the random effects, shape (q, q), sparse."""
-        from lmmsim.model.matrices import random_covariance
-
-        terms = self.matrices(design).terms
-        return random_covariance(terms, [self.covariance(term) for term in terms])
+        return self.on(design).G
 
     def R(self, design: pd.DataFrame) -> Labelled:
         """Covariance of the residuals, shape (n, n), sparse."""
-        from lmmsim.model.matrices import labelled
-
-        return labelled(self.residual.R(design), design.index, design.index)
+        return self.on(design).R
 
     def V(self, design: pd.DataFrame) -> np.ndarray:
         """Covariance of the response given X, Z G Z' + R, shape (n, n)."""
-        Z, G, R = self.Z(design), self.G(design), self.R(design)
-        return (Z @ G @ Z.T + R).toarray()
-
-    def covariance(self, term: RandomTerm) -> np.ndarray:
-        """Covariance matrix of one random term's effects."""
-        return self.random[term.group].covariance(term.names)
+        return self.on(design).V
 
     def describe(self, design: pd.DataFrame) -> str:
         """Say in words and numbers what the model means for a design."""
-        return describe.describe(self, design)
+        return describe.describe(self, self.on(design))
 
-    def icc(self, design: pd.DataFrame) -> pd.Series:
-        """Share of the variance given X that each group explains, averaged over the design."""
-        return describe.icc(self, design)
+    def icc(self, design: pd.DataFrame) -> pd.DataFrame:
+        """Intraclass correlations by grouping factor, averaged over the design; see `Equation.icc`."""
+        return self.on(design).icc
 
     def r2(self, design: pd.DataFrame) -> pd.Series:
         """Share of the variance that the fixed part (marginal), or it and the groups (conditional), explain."""
-        return describe.r2(self, design)
+        return self.on(design).r2
 
     def latex(self) -> str:
         """Write the equation with its numbers in LaTeX."""
@@ -157,7 +162,7 @@ class Model:
     def _repr_latex_(self) -> str:
         return f"$${self.latex()}$$"
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return (
             f"{describe.equation(self)}\n  for a design: model.describe(design) adds ICC, R2 and correlations over time"
         )

@@ -1,54 +1,42 @@
 """Residuals: what is left of a measurement when its group is known.
 
-Each kind says how large the residuals are, which of them are correlated (R), and
-how a table of independent draws becomes residuals (`colour`).
+Every kind has R = S C S: the standard deviations of the rows on the diagonal of S, their correlations in C. It also
+says how independent draws become residuals (`colour`), and how R changes with each of its numbers (`derivatives`).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from lmmsim import covariance, draws
-from lmmsim.checks import check_sd, is_number, listed, quoted
+from lmmsim.checks import check_columns, check_sd, is_number, listed, quoted
 
 if TYPE_CHECKING:
-    from scipy import sparse
-
+    from scipy.sparse import csr_array
 
 Colour = Callable[[np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True)
-class IID:
-    """Independent residuals: one standard deviation, or one for each level of a factor.
+class Residual(ABC):
+    """What every kind of residual can say of a design of n rows."""
 
-    Parameters
-    ----------
-    sd : float or mapping
-        In the units of the response. A mapping gives each level of `by` its own.
-    by : str, optional
-        The column that decides which sd a row has.
-    shape : draws.Shape, optional
-        Normal unless said otherwise; the sd stays what it is.
-
-    Examples
-    --------
-    >>> design = pd.DataFrame({"method": ["usual", "new"]})
-    >>> IID(sd={"usual": 9.0, "new": 12.0}, by="method").R(design).toarray()
-    array([[ 81.,   0.],
-           [  0., 144.]])
-    """
-
-    sd: float | Mapping[str, float]
+    sd: float | Mapping[Any, float]
     by: str | None = None
-    shape: draws.Shape = field(default_factory=draws.normal)
+    shape: draws.Shape
 
-    def __post_init__(self) -> None:
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """How large the residuals are, and what is correlated."""
+
+    def _check(self) -> None:
+        """Refuse what is no standard deviation; keep no hold of what was given."""
         if isinstance(self.sd, Mapping) != (self.by is not None):
             raise ValueError("unequal residuals need both: sd={level: sd, ...} and by='the column with the levels'")
         object.__setattr__(self, "sd", dict(self.sd) if isinstance(self.sd, Mapping) else self.sd)
@@ -69,21 +57,95 @@ class IID:
             raise ValueError(f"{what} of '{self.by}'; sd names {listed(self.sd)}, the levels are {listed(there)}")
         return levels.map(dict(self.sd)).to_numpy(dtype=float)
 
-    def R(self, design: pd.DataFrame) -> sparse.csr_array:
-        """Covariance of the residuals, diagonal, shape (n, n)."""
+    def _patterns(self, design: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+        """Yield (unit, rows): one unit of each look, and the row numbers (units, m) of all units that look like it."""
+        yield from ()
+
+    def _correlations(self, unit: pd.DataFrame) -> np.ndarray:
+        """C of the m rows of one unit."""
+        return np.eye(len(unit))
+
+    def _slopes(self, unit: pd.DataFrame) -> list[np.ndarray]:
+        """Derivatives of this C by each of its numbers."""
+        return []
+
+    def R(self, design: pd.DataFrame) -> csr_array:
+        """Covariance of the residuals, shape (n, n): diagonal, or one block for each unit."""
         from scipy import sparse
 
-        return sparse.csr_array(sparse.diags_array(self.sds(design) ** 2))
+        sds = self.sds(design)
+        parts = [(self._correlations(unit), rows) for unit, rows in self._patterns(design)]
+        if not parts:
+            return sparse.csr_array(sparse.diags_array(sds**2))
+        S = sparse.diags_array(sds)
+        return sparse.csr_array(S @ _assembled(parts, len(design)) @ S)
+
+    def derivatives(self, design: pd.DataFrame) -> list[csr_array]:
+        """Derivatives of R by its variance, or its variances by level, then by its correlations."""
+        from scipy import sparse
+
+        S, R, n = sparse.diags_array(self.sds(design)), self.R(design), len(design)
+        if isinstance(self.sd, Mapping):
+            mine = [(design[str(self.by)] == level).to_numpy(float) for level in self.sd]
+            halves = [sparse.diags_array(one / (2 * sd**2)) for one, sd in zip(mine, self.sd.values(), strict=True)]
+            out = [sparse.csr_array(half @ R + R @ half) for half, one in zip(halves, mine, strict=True) if one.any()]
+        else:
+            out = [R / self.sd**2]
+        slopes = [[(slope, rows) for slope in self._slopes(unit)] for unit, rows in self._patterns(design)]
+        return out + [sparse.csr_array(S @ _assembled(list(parts), n) @ S) for parts in zip(*slopes, strict=True)]
 
     def colour(self, design: pd.DataFrame) -> Colour:
         """Return the step from standard draws (replicates, n) to residuals, in place."""
         sds = self.sds(design)
         scale = sds[0] if (sds == sds[0]).all() else sds
-        return lambda z: np.multiply(z, scale, out=z)
+        roots = [(covariance.square_root(self._correlations(unit)), rows) for unit, rows in self._patterns(design)]
+
+        def apply(z: np.ndarray) -> np.ndarray:
+            for root, rows in roots:
+                z[:, rows] = z[:, rows] @ root.T
+            return np.multiply(z, scale, out=z)
+
+        return apply
 
 
 @dataclass(frozen=True)
-class _WithinUnit:
+class IID(Residual):
+    """Independent residuals: one standard deviation, or one for each level of a factor.
+
+    Parameters
+    ----------
+    sd : float or mapping
+        In the units of the response. A mapping gives each level of `by` its own.
+    by : str, optional
+        The column that decides which sd a row has.
+    shape : draws.Shape, optional
+        Normal unless said otherwise; the sd stays what it is.
+
+    Examples
+    --------
+    >>> design = pd.DataFrame({"method": ["usual", "new"]})
+    >>> IID(sd={"usual": 9.0, "new": 12.0}, by="method").R(design).toarray()
+    array([[ 81.,   0.],
+           [  0., 144.]])
+    """
+
+    sd: float | Mapping[Any, float]
+    by: str | None = None
+    shape: draws.Shape = field(default_factory=draws.normal)
+
+    def __post_init__(self) -> None:
+        self._check()
+
+    @property
+    def words(self) -> str:
+        """The sd, or the sd of each level."""
+        if isinstance(self.sd, Mapping):
+            return f"sd by {self.by}: " + ", ".join(f"{level} {sd:.4g}" for level, sd in self.sd.items())
+        return f"sd {self.sd:.4g}"
+
+
+@dataclass(frozen=True)
+class _WithinUnit(Residual):
     """Residuals that are correlated within a unit and independent between units."""
 
     sd: float
@@ -92,58 +154,27 @@ class _WithinUnit:
     shape: draws.Shape = field(default_factory=draws.normal, kw_only=True)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", draws.as_shape(self.shape))
-        check_sd("'residual'", self.sd)
+        self._check()
         if not is_number(self.rho):
             raise ValueError(f"rho, the correlation of two residuals, must be a number; got {quoted(self.rho)}")
 
-    def block(self, rows: pd.DataFrame) -> np.ndarray:
-        """Covariance of one unit's residuals."""
-        raise TypeError(f"{type(self).__name__} has no covariance of its own; use AR1 or CompoundSymmetry")
+    def _look(self, unit: pd.DataFrame) -> object:
+        """What two units must share to have the same correlations."""
+        return len(unit)
 
-    def _same(self, rows: pd.DataFrame) -> object:
-        """What two units must share to have the same block."""
-        return len(rows)
-
-    def _patterns(self, design: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield (block, rows): a covariance, and the row numbers (units, m) of the units that have it."""
+    def _patterns(self, design: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
         _column(design, self.unit)
-        units = design.reset_index(drop=True).groupby(self.unit, observed=True, sort=False)
-        patterns: dict[object, tuple[np.ndarray, list[np.ndarray]]] = {}
-        for label, rows in units:
-            key = self._same(rows)
-            if key not in patterns:
+        alike: dict[object, tuple[pd.DataFrame, list[np.ndarray]]] = {}
+        for label, rows in design.reset_index(drop=True).groupby(self.unit, observed=True, sort=False):
+            look = self._look(rows)
+            if look not in alike:
                 try:
-                    patterns[key] = self.block(rows), []
+                    self._correlations(rows)
                 except ValueError as error:
                     raise ValueError(f"residuals of {self.unit} {label!r}: {error}") from error
-            patterns[key][1].append(rows.index.to_numpy())
-        for block, members in patterns.values():
-            yield block, np.array(members)
-
-    def R(self, design: pd.DataFrame) -> sparse.csr_array:
-        """Covariance of the residuals, one block per unit, shape (n, n)."""
-        from scipy import sparse
-
-        n = len(design)
-        R = sparse.csr_array((n, n))
-        for block, members in self._patterns(design):
-            units, m = members.shape
-            entries = np.tile(block.ravel(), units)
-            rows, columns = np.repeat(members, m, axis=1).ravel(), np.tile(members, (1, m)).ravel()
-            R = R + sparse.csr_array((entries, (rows, columns)), shape=(n, n))
-        return R
-
-    def colour(self, design: pd.DataFrame) -> Colour:
-        """Return the step from standard draws (replicates, n) to residuals, in place."""
-        roots = [(covariance.square_root(block), rows) for block, rows in self._patterns(design)]
-
-        def apply(z: np.ndarray) -> np.ndarray:
-            for root, rows in roots:
-                z[:, rows] = z[:, rows] @ root.T
-            return z
-
-        return apply
+                alike[look] = rows, []
+            alike[look][1].append(rows.index.to_numpy())
+        yield from ((unit, np.array(members)) for unit, members in alike.values())
 
 
 @dataclass(frozen=True)
@@ -172,21 +203,32 @@ class AR1(_WithinUnit):
 
     time: str = field(kw_only=True)
 
-    def block(self, rows: pd.DataFrame) -> np.ndarray:
-        """Covariance of one unit's residuals."""
-        times = rows[self.time]
-        if times.duplicated().any():
-            raise ValueError(f"two rows at {self.time} {times[times.duplicated()].iloc[0]}; one row per {self.time}")
-        return covariance.continuous_ar1(times.to_numpy(dtype=float), self.rho, self.sd)
+    @property
+    def words(self) -> str:
+        """The sd, and how fast the correlation fades."""
+        return f"sd {self.sd:.4g}, AR(1) with rho {self.rho:.3g} per {self.time} within {self.unit}"
 
-    def _patterns(self, design: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _patterns(self, design: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
         times = _column(design, self.time)
         if not _are_numbers(times):
             raise ValueError(f"'{self.time}' holds no numbers ({times.dtype}); AR(1) needs the time between two rows")
         yield from super()._patterns(design)
 
-    def _same(self, rows: pd.DataFrame) -> object:
-        return rows[self.time].to_numpy(dtype=float).tobytes()
+    def _look(self, unit: pd.DataFrame) -> object:
+        return unit[self.time].to_numpy(dtype=float).tobytes()
+
+    def _correlations(self, unit: pd.DataFrame) -> np.ndarray:
+        times = unit[self.time]
+        if times.duplicated().any():
+            raise ValueError(f"two rows at {self.time} {times[times.duplicated()].iloc[0]}; one row per {self.time}")
+        return covariance.continuous_ar1(times.to_numpy(dtype=float), self.rho)
+
+    def _slopes(self, unit: pd.DataFrame) -> list[np.ndarray]:
+        times = unit[self.time].to_numpy(dtype=float)
+        distance = np.abs(times[:, None] - times)
+        # d rho^(d - 1), which is 1 for neighbours where rho is 0
+        powers = np.power(float(self.rho), np.where(distance > 0, distance - 1, 0.0))
+        return [np.where(distance > 0, distance * powers, 0.0)]
 
 
 @dataclass(frozen=True)
@@ -212,12 +254,30 @@ class CompoundSymmetry(_WithinUnit):
            [-0.5,  1. ]])
     """
 
-    def block(self, rows: pd.DataFrame) -> np.ndarray:
-        """Covariance of one unit's residuals."""
-        return covariance.exchangeable(len(rows), self.rho, self.sd)
+    @property
+    def words(self) -> str:
+        """The sd, and the correlation."""
+        return f"sd {self.sd:.4g}, correlation {self.rho:.3g} within {self.unit}"
+
+    def _correlations(self, unit: pd.DataFrame) -> np.ndarray:
+        return covariance.exchangeable(len(unit), self.rho)
+
+    def _slopes(self, unit: pd.DataFrame) -> list[np.ndarray]:
+        return [1.0 - np.eye(len(unit))]
 
 
-Residual = IID | AR1 | CompoundSymmetry
+def _assembled(parts: list[tuple[np.ndarray, np.ndarray]], n: int) -> csr_array:
+    """A sparse (n, n) matrix from blocks (m, m), each at the rows (units, m) of the units that have it."""
+    from scipy import sparse
+
+    entries, rows, columns = [], [], []
+    for block, members in parts:
+        units, m = members.shape
+        entries.append(np.tile(block.ravel(), units))
+        rows.append(np.repeat(members, m, axis=1).ravel())
+        columns.append(np.tile(members, (1, m)).ravel())
+    where = np.concatenate(rows), np.concatenate(columns)
+    return sparse.csr_array((np.concatenate(entries), where), shape=(n, n))
 
 
 def _are_numbers(column: pd.Series) -> bool:
@@ -234,8 +294,7 @@ def _are_numbers(column: pd.Series) -> bool:
 def _column(design: pd.DataFrame, name: str) -> pd.Series:
     if not isinstance(name, str):
         raise TypeError(f"the residuals need the name of one column; got {name!r}")
-    if name not in design:
-        raise ValueError(f"the residuals need the column '{name}'; the columns are {listed(design.columns)}")
+    check_columns(design, [name], "design")
     if missing := int(design[name].isna().sum()):
         raise ValueError(f"'{name}' is missing in {missing} of {len(design)} rows; the residuals need it in each")
     return design[name]

@@ -33,8 +33,8 @@ def trajectories(
     y: str,
     unit: str,
     *,
-    colour: str | None = None,
-    column: str | None = None,
+    hue: str | None = None,
+    col: str | None = None,
     mean: bool = True,
     xlabel: str | None = None,
     ylabel: str | None = None,
@@ -48,9 +48,9 @@ def trajectories(
         One row per measurement.
     x, y, unit : str
         Columns: time (or dose, ...), response, and what is measured repeatedly.
-    colour : str, optional
-        Column of groups; each has a colour and a mean.
-    column : str, optional
+    hue : str, optional
+        Column of groups; each has a color and a mean.
+    col : str, optional
         Column of groups that get a panel each, in a new figure.
     mean : bool, default True
         Draw the means; over those units that have a value at each x.
@@ -60,7 +60,7 @@ def trajectories(
 
     Returns
     -------
-    Axes, or an array of Axes with `column`
+    Axes, or an array of Axes with `col`
 
     Examples
     --------
@@ -70,65 +70,65 @@ def trajectories(
     >>> len(ax.lines)
     4
     """
-    data = table_with(data, x, y, unit, colour, column)
+    data = table_with(data, x, y, unit, hue, col)
     names = (x if xlabel is None else xlabel, y if ylabel is None else ylabel)
-    looks = treatments(levels(data[colour])) if colour else {None: (MIDDLE, "-")}
-    if column is None:
+    looks = treatments(levels(data[hue])) if hue else {None: (MIDDLE, "-")}
+    if col is None:
         ax = canvas(ax)
-        _lines(ax, data, x, y, unit, colour, looks, mean)
+        _lines(ax, data, x, y, unit, hue, looks, mean)
         name_axes(ax, *names)
         whole_ticks(ax, data[x])
-        _name_groups(ax, data, x, y, colour, looks, mean)
+        _name_groups(ax, data, x, y, hue, looks, mean)
         return ax
     if ax is not None:
-        raise ValueError(f"column='{column}' draws a panel for each of its levels in a new figure: leave out ax")
-    panels = levels(data[column])
+        raise ValueError(f"col='{col}' draws a panel for each of its levels in a new figure: leave out ax")
+    panels = levels(data[col])
     axes = new_figure().subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for panel, level in zip(axes, panels, strict=True):
-        part = data[data[column] == level]
-        _lines(canvas(panel), part, x, y, unit, colour, looks, mean)
+        part = data[data[col] == level]
+        _lines(canvas(panel), part, x, y, unit, hue, looks, mean)
         panel.set_title(str(level))
         whole_ticks(panel, data[x], most=7)
         name_axes(panel, names[0], names[1] if panel is axes[0] else "")
-    if colour and colour != column:
-        _name_groups(axes[-1], part, x, y, colour, looks, mean)
+    if hue and hue != col:
+        _name_groups(axes[-1], part, x, y, hue, looks, mean)
     return axes
 
 
 def _lines(
-    ax: Axes, data: pd.DataFrame, x: str, y: str, unit: str, colour: str | None, looks: dict[Any, Any], mean: bool
+    ax: Axes, data: pd.DataFrame, x: str, y: str, unit: str, hue: str | None, looks: dict[Any, Any], mean: bool
 ) -> None:
     """The lines of all units, then the means above them."""
     n = data[unit].nunique()
     for _, rows in data.sort_values(x, kind="stable").groupby(unit, observed=True, sort=False):
-        hue, _ = looks.get(rows[colour].iloc[0] if colour else None, (PALE, None))  # pale: of no group
+        color, _ = looks.get(rows[hue].iloc[0] if hue else None, (PALE, None))  # pale: of no group
         alpha = 0.45 if mean or n > 12 else 0.9
         # a point as well, so that a unit that was seen only once is seen here
-        ax.plot(rows[x], rows[y], color=hue, lw=0.9, alpha=alpha, marker="o", ms=2.2, mew=0, zorder=1.5)
+        ax.plot(rows[x], rows[y], color=color, lw=0.9, alpha=alpha, marker="o", ms=2.2, mew=0, zorder=1.5)
     if mean:
-        for level, (hue, pattern) in looks.items():
-            middle = _means(data, x, y, colour, level)
-            ax.plot(middle.index, middle, color=hue, lw=3, ls=pattern, zorder=2.5)
+        for level, (color, pattern) in looks.items():
+            middle = _means(data, x, y, hue, level)
+            ax.plot(middle.index, middle, color=color, lw=3, ls=pattern, zorder=2.5)
 
 
-def _means(data: pd.DataFrame, x: str, y: str, colour: str | None, level: Any) -> pd.Series:
-    rows = data[data[colour] == level] if colour else data
+def _means(data: pd.DataFrame, x: str, y: str, hue: str | None, level: Any) -> pd.Series:
+    rows = data[data[hue] == level] if hue else data
     return rows.groupby(x, observed=True)[y].mean()
 
 
 def _name_groups(
-    ax: Axes, data: pd.DataFrame, x: str, y: str, colour: str | None, looks: dict[Any, Any], mean: bool
+    ax: Axes, data: pd.DataFrame, x: str, y: str, hue: str | None, looks: dict[Any, Any], mean: bool
 ) -> None:
     """Names at the ends of the means; a legend where there are several groups or no means."""
     from matplotlib.lines import Line2D
 
-    if not colour or len(looks) > LISTED:
+    if not hue or len(looks) > LISTED:
         return
     if mean and len(looks) <= LABELLED:
-        ends = {level: _means(data, x, y, colour, level).dropna() for level in looks}
+        ends = {level: _means(data, x, y, hue, level).dropna() for level in looks}
         label_ends(ax, [(end.iloc[-1], str(level), looks[level][0]) for level, end in ends.items() if len(end)])
     else:
-        handles = [Line2D([], [], color=hue, ls=ls, lw=2, label=str(level)) for level, (hue, ls) in looks.items()]
+        handles = [Line2D([], [], color=color, ls=ls, lw=2, label=str(level)) for level, (color, ls) in looks.items()]
         legend_above(ax, handles)
 
 
@@ -137,7 +137,7 @@ def layout(
     unit: str,
     time: str | None = None,
     *,
-    colour: str | None = None,
+    hue: str | None = None,
     response: str | None = None,
     xlabel: str | None = None,
     ylabel: str | None = None,
@@ -153,7 +153,7 @@ def layout(
         Column whose levels are the rows of the picture.
     time : str, optional
         Column whose levels are its columns; without it, the measurements of a unit are counted.
-    colour : str, optional
+    hue : str, optional
         Column, such as a treatment, that colours the tiles.
     response : str, optional
         Column whose missing values leave their tile hollow.
@@ -168,17 +168,17 @@ def layout(
     --------
     >>> from lmmsim import assign, crossed
     >>> design = assign(crossed(plot=6, week=[0, 1, 2]), to="plot", fertilizer=["Control", "A", "B"])
-    >>> ax = layout(design, "plot", "week", colour="fertilizer")
+    >>> ax = layout(design, "plot", "week", hue="fertilizer")
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['Control', 'A', 'B']
     """
-    design = table_with(design, unit, time, colour, response)
+    design = table_with(design, unit, time, hue, response)
     units = levels(design[unit])
     when = design[time] if time else design.groupby(unit, observed=True).cumcount() + 1
     times = levels(when)
     ax = canvas(ax, height=float(np.clip(1.0 + 0.14 * len(units), 2.4, 6.5)))
-    looks = treatments(levels(design[colour])) if colour else {None: (MIDDLE, "-")}
-    _tiles(ax, design, units, times, unit, when, colour, response, looks)
+    looks = treatments(levels(design[hue])) if hue else {None: (MIDDLE, "-")}
+    _tiles(ax, design, units, times, unit, when, hue, response, looks)
 
     ax.set(xlim=(-0.5, len(times) - 0.5), ylim=(len(units) - 0.5, -0.5))
     widest = max(len(str(label)) for label in times)
@@ -187,13 +187,13 @@ def layout(
     ax.spines[["left", "bottom"]].set_visible(False)
     ax.tick_params(length=0)
     name_axes(ax, xlabel or time or f"measurement of a {unit}", ylabel or unit)
-    _name_tiles(ax, looks if colour else {}, design, response)
+    _name_tiles(ax, looks if hue else {}, design, response)
     return ax
 
 
 def _tiles(
     ax: Axes, design: pd.DataFrame, units: list[Any], times: list[Any], unit: str, when: pd.Series,
-    colour: str | None, response: str | None, looks: dict[Any, Any],
+    hue: str | None, response: str | None, looks: dict[Any, Any],
 ) -> None:  # fmt: skip
     """A filled rectangle per measurement, hollow where the response is missing."""
     from matplotlib.collections import PatchCollection
@@ -203,13 +203,13 @@ def _tiles(
     across, down = (0.004 * len(times), min(0.1, 0.004 * len(units))) if few else (0.0, 0.0)  # the same gap in inches
     place = {value: i for i, value in enumerate(units)}, {value: i for i, value in enumerate(times)}
     hollow = design[response].isna() if response else pd.Series(False, index=design.index)
-    hues = [looks.get(level, (PALE, None))[0] for level in design[colour]] if colour else [MIDDLE] * len(design)
+    colors = [looks.get(level, (PALE, None))[0] for level in design[hue]] if hue else [MIDDLE] * len(design)
     boxes, faces = [], []
-    for who, t, empty, hue in zip(design[unit], when, hollow, hues, strict=True):
+    for who, t, empty, color in zip(design[unit], when, hollow, colors, strict=True):
         corner = place[1][t] - 0.5 + across, place[0][who] - 0.5 + down
         boxes.append(Rectangle(corner, 1 - 2 * across, 1 - 2 * down))
-        faces.append("white" if empty else hue)
-    ax.add_collection(PatchCollection(boxes, facecolors=faces, edgecolors=hues, linewidths=0.8 if few else 0.2))
+        faces.append("white" if empty else color)
+    ax.add_collection(PatchCollection(boxes, facecolors=faces, edgecolors=colors, linewidths=0.8 if few else 0.2))
 
 
 def _ticks(axis: Any, labels: list[Any], most: int) -> None:
@@ -222,7 +222,7 @@ def _ticks(axis: Any, labels: list[Any], most: int) -> None:
 def _name_tiles(ax: Axes, looks: dict[Any, Any], design: pd.DataFrame, response: str | None) -> None:
     from matplotlib.patches import Patch
 
-    handles = [Patch(facecolor=hue, label=str(level)) for level, (hue, _) in looks.items()]
+    handles = [Patch(facecolor=color, label=str(level)) for level, (color, _) in looks.items()]
     if response and design[response].isna().any():
         handles.append(Patch(facecolor="white", edgecolor=MIDDLE, label="missing"))
     if handles:

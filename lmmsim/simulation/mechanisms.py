@@ -17,22 +17,13 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from lmmsim import streams
-from lmmsim.checks import is_number, quoted
+from lmmsim.checks import check_columns, is_number, quoted
 from lmmsim.streams import Rng
 
 # A probability for everyone, one for each value of the column `by`, or a judge of the rows of a table.
 Rule = float | Mapping[Any, float] | Callable[[pd.DataFrame], ArrayLike]
 # Rows of a table that a function judges at once: bounds the memory when many responses share one design.
 BLOCK = 100_000
-
-
-def check_columns(data: pd.DataFrame, names: Sequence[str | None]) -> None:
-    """Refuse names that are no columns, listing those there are."""
-    for name in names:
-        if isinstance(name, list):
-            raise TypeError(f"{name!r} is a list; name one column, and combine several into one first")
-        if name not in data.columns:
-            raise ValueError(f"there is no column {name!r} in the data; columns: {', '.join(map(str, data.columns))}")
 
 
 def check_rule(what: str, rule: Rule, by: str | None) -> None:
@@ -52,13 +43,7 @@ def check_rule(what: str, rule: Rule, by: str | None) -> None:
 
 
 def chances_of(
-    what: str,
-    rule: Rule,
-    by: str | None,
-    table: pd.DataFrame,
-    Y: np.ndarray,
-    response: str | None,
-    at_risk: np.ndarray,
+    what: str, rule: Rule, by: str | None, table: pd.DataFrame, Y: np.ndarray, response: str | None, at_risk: np.ndarray
 ) -> np.ndarray:
     """Probability of a loss for every row of every response, (r, n) or broadcastable to it; checked where at risk."""
     if callable(rule):
@@ -82,11 +67,7 @@ def chances_of(
 
 
 def judge(
-    what: str,
-    rule: Callable[[pd.DataFrame], ArrayLike],
-    table: pd.DataFrame,
-    Y: np.ndarray,
-    response: str | None,
+    what: str, rule: Callable[[pd.DataFrame], ArrayLike], table: pd.DataFrame, Y: np.ndarray, response: str | None
 ) -> np.ndarray:
     """What a function says of every row of every response, (r, n), many tables stacked into one at a time."""
     r, n = Y.shape
@@ -105,11 +86,7 @@ def judge(
 
 
 def _ask(
-    what: str,
-    rule: Callable[[pd.DataFrame], ArrayLike],
-    table: pd.DataFrame,
-    Y: np.ndarray,
-    response: str | None,
+    what: str, rule: Callable[[pd.DataFrame], ArrayLike], table: pd.DataFrame, Y: np.ndarray, response: str | None
 ) -> np.ndarray:
     """One call of the function on the table repeated for every response; (r, n)."""
     r, n = Y.shape

@@ -8,41 +8,14 @@ A lost value is a NaN in the response; its row stays, unless `keep_rows=False`. 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, overload
+from typing import Any, Literal
 
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from lmmsim.simulation.mechanisms import DropOut, KnockOut, Observer, Rule, check_columns, response_of
+from lmmsim.checks import check_columns
+from lmmsim.simulation.mechanisms import DropOut, KnockOut, Observer, Rule, response_of
 from lmmsim.streams import Rng
-
-
-@overload
-def knock_out(
-    data: pd.DataFrame,
-    *,
-    share: float | None = None,
-    probability: Rule | None = None,
-    by: str | None = None,
-    where: Callable[[pd.DataFrame], ArrayLike] | None = None,
-    rng: Rng = None,
-    response: str | None = None,
-    keep_rows: bool = True,
-) -> pd.DataFrame: ...
-
-
-@overload
-def knock_out(
-    data: None = None,
-    *,
-    share: float | None = None,
-    probability: Rule | None = None,
-    by: str | None = None,
-    where: Callable[[pd.DataFrame], ArrayLike] | None = None,
-    rng: Rng = None,
-    response: str | None = None,
-    keep_rows: bool = True,
-) -> Observer: ...
 
 
 def knock_out(
@@ -55,7 +28,7 @@ def knock_out(
     rng: Rng = None,
     response: str | None = None,
     keep_rows: bool = True,
-) -> pd.DataFrame | Observer:
+) -> Any:
     """Lose single values of the response.
 
     A share or a number loses them completely at random (MCAR); a rule that looks at other columns, at random (MAR);
@@ -111,36 +84,6 @@ def knock_out(
     return _now_or_later(observer, data, rng)
 
 
-@overload
-def drop_out(
-    data: pd.DataFrame,
-    *,
-    unit: str,
-    time: str,
-    hazard: Rule,
-    by: str | None = None,
-    sees: Literal["past", "present"] = "past",
-    rng: Rng = None,
-    response: str | None = None,
-    keep_rows: bool = True,
-) -> pd.DataFrame: ...
-
-
-@overload
-def drop_out(
-    data: None = None,
-    *,
-    unit: str,
-    time: str,
-    hazard: Rule,
-    by: str | None = None,
-    sees: Literal["past", "present"] = "past",
-    rng: Rng = None,
-    response: str | None = None,
-    keep_rows: bool = True,
-) -> Observer: ...
-
-
 def drop_out(
     data: pd.DataFrame | None = None,
     *,
@@ -152,7 +95,7 @@ def drop_out(
     rng: Rng = None,
     response: str | None = None,
     keep_rows: bool = True,
-) -> pd.DataFrame | Observer:
+) -> Any:
     """Let units stop coming: from some moment on, all their values are lost (monotone dropout).
 
     The first measurement of a unit is always taken. Before each later one the unit leaves with probability `hazard`,
@@ -200,24 +143,12 @@ def drop_out(
     >>> leave(visits, rng=1)["systolic"].tolist()       # below 140 is seen once, and then no more is
     [150.0, 130.0, nan, 160.0, 155.0, 120.0]
     """
-    observer = DropOut(
-        unit=unit,
-        time=time,
-        hazard=hazard,
-        by=by,
-        sees=sees,
-        response=response,
-        keep_rows=keep_rows,
-    )
+    observer = DropOut(unit=unit, time=time, hazard=hazard, by=by, sees=sees, response=response, keep_rows=keep_rows)
     return _now_or_later(observer, data, rng)
 
 
 def dropout_pattern(
-    data: pd.DataFrame,
-    unit: str,
-    time: str,
-    response: str | None = None,
-    by: str | None = None,
+    data: pd.DataFrame, unit: str, time: str, response: str | None = None, by: str | None = None
 ) -> pd.DataFrame:
     """Count who is still observed at every time.
 
@@ -257,11 +188,7 @@ def dropout_pattern(
     there = data.assign(**{response: data[unit].where(data[response].notna())})
     pattern = there.groupby([*arms, time], observed=True)[response].nunique().rename("observed").reset_index()
     units = data.groupby(by, observed=True)[unit].nunique() if by is not None else data[unit].nunique()
-    pattern.insert(
-        len(arms) + 1,
-        "units",
-        pattern[by].map(units).astype(int) if by is not None else units,
-    )
+    pattern.insert(len(arms) + 1, "units", pattern[by].map(units).astype(int) if by is not None else units)
     return pattern.assign(share=pattern["observed"] / pattern["units"])
 
 

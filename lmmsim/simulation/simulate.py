@@ -7,16 +7,16 @@ makes the responses of thousands, for one design.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from lmmsim import covariance, draws, streams
+from lmmsim import streams
 from lmmsim.checks import check_whole
-from lmmsim.model.columns import Matrices
+from lmmsim.model.equation import Equation
 from lmmsim.model.model import Model
-from lmmsim.model.residual import Colour
 
 if TYPE_CHECKING:
     from lmmsim.model.matrices import Labelled
@@ -55,11 +55,20 @@ class Simulation:
     design: pd.DataFrame
 
     def __repr__(self) -> str:
+        return f"{self._headline}\n{self.model}"
+
+    def _repr_html_(self) -> str:
+        """Show what was simulated, the model, and the first rows."""
+        rows = self.data.to_html(max_rows=6, border=0, float_format="{:.4g}".format)
+        return f"<p><strong>{self._headline}</strong></p><pre>{escape(str(self.model))}</pre>{rows}"
+
+    @property
+    def _headline(self) -> str:
         n, q = self.Z.shape
-        return f"Simulation of {n} rows, {self.X.shape[1]} coefficients, {q} random effects\n{self.model}"
+        return f"Simulation of {n} rows, {self.X.shape[1]} coefficients, {q} random effects"
 
 
-def simulate(model: Model, design: pd.DataFrame, rng: streams.Rng = None, replicate: int = 0) -> Simulation:
+def simulate(model: Model, design: pd.DataFrame, *, rng: streams.Rng = None, replicate: int = 0) -> Simulation:
     """Draw one data set from a model.
 
     Parameters
@@ -90,27 +99,13 @@ def simulate(model: Model, design: pd.DataFrame, rng: streams.Rng = None, replic
     >>> bool((plants.y == plants.X @ plants.beta + plants.Z @ plants.u + plants.eps).all())
     True
     """
-    from lmmsim.model.matrices import random_columns
-
-    matrices = _matrices(model, design)
+    equation = equation_of(model, design)
     check_whole("replicate", replicate)
-    seed = streams.root(rng)
-    block, place = divmod(replicate, streams.BLOCK)
-    effects, residuals = _chance(model, matrices, design).draw(seed, block, place + 1)
-
-    X, Z = matrices.X, random_columns(matrices.terms, design.index)
-    beta = pd.Series(model.beta, dtype=float).reindex(X.columns).rename("truth")
-    u = pd.Series(np.concatenate([e[-1].ravel() for e in effects] or [[]]), Z.columns, name="truth")
-    eps = residuals[-1].copy()
-    y = (X @ beta + Z @ u + eps).to_numpy()
-
-    data = design.assign(**{model.response: y})
-    data.attrs["response"] = model.response
-    return Simulation(data, X, beta, Z, u, eps, y, model, design)
+    return drawn(model, equation, streams.root(rng), replicate)
 
 
 def simulate_many(
-    model: Model, design: pd.DataFrame, replicates: int, rng: streams.Rng = None, first: int = 0
+    model: Model, design: pd.DataFrame, replicates: int, *, rng: streams.Rng = None, first: int = 0
 ) -> np.ndarray:
     """Draw the responses of many data sets of one design.
 
@@ -137,19 +132,37 @@ def simulate_many(
     >>> simulate_many(model, crossed(plot=3, week=[0, 1]), replicates=1000, rng=1).shape
     (6, 1000)
     """
-    matrices = _matrices(model, design)
+    equation = equation_of(model, design)
     check_whole("replicates", replicates)
     check_whole("first", first)
-    seed = streams.root(rng)
-    mean = matrices.X.to_numpy() @ np.array([model.beta[name] for name in matrices.X.columns])
-    Y = np.empty((replicates, len(design)))
-    chance = _chance(model, matrices, design)
+    return responses(equation, streams.root(rng), first, first + replicates)
+
+
+def drawn(model: Model, equation: Equation, seed: np.random.SeedSequence, replicate: int) -> Simulation:
+    """Draw replicate number `replicate` of an equation and keep the truth."""
+    block, place = divmod(replicate, streams.BLOCK)
+    effects, residuals = _chance(equation, seed, block, place + 1)
+
+    X, Z = equation.X, equation.Z
+    beta = pd.Series(equation.beta, X.columns, name="truth")
+    u = pd.Series(np.concatenate([e[-1].ravel() for e in effects] or [[]]), Z.columns, name="truth")
+    eps = residuals[-1].copy()
+    y = (X @ beta + Z @ u + eps).to_numpy()
+
+    data = equation.design.assign(**{model.response: y})
+    data.attrs["response"] = model.response
+    return Simulation(data, X, beta, Z, u, eps, y, model, equation.design)
+
+
+def responses(equation: Equation, seed: np.random.SeedSequence, first: int, last: int) -> np.ndarray:
+    """Draw the responses (n, last - first) of the replicates first .. last - 1 of an equation."""
+    Y = np.empty((last - first, equation.n))
     done = 0
-    for block, begin, end in streams.blocks(first, first + replicates):
-        effects, residuals = chance.draw(seed, block, end)
+    for block, begin, end in streams.blocks(first, last):
+        effects, residuals = _chance(equation, seed, block, end)
         chunk = Y[done : done + end - begin]
-        np.add(residuals[begin:], mean, out=chunk)
-        for term, u in zip(matrices.terms, effects, strict=True):
+        np.add(residuals[begin:], equation.mean, out=chunk)
+        for term, u in zip(equation.terms, effects, strict=True):
             for j, column in enumerate(term.columns.T):
                 contribution = np.take(u[begin:, :, j], term.codes, axis=1)
                 chunk += contribution if (column == 1).all() else np.multiply(contribution, column, out=contribution)
@@ -157,47 +170,26 @@ def simulate_many(
     return Y.T
 
 
-@dataclass(frozen=True, eq=False)
-class _Chance:
-    """What is random about a model and a design, prepared once for all replicates."""
-
-    shapes: list[draws.Shape]
-    roots: list[np.ndarray]
-    levels: list[int]
-    residual: draws.Shape
-    colour: Colour
-    n: int
-
-    def draw(self, seed: np.random.SeedSequence, block: int, rows: int) -> tuple[list[np.ndarray], np.ndarray]:
-        """Draw the first rows of a block: u of each term (rows, J, k), and eps (rows, n)."""
-        *for_u, for_eps = streams.generators(seed, block, len(self.roots) + 1)
-        u = [
-            (shape.standard(rng, (rows * J, len(root))) @ root.T).reshape(rows, J, len(root))
-            for shape, rng, J, root in zip(self.shapes, for_u, self.levels, self.roots, strict=True)
-        ]
-        return u, self.colour(self.residual.standard(for_eps, (rows, self.n)))
-
-
-def _chance(model: Model, matrices: Matrices, design: pd.DataFrame) -> _Chance:
-    terms = matrices.terms
-    return _Chance(
-        shapes=[model.random[term.group].shape for term in terms],
-        roots=[covariance.square_root(model.covariance(term)) for term in terms],
-        levels=[len(term.levels) for term in terms],
-        residual=model.residual.shape,
-        colour=model.residual.colour(design),
-        n=len(design),
-    )
-
-
-def _matrices(model: Model, design: pd.DataFrame) -> Matrices:
-    """Build the columns; refuse what is no model, and a design that has the response already."""
+def equation_of(model: Model, design: pd.DataFrame) -> Equation:
+    """The equation of a model on a design; refuse what is no model, and a design that has the response already."""
     if not isinstance(model, Model):
         raise TypeError(f"the model comes first, then the design; the model is a {type(model).__name__}")
-    matrices = model.matrices(design)
+    equation = model.on(design)
     if model.response in design:
         raise ValueError(
             f"the design already has a column '{model.response}', which the simulation would make; "
             f"pass design.drop(columns='{model.response}')"
         )
-    return matrices
+    return equation
+
+
+def _chance(
+    equation: Equation, seed: np.random.SeedSequence, block: int, rows: int
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Draw the first rows of a block of replicates: u of each term (rows, J, k), and eps (rows, n)."""
+    *for_u, for_eps = streams.generators(seed, block, len(equation.terms) + 1)
+    u = []
+    for term, shape, root, rng in zip(equation.terms, equation.shapes, equation.roots, for_u, strict=True):
+        J, k = len(term.levels), len(root)
+        u.append((shape.standard(rng, (rows * J, k)) @ root.T).reshape(rows, J, k))
+    return u, equation.colour(equation.residual.shape.standard(for_eps, (rows, equation.n)))

@@ -21,9 +21,11 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import streams
+from lmmsim.estimators.estimates import BY_TERM, FLAGS, NUMBERS, Estimates
 from lmmsim.studies.recipe import Recipe
-from lmmsim.studies.results import ARRAYS, Answers
 from lmmsim.studies.tasks import Task
+
+ARRAYS = (*BY_TERM, *NUMBERS, *FLAGS)
 
 
 class Checkpoint:
@@ -57,30 +59,46 @@ class Checkpoint:
                 + "\nName another folder, or delete this one to start anew."
             )
 
-    def save(self, task: Task, answers: Mapping[str, Answers]) -> None:
-        """Keep the answers of a task."""
+    def save(self, task: Task, results: Mapping[str, Estimates]) -> None:
+        """Keep the results of a task."""
         arrays: dict[str, Any] = {}
         notes = []
-        for i, (name, one) in enumerate(answers.items()):
+        for i, (name, one) in enumerate(results.items()):
             fields = {field: getattr(one, field) for field in ARRAYS}
             fields |= {f"given.{key}": values for key, values in one.given.items()}
-            fields |= {f"component.{j}": values for j, values in enumerate(one.components.values())}
+            fields |= {f"covariance.{j}": G for j, G in enumerate(one.covariances)}
             arrays |= {f"{i}.{field}": values for field, values in fields.items()}
-            note = {"name": name, "terms": one.terms, "level": one.level, "components": list(one.components)}
-            notes.append({**note, "given": list(one.given), "problems": one.problems})
+            messages = {int(k): one.message[k] for k in np.flatnonzero(one.message != "")}
+            notes.append(
+                {"task": str(task), "name": name, "terms": one.terms, "effects": one.effects}
+                | {"level": one.level, "given": list(one.given), "messages": messages}
+            )
         arrays["notes"] = np.frombuffer(json.dumps(notes).encode(), dtype=np.uint8)
         content = io.BytesIO()
         np.savez(content, **arrays)
         _write(self._path(task), content.getvalue())
 
-    def load(self, task: Task) -> dict[str, Answers] | None:
-        """Answers of a task that was done before, or None; a file that cannot be read is a task to do again."""
+    def load(self, task: Task) -> dict[str, Estimates] | None:
+        """Results of a task that was done before, or None; a file that cannot be read is a task to do again.
+
+        Raises
+        ------
+        ValueError
+            If the file can be read but belongs to another task, or has not a row for each of its replicates.
+        """
+        path = self._path(task)
         try:
-            with np.load(self._path(task), allow_pickle=False) as file:
+            with np.load(path, allow_pickle=False) as file:
                 notes = json.loads(file["notes"].tobytes())
-                return {note["name"]: _answers(file, i, note) for i, note in enumerate(notes)}
+                results = {note["name"]: _estimates(file, i, note) for i, note in enumerate(notes)}
         except Exception:  # whatever a damaged file makes of its readers
             return None
+        strange = [note["task"] for note in notes if note["task"] != str(task)]
+        wrong = [name for name, one in results.items() if _lengths(one) != {task.last - task.first}]
+        if strange or wrong:
+            what = f"holds the task {strange[0]}" if strange else f"has not a row of '{wrong[0]}' for each replicate"
+            raise ValueError(f"'{path}' {what}: it was changed by hand; delete it, and its replicates are done again")
+        return results
 
     def _path(self, task: Task) -> Path:
         return self.folder / f"{task}.npz"
@@ -98,16 +116,27 @@ def seed_of(folder: str | os.PathLike[str] | None, rng: streams.Rng) -> np.rando
     return seed
 
 
-def _answers(file: Mapping[str, np.ndarray], i: int, note: Mapping) -> Answers:
-    """Answers of the i-th analysis of a file."""
-    return Answers(
+def _estimates(file: Mapping[str, np.ndarray], i: int, note: Mapping) -> Estimates:
+    """Results of the i-th analysis of a file."""
+    arrays = {field: file[f"{i}.{field}"] for field in ARRAYS}
+    message = np.full(len(arrays["converged"]), "", dtype=object)
+    for k, text in note["messages"].items():
+        message[int(k)] = text
+    effects = tuple((group, tuple(names)) for group, names in note["effects"])
+    return Estimates(
         tuple(note["terms"]),
-        **{field: file[f"{i}.{field}"] for field in ARRAYS},
-        components={name: file[f"{i}.component.{j}"] for j, name in enumerate(note["components"])},
-        problems={int(k): problem for k, problem in note["problems"].items()},
+        **arrays,
+        message=message,
+        effects=effects,
+        covariances=tuple(file[f"{i}.covariance.{j}"] for j in range(len(effects))),
         given={name: file[f"{i}.given.{name}"] for name in note["given"]},
         level=note["level"],
     )
+
+
+def _lengths(one: Estimates) -> set[int]:
+    """How many replicates the arrays have."""
+    return {len(values) for values in (*(getattr(one, field) for field in ARRAYS), *one.covariances)}
 
 
 def _folder(folder: str | os.PathLike[str]) -> Path:

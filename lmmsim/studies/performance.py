@@ -8,24 +8,43 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import check_probability
-from lmmsim.studies.results import Answers
-from lmmsim.studies.study import Study
+from lmmsim.checks import check_choice, check_probability, listed
+from lmmsim.estimators.estimates import Estimates
+from lmmsim.studies.tables import Readable
 
 Number = tuple[float, float]
 NOTHING: Number = (np.nan, np.nan)
+MEASURES = (
+    *("mean", "bias", "emp_se", "model_se", "se_ratio", "mse", "coverage", "rejection", "rejection_all"),
+    *("type_s", "type_m", "failure_rate", "singular_rate"),
+)
+READ = ("truth", "bias", "emp_se", "model_se", "coverage", "rejection", "n", "singular")  # what people read
+
+
+class Results(Protocol):
+    """What is read of a `Study` here."""
+
+    @property
+    def answers(self) -> dict[str, Estimates]: ...
+    @property
+    def truth(self) -> pd.Series: ...
+    @property
+    def true_components(self) -> pd.Series: ...
 
 
 def performance(
-    study: Study,
+    study: Results,
     alpha: float = 0.05,
     truth: Mapping[str, float] | None = None,
     unconverged: bool = False,
+    *,
+    of: Literal["coefficients", "components"] = "coefficients",
+    full: bool = False,
 ) -> pd.DataFrame:
     """Summarise a study: bias, precision, coverage and rejection of every analysis.
 
@@ -38,10 +57,14 @@ def performance(
         True values of terms that are no coefficients of the model.
     unconverged : bool
         Whether fits that did not converge count like others; by default they are left out.
+    of : "coefficients" or "components"
+        Components are the standard deviations and correlations of the analyses that have random effects.
+    full : bool
+        Print all columns; otherwise those that people read. The table has all of them either way.
 
     Returns
     -------
-    DataFrame, index (term, analysis)
+    DataFrame, index (term, analysis), or (part, group, term, analysis) of components
         With a column `<name>_mcse` beside each that is simulated:
 
         - `truth`; `mean` of the estimates; `bias`, their difference
@@ -55,16 +78,13 @@ def performance(
         - `failure_rate` of all replicates, `singular_rate` of those that were used
         - `n` replicates that were used, `failed`, `not_converged`; `singular` among those used
 
-        The table is wide: `table.loc["week"].T` has everything about one coefficient, `table[["bias", "coverage"]]` two
-        columns for all.
-
-        Below the coefficients are the standard deviations and correlations of the analyses that have random effects
-        ("sd plot Intercept", "corr plot Intercept week", "sd residual"); a correlation with a zero sd is left out.
+        Components have no standard errors, so no columns of intervals and tests; a correlation with a zero sd is left
+        out.
 
     Raises
     ------
     ValueError
-        If alpha is not between 0 and 1.
+        If alpha is not between 0 and 1, or `truth` names what no analysis estimates.
 
     References
     ----------
@@ -83,26 +103,56 @@ def performance(
         kind = type(study).__name__
         raise TypeError(f"performance is asked of what study() returned, which knows the truth; got {kind}")
     check_probability("alpha", alpha)
-    true = study.truth.to_dict() | dict(truth or {})
-    rows: dict[tuple[str, str], dict[str, float]] = {}
-    for name, one in study.answers.items():
-        usable = ~one.failed & (one.converged | unconverged)
-        for j, term in enumerate(one.terms):
-            rows[term, name] = _coefficient(one, j, true.get(term, np.nan), usable, alpha)
-        for component, values in one.components.items():
-            rows[component, name] = _component(one, values, true.get(component, np.nan), usable)
+    check_choice("of", of, ("coefficients", "components"))
+    if of == "components":
+        table = _of_components(study, unconverged)
+    else:
+        table = _of_coefficients(study, alpha, truth or {}, unconverged)
+    return table if full else Readable(table, READ)
+
+
+def _of_coefficients(study: Results, alpha: float, truth: Mapping[str, float], unconverged: bool) -> pd.DataFrame:
+    """A row for every term and analysis, term by term."""
     terms = list(dict.fromkeys(term for one in study.answers.values() for term in one.terms))
-    components = list(dict.fromkeys(name for one in study.answers.values() for name in one.components))
-    order = [(term, name) for term in [*terms, *components] for name in study.answers if (term, name) in rows]
-    index = pd.MultiIndex.from_tuples(order, names=["term", "analysis"])
-    return pd.DataFrame([rows[key] for key in order], index=index)
+    if strangers := [name for name in truth if name not in terms]:
+        raise ValueError(f"truth names {listed(strangers)}, which no analysis estimates; the terms are {listed(terms)}")
+    true = study.truth.to_dict() | dict(truth)
+    rows = {
+        (term, name): _coefficient(one, one.terms.index(term), true.get(term, np.nan), _usable(one, unconverged), alpha)
+        for term in terms
+        for name, one in study.answers.items()
+        if term in one.terms
+    }
+    index = pd.MultiIndex.from_tuples(list(rows), names=["term", "analysis"])
+    return pd.DataFrame(list(rows.values()), index=index)
 
 
-def _coefficient(one: Answers, j: int, truth: float, usable: np.ndarray, alpha: float) -> dict[str, float]:
+def _of_components(study: Results, unconverged: bool) -> pd.DataFrame:
+    """A row for every standard deviation or correlation and analysis."""
+    true = study.true_components.to_dict()
+    components = dict.fromkeys(component for one in study.answers.values() for component in one.components)
+    rows = {
+        (*component, name): _component(one, component, true.get(component, np.nan), _usable(one, unconverged))
+        for component in components
+        for name, one in study.answers.items()
+        if component in one.components
+    }
+    if not rows:
+        raise ValueError("no analysis of this study has random effects, so there are no components to summarise")
+    index = pd.MultiIndex.from_tuples(list(rows), names=["part", "group", "term", "analysis"])
+    return pd.DataFrame(list(rows.values()), index=index).dropna(axis=1, how="all")
+
+
+def _usable(one: Estimates, unconverged: bool) -> np.ndarray:
+    """The replicates that count."""
+    return ~one.failed & (one.converged | unconverged)
+
+
+def _coefficient(one: Estimates, j: int, truth: float, usable: np.ndarray, alpha: float) -> dict[str, float]:
     """Row of one term."""
     usable = usable & ~np.isnan(one.estimate[:, j])
     estimate, se = one.estimate[usable, j], one.se[usable, j]
-    p = one.p(j)
+    p = one.p[:, j]
     tested = usable & ~np.isnan(p)
     rejected = tested & (p < alpha)
     covers = one.covers(truth, j)[usable]
@@ -121,8 +171,9 @@ def _coefficient(one: Answers, j: int, truth: float, usable: np.ndarray, alpha: 
     return _row(truth, numbers, one, usable)
 
 
-def _component(one: Answers, values: np.ndarray, truth: float, usable: np.ndarray) -> dict[str, float]:
+def _component(one: Estimates, component: Any, truth: float, usable: np.ndarray) -> dict[str, float]:
     """Row of a standard deviation or a correlation."""
+    values = one.components[component]
     usable = usable & ~np.isnan(values)
     return _row(truth, _of_estimates(values[usable], truth), one, usable)
 
@@ -138,16 +189,10 @@ def _of_estimates(estimate: np.ndarray, truth: float) -> dict[str, Number]:
     }
 
 
-_COLUMNS = (
-    *("mean", "bias", "emp_se", "model_se", "se_ratio", "mse", "coverage", "rejection", "rejection_all"),
-    *("type_s", "type_m", "failure_rate", "singular_rate"),
-)
-
-
-def _row(truth: float, numbers: Mapping[str, Number], one: Answers, usable: np.ndarray) -> dict[str, float]:
+def _row(truth: float, numbers: Mapping[str, Number], one: Estimates, usable: np.ndarray) -> dict[str, float]:
     row: dict[str, Any] = {"truth": truth}
     numbers = {**numbers, "failure_rate": share(one.failed), "singular_rate": share(one.singular[usable])}
-    for name in _COLUMNS:
+    for name in MEASURES:
         row[name], row[f"{name}_mcse"] = numbers.get(name, NOTHING)
     return row | {
         "n": int(usable.sum()),

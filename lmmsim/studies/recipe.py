@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lmmsim.estimators.estimates import by_group, component_table, names_by_group
-from lmmsim.model.columns import RandomTerm
+from lmmsim.estimators.estimates import Component, Effects, component_table, effects_of
+from lmmsim.model.equation import Equation
 from lmmsim.model.model import Model
+from lmmsim.reml.theta import Coordinates
 from lmmsim.simulation.mechanisms import Observer
-from lmmsim.simulation.simulate import Simulation, simulate, simulate_many
+from lmmsim.simulation.simulate import Simulation, drawn, equation_of, responses, simulate
 from lmmsim.streams import BLOCK
 
 Analysis = Callable[[pd.DataFrame], Any]
@@ -50,6 +52,11 @@ class Recipe:
     seed: np.random.SeedSequence
     observe: Observe | None = None
     redraw: Redraw | None = None
+
+    @cached_property
+    def equation(self) -> Equation:
+        """The model on its design, worked out once for all replicates."""
+        return equation_of(self.model, self.design)
 
     def responses(self, first: int, last: int) -> tuple[np.ndarray, dict[int, Exception]]:
         """Responses of the replicates first .. last - 1, and why some could not be observed.
@@ -93,24 +100,23 @@ class Recipe:
     def simulation(self, k: int) -> Simulation:
         """Replicate k before anything of it is lost, with its truth."""
         if self.redraw is None:
-            return simulate(self.model, self.design, self.seed, replicate=k)
-        drawn = self.redraw(self._rng(REDRAW, k))
-        model, design = drawn if isinstance(drawn, tuple) and len(drawn) == 2 else (self.model, drawn)
+            return drawn(self.model, self.equation, self.seed, k)
+        new = self.redraw(self._rng(REDRAW, k))
+        model, design = new if isinstance(new, tuple) and len(new) == 2 else (self.model, new)
         if not hasattr(model, "beta") or not isinstance(design, pd.DataFrame):
-            raise TypeError(f"redraw returns a design, or a model and a design; this one returned {drawn!r:.200}")
+            raise TypeError(f"redraw returns a design, or a model and a design; this one returned {new!r:.200}")
         if model.beta != self.model.beta:
             raise ValueError(
                 f"redraw gave a model with other coefficients: {model.beta}, and {self.model.beta} in the study; the "
                 "estimates are compared with one truth. Let coefficients vary as random effects instead"
             )
         # its own root, since designs of unequal size would share numbers of a common stream
-        return simulate(model, design, self._seed(REDRAWN, k))
+        return simulate(model, design, rng=self._seed(REDRAWN, k))
 
     def _complete(self, first: int, last: int) -> np.ndarray:
         """Responses before anything is lost, cut out of whole blocks."""
         begin, end = first // BLOCK * BLOCK, -(-last // BLOCK) * BLOCK
-        Y = simulate_many(self.model, self.design, end - begin, self.seed, first=begin)
-        return Y[:, first - begin : last - begin]
+        return responses(self.equation, self.seed, begin, end)[:, first - begin : last - begin]
 
     def _data(self, y: np.ndarray) -> pd.DataFrame:
         data = self.design.assign(**{self.model.response: y})
@@ -148,32 +154,29 @@ def explain(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def true_theta(recipe: Recipe, terms: tuple[RandomTerm, ...]) -> np.ndarray | None:
+def true_theta(recipe: Recipe, effects: tuple[Effects, ...]) -> np.ndarray | None:
     """The true relative covariance factors, where an analysis has the very random terms of the model.
 
     They are only where the search starts. None at the edge of what is possible, from where no search should start.
     """
-    model, sigma = recipe.model, residual_sd(recipe)
-    true_terms = model.matrices(recipe.design).terms
-    if not sigma > 0 or [(t.group, t.names) for t in terms] != [(t.group, t.names) for t in true_terms]:
+    equation, sigma = recipe.equation, residual_sd(recipe)
+    if not (sigma > 0 and effects) or effects != effects_of(equation.terms):
         return None
     try:
-        factors = [np.linalg.cholesky(model.covariance(term) / sigma**2) for term in terms]
+        factors = [np.linalg.cholesky(G / sigma**2)[None] for G in equation.covariances]
     except np.linalg.LinAlgError:
         return None
-    return np.array([L[i, j] for L in factors for j in range(len(L)) for i in range(j, len(L))])
+    return Coordinates([len(names) for _, names in effects]).pack(factors)[0]
 
 
-def true_components(recipe: Recipe) -> dict[str, float]:
-    """Standard deviations and correlations of the model, named as in the answers."""
-    terms = recipe.model.matrices(recipe.design).terms
-    random = by_group(terms, tuple(recipe.model.covariance(term)[None] for term in terms))
-    names, sigma = names_by_group(terms), np.array([residual_sd(recipe)])
-    backwards = slice(None, None, -1)  # a correlation has two names
-    other_random = {group: G[:, backwards, backwards] for group, G in random.items()}
-    other_names = {group: columns[::-1] for group, columns in names.items()}
-    truth = component_table(random, names, sigma) | component_table(other_random, other_names, sigma)
-    return {name: float(value[0]) for name, value in truth.items()}
+def true_components(recipe: Recipe) -> dict[Component, float]:
+    """Standard deviations and correlations of the model by (part, group, term), a correlation in both orders."""
+    equation, sigma = recipe.equation, np.array(residual_sd(recipe))
+    effects = effects_of(equation.terms)
+    backwards = [(group, names[::-1]) for group, names in effects]
+    other = [G[::-1, ::-1] for G in equation.covariances]
+    truth = component_table(effects, equation.covariances, sigma) | component_table(backwards, other, sigma)
+    return {name: float(value) for name, value in truth.items()}
 
 
 def residual_sd(recipe: Recipe) -> float:

@@ -10,14 +10,17 @@ import sys
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, TypeVar
 
+from lmmsim.estimators.estimates import Estimates, join, rows
 from lmmsim.studies.checkpoint import Checkpoint
 from lmmsim.studies.recipe import Recipe
-from lmmsim.studies.results import Answers, Collected, read
+from lmmsim.studies.results import read
 from lmmsim.studies.tasks import Task, perform, plan
 
 Key = TypeVar("Key", bound=Hashable)
+Parts = dict[str, list[tuple[int, Estimates]]]  # of every analysis: the first replicate of a piece, and its results
 PATIENCE = 3
 
 
@@ -31,7 +34,7 @@ def run(
     work : mapping
         What is to be called, by a key of its own.
     n_jobs : int, optional
-        Processes, as in joblib: -1 is one per core; None is what `joblib.parallel_config` says, or this process alone.
+        Processes, as in joblib: -1 is one per core; None is what `joblib.parallel_config` says, or this one alone.
     progress : bool
         Show a bar while standard error is a terminal.
 
@@ -82,7 +85,6 @@ def _is_death(error: Exception) -> bool:
 
 # An analysis that failed in each of so many replicates has no success to wait for.
 HOPELESS = 1000
-Progress = dict[str, Collected]
 
 
 def conduct(
@@ -91,7 +93,7 @@ def conduct(
     n_jobs: int | None = None,
     saved: Sequence[Checkpoint | None] | None = None,
     progress: bool = True,
-) -> Iterator[tuple[int, dict[str, Answers]]]:
+) -> Iterator[tuple[int, dict[str, Estimates]]]:
     """Run the studies of several recipes side by side.
 
     Parameters
@@ -107,7 +109,7 @@ def conduct(
     Yields
     ------
     int, dict
-        Position of a recipe and, as soon as they are complete, the answers of its analyses, by name.
+        Position of a recipe and, as soon as they are complete, the results of its analyses, by name.
 
     Raises
     ------
@@ -116,45 +118,46 @@ def conduct(
     """
     plans = [plan(recipe) for recipe in recipes]
     stores = list(saved or [None] * len(plans))
-    collected: list[Progress] = [{name: Collected(replicates) for name in recipe.analyses} for recipe in recipes]
     missing = [set(one.cut(replicates)) for one in plans]
+    parts: list[Parts] = [{name: [] for name in recipe.analyses} for recipe in recipes]
 
-    def take(i: int, task: Task, answers: dict[str, Answers]) -> None:
-        for name, one in answers.items():
-            collected[i][name].put(task.first, one)
+    def take(i: int, task: Task, results: dict[str, Estimates]) -> None:
+        for name, one in results.items():
+            parts[i][name].append((task.first, rows(one, 0, replicates - task.first)))
         missing[i].remove(task)
-        _give_up_if_hopeless(recipes[i], collected[i], replicates if not missing[i] else HOPELESS)
+        _give_up_if_hopeless(recipes[i], parts[i], replicates if not missing[i] else HOPELESS)
 
     work = {}
     for i, one in enumerate(plans):
         for task in one.cut(replicates):
             store = stores[i]
-            answers = store.load(task) if store else None
-            if answers is None:
+            results = store.load(task) if store else None
+            if results is None:
                 work[i, task] = partial(perform, one, task)
             else:
-                take(i, task, answers)
+                take(i, task, results)
         if not missing[i]:
-            yield i, _finished(collected[i])
-    for (i, task), answers in run(work, n_jobs, progress):
+            yield i, _joined(parts[i])
+    for (i, task), results in run(work, n_jobs, progress):
         store = stores[i]
         if store:
-            store.save(task, answers)
-        take(i, task, answers)
+            store.save(task, results)
+        take(i, task, results)
         if not missing[i]:
-            yield i, _finished(collected[i])
+            yield i, _joined(parts[i])
 
 
-def _finished(collected: Progress) -> dict[str, Answers]:
-    """Answers of a study, which `collected` then lets go."""
-    return {name: collected.pop(name).finish() for name in list(collected)}
+def _joined(parts: Parts) -> dict[str, Estimates]:
+    """Results of a study in the order of its replicates; their pieces are let go."""
+    return {name: join([one for _, one in sorted(parts.pop(name), key=itemgetter(0))]) for name in list(parts)}
 
 
-def _give_up_if_hopeless(recipe: Recipe, collected: Progress, enough: int) -> None:
+def _give_up_if_hopeless(recipe: Recipe, parts: Parts, enough: int) -> None:
     """Raise the first error of an analysis that has failed in every replicate so far, if these are enough."""
-    for name, one in collected.items():
-        if one.tried >= enough and one.failed == one.tried:
-            _raise_again(recipe, name, *min(one.problems.items()))
+    for name, pieces in parts.items():
+        if sum(len(one) for _, one in pieces) >= enough and all(one.failed.all() for _, one in pieces):
+            first, one = min(pieces, key=itemgetter(0))
+            _raise_again(recipe, name, first, str(one.message[0]))
 
 
 def _raise_again(recipe: Recipe, name: str, k: int, message: str) -> None:
@@ -170,7 +173,7 @@ def _raise_again(recipe: Recipe, name: str, k: int, message: str) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of lost values: the error is what matters now
-            read(recipe.analyses[name](data), k)
+            read(recipe.analyses[name](data))
     except Exception as error:
         error.add_note(note)
         raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -18,20 +19,19 @@ from lmmsim.estimators.least_squares import OLS
 from lmmsim.estimators.lmm import LMM
 from lmmsim.model.model import Model
 from lmmsim.model.residual import IID
-from lmmsim.studies.performance import share
+from lmmsim.studies.crossing import Search
 from lmmsim.studies.recipe import Analysis, Recipe
 from lmmsim.studies.run import conduct
 from lmmsim.studies.study import check
 from lmmsim.studies.sweeps import made
-from lmmsim.theory.power import exact_power, exact_size, increasing
+from lmmsim.theory.power import Alternative, Contrasts, Df, exact_power
 
 World = Callable[[int], tuple[Model, pd.DataFrame]]
 # Streams of the looks of a search, beside those of the cells of a sweep.
 LOOK = 2**25
-FIRST_LOOK, NEXT_LOOK, LOOKS = 500, 2000, 60
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Size:
     """The smallest size whose power is enough.
 
@@ -43,6 +43,8 @@ class Size:
     low, high : int
         Sizes between which the answer lies with 95 % confidence.
     method : "exact" or "simulation"
+    wanted : float
+        The power that was asked for.
     looks : DataFrame
         `size replicates power mcse` wherever the power was computed.
     """
@@ -53,7 +55,17 @@ class Size:
     low: int
     high: int
     method: str
-    looks: pd.DataFrame = field(repr=False, compare=False)
+    wanted: float
+    looks: pd.DataFrame = field(compare=False)
+
+    def __repr__(self) -> str:
+        start = f"{self.size} is the smallest size with a power of {self.wanted:g} or more: there it is"
+        if self.method == "exact":
+            return f"{start} {self.power:.3f}, computed exactly"
+        return (
+            f"{start} {self.power:.3f} ±{self.mcse:.3f}, by simulation; with 95 % confidence the smallest size lies "
+            f"between {self.low} and {self.high}"
+        )
 
 
 def find_size(
@@ -111,8 +123,8 @@ def find_size(
     Examples
     --------
     >>> from lmmsim.scenarios import teaching_methods
-    >>> find_size(lambda schools: teaching_methods(schools, effect=4), range(4, 100, 2), term="method[T.new]").size
-    28
+    >>> find_size(lambda schools: teaching_methods(schools, effect=4), range(4, 100, 2), term="method[T.new]")
+    28 is the smallest size with a power of 0.8 or more: there it is 0.829, computed exactly
     """
     sizes = increasing(sizes)
     check_probability("power", power)
@@ -132,8 +144,114 @@ def find_size(
             "draws, one residual sd, and a t test; method='simulation' finds the size of any analysis"
         )
     if exact and method != "simulation":
-        return _exactly(world_of, sizes, power, term, alpha)
-    return _Search(world_of, sizes, analysis, power, term, alpha, streams.root(rng), n_jobs).run(mcse)
+        return exact_size(world, sizes, power, term=term, alpha=alpha)
+    return _simulated(world_of, sizes, analysis, power, term, alpha, streams.root(rng), n_jobs, mcse)
+
+
+def _simulated(
+    world: World,
+    sizes: list[int],
+    analysis: Analysis | None,
+    power: float,
+    term: str,
+    alpha: float,
+    root: np.random.SeedSequence,
+    n_jobs: int | None,
+    mcse: float,
+) -> Size:
+    """Size by looks at simulated studies, each with streams that no other has."""
+
+    def look(size: int, replicates: int, number: int) -> tuple[int, int]:
+        model, design = world(size)
+        seed = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, LOOK + number))
+        recipe = Recipe(model, design, {"analysis": analysis or LMM(model.formula)}, seed)
+        check(recipe, replicates)
+        [(_, results)] = conduct([recipe], replicates, n_jobs, progress=False)
+        one = results["analysis"]
+        if term not in one.terms:
+            raise ValueError(f"there is no term '{term}'; the analysis has {', '.join(one.terms)}")
+        p = one.p[one.converged, one.terms.index(term)]
+        return int((~np.isnan(p)).sum()), int((p < alpha).sum())
+
+    curve = Search(look, sizes, power).run(mcse)
+    found = curve.looks.assign(power=lambda d: d["hits"] / d["replicates"]).drop(columns="hits")
+    found["mcse"] = np.sqrt(found["power"] * (1 - found["power"]) / found["replicates"])
+    size = curve.crossing
+    return Size(size, *curve.power(size), *curve.between, "simulation", power, found)
+
+
+def exact_size(
+    world: Callable[[int], tuple[Model, pd.DataFrame]],
+    sizes: Sequence[int],
+    power: float = 0.8,
+    *,
+    term: str,
+    alpha: float = 0.05,
+    contrasts: Contrasts | None = None,
+    alternative: Alternative = "two-sided",
+    df: Df | Callable[[int], float] = "satterthwaite",
+) -> Size:
+    """Find the smallest size whose power is enough.
+
+    Parameters
+    ----------
+    world : callable
+        `world(size)` gives `(model, design)`; size is the number of groups, or whatever is to be found.
+    sizes : sequence of int
+        The sizes that are possible, increasing, as `range(4, 400, 2)`. Power is taken to rise along them.
+    power : float
+        Wanted power.
+    term : str
+        Coefficient, or contrast, whose power it is.
+    alpha, contrasts, alternative
+        As for `exact_power`.
+    df : str, float, mapping or callable
+        As for `exact_power`; a callable is given the size.
+
+    Returns
+    -------
+    Size
+
+    Raises
+    ------
+    ValueError
+        If `sizes` is empty or not increasing, the power is not between 0 and 1, not even the largest size is enough, or
+        there is no such term.
+
+    Examples
+    --------
+    >>> from lmmsim.scenarios import teaching_methods
+    >>> exact_size(lambda schools: teaching_methods(schools, effect=4), range(4, 100, 2), term="method[T.new]")
+    28 is the smallest size with a power of 0.8 or more: there it is 0.829, computed exactly
+    """
+    sizes = increasing(sizes)
+    check_probability("power", power)
+
+    looks: dict[int, float] = {}
+
+    def reached(size: int) -> float:
+        if size not in looks:
+            table = exact_power(*made(world, size), alpha, contrasts, alternative, df(size) if callable(df) else df)
+            if term not in table.index:
+                raise ValueError(f"there is no term '{term}'; the terms are {', '.join(table.index)}")
+            looks[size] = float(table.loc[term, "power"])
+        return looks[size]
+
+    best = reached(sizes[-1])
+    if np.isnan(best):
+        raise ValueError(f"there is no test of '{term}' even at the largest size, {sizes[-1]}; it needs larger sizes")
+    if best < power:
+        raise ValueError(
+            f"the power for '{term}' is {best:.3f} at the largest size, {sizes[-1]}; {power:g} needs larger sizes"
+        )
+    low, high = 0, len(sizes) - 1  # the answer is sizes[low] .. sizes[high]
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(sizes[middle]) >= power else (middle + 1, high)
+    reached(sizes[max(low - 1, 0)])  # of the size before, to be seen beside it
+    size, seen = sizes[low], sorted(looks)
+    table = pd.DataFrame({"size": seen, "replicates": 0, "power": [looks[n] for n in seen], "mcse": 0.0})
+    return Size(size, looks[size], 0.0, size, size, "exact", power, table)
 
 
 def has_exact_power(model: Model, analysis: Analysis | None) -> bool:
@@ -150,141 +268,9 @@ def has_exact_power(model: Model, analysis: Analysis | None) -> bool:
     return isinstance(analysis, LMM) and analysis.reml and analysis.df != "z" and analysis.formula == model.formula
 
 
-def _exactly(world: World, sizes: list[int], power: float, term: str, alpha: float) -> Size:
-    """Size by `exact_size`, with the power of it and of the size before."""
-    size = exact_size(world, sizes, power, term=term, alpha=alpha)
-    place = sizes.index(size)
-    near = sizes[max(place - 1, 0) : place + 1]
-    powers = [float(exact_power(*world(one), alpha).loc[term, "power"]) for one in near]
-    looks = pd.DataFrame({"size": near, "replicates": 0, "power": powers, "mcse": 0.0})
-    return Size(size, powers[-1], 0.0, size, size, "exact", looks)
-
-
-@dataclass(eq=False)
-class _Search:
-    """A search by simulation: its looks, and what they say together."""
-
-    world: World
-    sizes: list[int]
-    analysis: Analysis | None
-    power: float
-    term: str
-    alpha: float
-    root: np.random.SeedSequence
-    n_jobs: int | None
-    counts: list[tuple[int, int, int]] = field(default_factory=list)  # (size, replicates, rejections)
-
-    def run(self, mcse: float) -> Size:
-        """Halve the sizes until the crossing is bracketed, then look where the fitted curve crosses."""
-        self._bracket()
-        for _ in range(LOOKS):
-            size = self._crossing()
-            _, error = self._power_at(size)
-            if error <= mcse and self._replicates_near(size) >= 2 * NEXT_LOOK:
-                break
-            place = self.sizes.index(size)
-            self._look(size, NEXT_LOOK)
-            if place > 0:
-                self._look(self.sizes[place - 1], NEXT_LOOK)
-        size = self._crossing()
-        power, error = self._power_at(size)
-        low, high = self._between()
-        return Size(size, power, error, low, high, "simulation", self._table())
-
-    def _bracket(self) -> None:
-        best, replicates = self._look(self.sizes[-1], FIRST_LOOK), FIRST_LOOK
-        if best + 3 * np.sqrt(self.power * (1 - self.power) / replicates) < self.power:
-            raise ValueError(
-                f"the power for '{self.term}' is about {best:.2f} at the largest size, {self.sizes[-1]}; "
-                f"{self.power:g} needs larger sizes"
-            )
-        low, high = 0, len(self.sizes) - 1
-        while high - low > 1:
-            middle = (low + high) // 2
-            enough = self._look(self.sizes[middle], FIRST_LOOK) >= self.power
-            low, high = (low, middle) if enough else (middle, high)
-        for place in {low, high} - {self.sizes.index(size) for size, _, _ in self.counts}:
-            self._look(self.sizes[place], FIRST_LOOK)
-
-    def _look(self, size: int, replicates: int) -> float:
-        """Simulate at one size, with streams that no other look has."""
-        key = (*self.root.spawn_key, LOOK + len(self.counts))
-        model, design = self.world(size)
-        analysis = self.analysis or LMM(model.formula)
-        recipe = Recipe(model, design, {"analysis": analysis}, np.random.SeedSequence(self.root.entropy, spawn_key=key))
-        check(recipe, replicates)
-        [(_, answers)] = conduct([recipe], replicates, self.n_jobs, progress=False)
-        one = answers["analysis"]
-        if self.term not in one.terms:
-            raise ValueError(f"there is no term '{self.term}'; the analysis has {', '.join(one.terms)}")
-        p = np.where(one.converged, one.p(one.terms.index(self.term)), np.nan)
-        p = p[~np.isnan(p)]
-        rejections = int((p < self.alpha).sum())
-        self.counts.append((size, len(p), rejections))
-        return rejections / max(len(p), 1)
-
-    def _fit(self) -> tuple[np.ndarray, np.ndarray]:
-        """Probit line over sqrt(size) through the looks near the crossing: coefficients and their covariance."""
-        from scipy.special import ndtr, ndtri
-
-        size, n, hits = np.array(self.counts, dtype=float).T
-        rate = (hits + 0.5) / (n + 1)
-        near = np.abs(ndtri(rate) - ndtri(self.power)) < 1.0
-        if len(np.unique(size[near])) < 2:
-            near = np.argsort(np.abs(ndtri(rate) - ndtri(self.power)))[: max(3, int(near.sum()))]
-        X = np.column_stack([np.ones(len(size)), np.sqrt(size)])[near]
-        n, hits = n[near], hits[near]
-        eta = ndtri(rate[near])
-        for _ in range(25):  # Fisher scoring
-            mu = np.clip(ndtr(eta), 1e-10, 1 - 1e-10)
-            slope = np.exp(-(eta**2) / 2) / np.sqrt(2 * np.pi)
-            weight = n * slope**2 / (mu * (1 - mu))
-            z = eta + (hits / n - mu) / slope
-            information = X.T @ (weight[:, None] * X)
-            beta = np.linalg.lstsq(information, X.T @ (weight * z), rcond=None)[0]
-            eta = np.clip(X @ beta, -6, 6)
-        return beta, np.linalg.pinv(information)
-
-    def _curve(self) -> tuple[np.ndarray, np.ndarray]:
-        """Fitted probits at all sizes, and their standard errors."""
-        beta, covariance = self._fit()
-        X = np.column_stack([np.ones(len(self.sizes)), np.sqrt(self.sizes)])
-        return X @ beta, np.sqrt(np.einsum("ij,jk,ik->i", X, covariance, X))
-
-    def _crossing(self) -> int:
-        """Smallest size whose fitted power is enough."""
-        return self._first(self._curve()[0])
-
-    def _between(self) -> tuple[int, int]:
-        """Sizes at which the ends of the 95 % band cross, no wider than what was seen at the sizes themselves."""
-        eta, se = self._curve()
-        low, high = self._first(eta + 1.96 * se), self._first(eta - 1.96 * se)
-        looks = self._table()
-        surely = looks["size"][looks["power"] - 3 * looks["mcse"] >= self.power]
-        return low, min([high, *surely])
-
-    def _first(self, eta: np.ndarray) -> int:
-        from scipy.special import ndtri
-
-        enough = np.flatnonzero(eta >= ndtri(self.power))
-        return self.sizes[enough[0]] if len(enough) else self.sizes[-1]
-
-    def _power_at(self, size: int) -> tuple[float, float]:
-        """Fitted power at a size and its Monte-Carlo error."""
-        from scipy.special import ndtr
-
-        eta, se = (values[self.sizes.index(size)] for values in self._curve())
-        return float(ndtr(eta)), float(se * np.exp(-(eta**2) / 2) / np.sqrt(2 * np.pi))
-
-    def _replicates_near(self, size: int) -> int:
-        place = self.sizes.index(size)
-        near = self.sizes[max(place - 1, 0) : place + 2]
-        return sum(n for at, n, _ in self.counts if at in near)
-
-    def _table(self) -> pd.DataFrame:
-        """All looks, those at one size together."""
-        looks = pd.DataFrame(self.counts, columns=["size", "replicates", "hits"]).groupby("size").sum().reset_index()
-        rates = [
-            share(np.repeat([1.0, 0.0], [h, n - h])) for n, h in zip(looks["replicates"], looks["hits"], strict=True)
-        ]
-        return looks.drop(columns="hits").assign(power=[p for p, _ in rates], mcse=[error for _, error in rates])
+def increasing(sizes: Sequence[int]) -> list[int]:
+    """Sizes as a list; refuse none, and those that do not rise."""
+    sizes = list(sizes)
+    if not sizes or any(big <= small for small, big in pairwise(sizes)):
+        raise ValueError(f"sizes must be increasing whole numbers, as range(4, 400, 2); got {sizes[:6]}")
+    return sizes

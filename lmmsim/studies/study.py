@@ -11,20 +11,26 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 
 import numpy as np
 import pandas as pd
 
 from lmmsim import streams
 from lmmsim.checks import is_whole
+from lmmsim.estimators.estimates import Estimates
+from lmmsim.estimators.fit import named_components
 from lmmsim.model.model import Model
 from lmmsim.simulation.simulate import Simulation
 from lmmsim.studies.checkpoint import Checkpoint, seed_of
+from lmmsim.studies.performance import performance
 from lmmsim.studies.recipe import Analysis, Observe, Recipe, Redraw, true_components
-from lmmsim.studies.results import COLUMNS, Answers
+from lmmsim.studies.results import COLUMNS, failures
 from lmmsim.studies.run import conduct
+from lmmsim.studies.tables import as_text, readable
 
 TOO_MANY = 0.05
+SHOWN = ("truth", "bias", "coverage", "rejection", "singular")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,13 +42,13 @@ class Study:
     recipe : Recipe
         Model, design, analyses and seed.
     replicates : int
-    answers : dict of Answers
+    answers : dict of Estimates
         The arrays behind the tables, by analysis: a row per replicate.
     """
 
     recipe: Recipe
     replicates: int
-    answers: dict[str, Answers]
+    answers: dict[str, Estimates]
 
     @cached_property
     def estimates(self) -> pd.DataFrame:
@@ -58,21 +64,19 @@ class Study:
 
     @cached_property
     def components(self) -> pd.DataFrame:
-        """Estimated standard deviations and correlations: a row per replicate, a column per (analysis, name)."""
-        columns = {(n, c): values for n, one in self.answers.items() for c, values in one.components.items()}
+        """Estimated sds and correlations: a row per replicate, a column per (analysis, part, group, term)."""
+        columns = {(n, *c): values for n, one in self.answers.items() for c, values in one.components.items()}
         index = pd.RangeIndex(self.replicates, name="replicate")
-        labels = pd.MultiIndex.from_tuples(list(columns), names=["analysis", "component"]) if columns else None
+        labels = (
+            pd.MultiIndex.from_tuples(list(columns), names=["analysis", "part", "group", "term"]) if columns else None
+        )
         table = pd.DataFrame(dict(enumerate(columns.values())), index=index)
         return table.set_axis(labels, axis=1) if labels is not None else table
 
     @cached_property
     def failures(self) -> pd.DataFrame:
         """One row each: `replicate analysis kind message`; the kind is "failed" or "not converged"."""
-        rows = [
-            (k, name, "failed" if one.failed[k] else "not converged", message)
-            for name, one in self.answers.items()
-            for k, message in sorted(one.problems.items())
-        ]
+        rows = [(k, name, kind, text) for name, one in self.answers.items() for k, kind, text in failures(one)]
         return pd.DataFrame(rows, columns=["replicate", "analysis", "kind", "message"])
 
     @property
@@ -83,8 +87,13 @@ class Study:
 
     @property
     def truth(self) -> pd.Series:
-        """True coefficients, then true standard deviations and correlations, by name."""
-        return pd.Series(self.recipe.model.beta | true_components(self.recipe), dtype=float, name="truth")
+        """True coefficients by name."""
+        return pd.Series(self.recipe.model.beta, dtype=float, name="truth")
+
+    @property
+    def true_components(self) -> pd.Series:
+        """True standard deviations and correlations, index (part, group, term), a correlation in both orders."""
+        return named_components(true_components(self.recipe)).rename("truth")
 
     def redraw(self, k: int) -> Simulation | pd.DataFrame:
         """Draw replicate k again, alone.
@@ -106,12 +115,21 @@ class Study:
         return simulation if self.recipe.observe is None else self.recipe.observed(simulation.data, k)
 
     def __repr__(self) -> str:
+        return "\n".join([*self._headline, as_text(performance(self, full=True), SHOWN)])
+
+    def _repr_html_(self) -> str:
+        head = "<br>".join(escape(line) for line in self._headline)
+        return f"<p>{head}</p>{readable(performance(self, full=True), SHOWN).to_html(border=0)}"
+
+    @property
+    def _headline(self) -> list[str]:
+        """How many replicates of what, and which analyses could not do all of them."""
         lines = [f"Study of {self.replicates:,} replicates of {self.recipe.model.formula}"]
         for name, one in self.answers.items():
             failed, stuck = int(one.failed.sum()), int((~one.converged & ~one.failed).sum())
-            counts = [f"{failed:,} failed", f"{stuck:,} not converged", f"{int(one.singular.sum()):,} singular"]
-            lines.append(f"  {name}: {', '.join(counts)}")
-        return "\n".join(lines)
+            if failed or stuck:
+                lines.append(f"  {name}: {failed:,} failed, {stuck:,} not converged")
+        return lines
 
 
 def study(
@@ -119,8 +137,8 @@ def study(
     design: pd.DataFrame,
     analyses: Mapping[str, Analysis],
     replicates: int = 1000,
-    rng: streams.Rng = None,
     *,
+    rng: streams.Rng = None,
     observe: Observe | None = None,
     redraw: Redraw | None = None,
     n_jobs: int | None = None,
@@ -229,14 +247,14 @@ def _check_response(name: str, analysis: Analysis, response: str) -> None:
         raise ValueError(f"analysis '{name}' explains '{asked}' ({formula}); the response of the model is '{response}'")
 
 
-def warn(answers: Mapping[str, Answers], stacklevel: int) -> None:
+def warn(answers: Mapping[str, Estimates], stacklevel: int) -> None:
     """Warn once of analyses that failed or did not converge too often."""
     lines = []
     for name, one in answers.items():
         failed, stuck = one.failed, ~one.converged & ~one.failed
         for what, which in (("failed", failed), ("did not converge", stuck)):
             if which.mean() > TOO_MANY:
-                message = next(text for k, text in sorted(one.problems.items()) if which[k])
+                message = one.message[which][0]
                 lines.append(f"'{name}' {what} in {which.sum():,} of {len(one):,} replicates (first: {message})")
     if lines:
         text = "\n  ".join(lines)
@@ -248,27 +266,16 @@ def warn(answers: Mapping[str, Answers], stacklevel: int) -> None:
         )
 
 
-def _tidy(analysis: int, names: list[str], terms: list[str], one: Answers) -> pd.DataFrame:
+def _tidy(analysis: int, names: list[str], terms: list[str], one: Estimates) -> pd.DataFrame:
     """Rows of one analysis, replicate by replicate and term by term, without those that have no estimate."""
-    r, p = one.estimate.shape
+    p = len(one.terms)
     there = np.flatnonzero(~np.isnan(one.estimate).ravel())
     places = np.array([terms.index(term) for term in one.terms], dtype=int)
-    low, high = np.empty((2, r, p))
-    for j in range(p):
-        low[:, j], high[:, j] = one.interval(j)
-    values = {
-        "estimate": one.estimate,
-        "se": one.se,
-        "df": one.df,
-        "p": np.column_stack([one.p(j) for j in range(p)]),
-        "low": low,
-        "high": high,
-    }
     replicate = there // p
     columns = {
         "replicate": replicate,
         "analysis": pd.Categorical.from_codes(np.full(len(there), analysis), names),
         "term": pd.Categorical.from_codes(places[there % p], terms),
     }
-    columns |= {name: values[name].ravel()[there] for name in COLUMNS}
+    columns |= {name: getattr(one, name).ravel()[there] for name in COLUMNS}
     return pd.DataFrame({**columns, "converged": one.converged[replicate], "singular": one.singular[replicate]})

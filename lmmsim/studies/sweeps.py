@@ -33,8 +33,8 @@ def sweep(
     world: World,
     analyses: Mapping[str, Analysis] | Callable[..., Mapping[str, Analysis]],
     replicates: int = 1000,
-    rng: streams.Rng = None,
     *,
+    rng: streams.Rng = None,
     common: bool = True,
     alpha: float = 0.05,
     observe: Observe | None = None,
@@ -78,7 +78,7 @@ def sweep(
     --------
     >>> from lmmsim import GroupMeans, scenarios
     >>> table = sweep({"schools": [10, 40]}, lambda schools: scenarios.teaching_methods(schools, effect=4),
-    ...               {"means": GroupMeans("score ~ method", by="school")}, replicates=500, rng=1)
+    ...               {"means": GroupMeans("score ~ method", unit="school")}, replicates=500, rng=1)
     >>> power = table.xs("method[T.new]", level="term")["rejection"]
     >>> power.index.names, bool(power.loc[40, "means"] > power.loc[10, "means"])
     (FrozenList(['schools', 'analysis']), True)
@@ -93,7 +93,7 @@ def sweep(
         recipes.append(Recipe(model, design, named(chosen), root if common else _own(root, i), observe))
     tables: dict[int, pd.DataFrame] = {}
     for i, study in _studies(recipes, replicates, n_jobs, checkpoint, progress):
-        tables[i] = performance(study, alpha)
+        tables[i] = performance(study, alpha, full=True)
     in_order = [tables[i] for i in range(len(cells))]
     return pd.concat(in_order, keys=[tuple(cell.values()) for cell in cells], names=list(cells[0]))
 
@@ -128,8 +128,8 @@ def calibrate(
     design: pd.DataFrame,
     analyses: Mapping[str, Analysis],
     replicates: int = 1000,
-    rng: streams.Rng = None,
     *,
+    rng: streams.Rng = None,
     term: str,
     alpha: float = 0.05,
     observe: Observe | None = None,
@@ -154,9 +154,10 @@ def calibrate(
     Returns
     -------
     DataFrame, index "analysis"
-        `type1`, rejection rate where the coefficient is 0; `power`; `power_adjusted`, power of the test at the level
-        of p at which its type-I error is `alpha` exactly (`level_adjusted`); each with `_mcse`. `n` and `n_null` say
-        how many replicates could be used.
+        `rejection_null`, the rate where the coefficient is 0, which is the type-I error; `rejection`, the rate in the
+        model, which is the power; `rejection_adjusted`, the power of the test at the level of p at which its type-I
+        error is `alpha` exactly (`level_adjusted`); each with `_mcse`. `n` and `n_null` say how many replicates could
+        be used.
 
     Raises
     ------
@@ -168,7 +169,8 @@ def calibrate(
     >>> from lmmsim import OLS, scenarios
     >>> model, design = scenarios.teaching_methods(effect=4)
     >>> table = calibrate(model, design, {"OLS": OLS("score ~ method")}, 1000, rng=1, term="method[T.new]")
-    >>> bool(table.loc["OLS", "type1"] > 0.15), bool(table.loc["OLS", "power_adjusted"] < table.loc["OLS", "power"])
+    >>> rates = table.loc["OLS"]
+    >>> bool(rates["rejection_null"] > 0.15), bool(rates["rejection_adjusted"] < rates["rejection"])
     (True, True)
     """
     check_probability("alpha", alpha)
@@ -192,12 +194,12 @@ def _calibration(
     p0, p1 = _p_values(null, name, term), _p_values(study, name, term)
     seen0, seen1 = p0[~np.isnan(p0)], p1[~np.isnan(p1)]
     row: dict[str, float] = {}
-    row["type1"], row["type1_mcse"] = share(seen0 < alpha)
-    row["power"], row["power_mcse"] = share(seen1 < alpha)
+    row["rejection_null"], row["rejection_null_mcse"] = share(seen0 < alpha)
+    row["rejection"], row["rejection_mcse"] = share(seen1 < alpha)
     level = np.quantile(seen0, alpha) if len(seen0) else np.nan
-    row["power_adjusted"] = share(seen1 <= level)[0]
+    row["rejection_adjusted"] = share(seen1 <= level)[0]
     both = ~np.isnan(p0) & ~np.isnan(p1)  # replicates are pairs: they share their random numbers
-    row["power_adjusted_mcse"] = _bootstrap(p0[both], p1[both], alpha, rng)
+    row["rejection_adjusted_mcse"] = _bootstrap(p0[both], p1[both], alpha, rng)
     return row | {"level_adjusted": float(level), "n": len(seen1), "n_null": len(seen0)}
 
 
@@ -217,7 +219,7 @@ def _p_values(study: Study, name: str, term: str) -> np.ndarray:
     one = study.answers[name]
     if term not in one.terms:
         raise ValueError(f"analysis '{name}' has no term '{term}'; it has {', '.join(one.terms)}")
-    return np.where(one.converged, one.p(one.terms.index(term)), np.nan)
+    return np.where(one.converged, one.p[:, one.terms.index(term)], np.nan)
 
 
 def _studies(

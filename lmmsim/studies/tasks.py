@@ -7,21 +7,18 @@ its numbers are the same to the last bit in every study that needs some of them.
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from lmmsim.estimators.estimates import names_by_group
-from lmmsim.model.columns import Matrices, build
-from lmmsim.model.formula import split
+from lmmsim.estimators.estimates import Estimates, join, nothing
 from lmmsim.simulation.mechanisms import Observer
 from lmmsim.studies.recipe import Recipe, explain, true_theta
-from lmmsim.studies.results import Answers, from_estimates, join, nothing, read
+from lmmsim.studies.results import checked, read
 
 # A batch is wide enough for the work on the design not to count, and small enough to stay in the cache.
 WIDEST, NUMBERS = 1024, 2**18
@@ -29,6 +26,8 @@ WIDEST, NUMBERS = 1024, 2**18
 SINGLY = 16
 # So many responses that fail alike, and like their batch: it is the design that cannot be analysed.
 ALIKE = 16
+
+Batch = Callable[[np.ndarray], Estimates]
 
 
 @dataclass(frozen=True)
@@ -50,44 +49,58 @@ class Plan:
     Attributes
     ----------
     recipe : Recipe
-    names : dict
-        The analyses of each kind of task.
-    components : dict
-        For every analysis the columns of its random effects, by grouping factor.
-    starts : dict
-        Where the search of an analysis may start: the truth.
+    batches : dict
+        For every analysis that takes a batch, the function that analyses one on this design.
+    singles : list
+        The other analyses.
     """
 
     recipe: Recipe
-    names: dict[str, list[str]]
-    components: dict[str, dict[str, tuple[str, ...]]]
-    starts: dict[str, np.ndarray]
+    batches: dict[str, Batch]
+    singles: list[str]
 
     def cut(self, replicates: int) -> Iterator[Task]:
         """Cut a study into tasks; the last batch may reach beyond it."""
-        if self.names["many"]:
+        if self.batches:
             width = batch_width(self.recipe)
             for first in range(0, replicates, width):
                 yield Task("many", first, first + width)
-        if self.names["single"]:
+        if self.singles:
             for first in range(0, replicates, SINGLY):
                 yield Task("single", first, min(first + SINGLY, replicates))
 
 
+@dataclass(frozen=True, eq=False)
+class Unprepared:
+    """An analysis whose `many` is given the design each time."""
+
+    analysis: Any
+    design: pd.DataFrame
+
+    def __call__(self, Y: np.ndarray) -> Estimates:
+        return self.analysis.many(Y, self.design)
+
+
 def plan(recipe: Recipe) -> Plan:
-    """Sort the analyses of a recipe and look at their random effects."""
+    """Sort the analyses of a recipe, and do the design's part of their work."""
     batched = [] if recipe.redraw else [name for name, analysis in recipe.analyses.items() if hasattr(analysis, "many")]
-    names = {"many": batched, "single": [name for name in recipe.analyses if name not in batched]}
-    components, starts = {}, {}
-    for name in batched:
-        analysis: Any = recipe.analyses[name]
-        matrices = _matrices(analysis, recipe.design)
-        components[name] = names_by_group(matrices.terms) if matrices else {}
-        if matrices and "start" in inspect.signature(analysis.many).parameters:
-            theta = true_theta(recipe, matrices.terms)
-            if theta is not None:
-                starts[name] = theta
-    return Plan(recipe, names, components, starts)
+    batches = {name: _prepared(recipe, name) for name in batched}
+    return Plan(recipe, batches, [name for name in recipe.analyses if name not in batched])
+
+
+def _prepared(recipe: Recipe, name: str) -> Batch:
+    """The analysis of a batch, the work on the design done and the search begun at the truth, as far as that goes."""
+    analysis: Any = recipe.analyses[name]
+    if not hasattr(analysis, "prepare"):
+        return Unprepared(analysis, recipe.design)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # each batch is told anew
+            prepared = analysis.prepare(recipe.design)
+    except ValueError:
+        return Unprepared(analysis, recipe.design)  # which will say what is wrong, replicate by replicate
+    start = true_theta(recipe, prepared.effects)
+    return prepared if start is None else prepared.starting(start)
 
 
 def batch_width(recipe: Recipe) -> int:
@@ -99,8 +112,8 @@ def batch_width(recipe: Recipe) -> int:
     return width
 
 
-def perform(plan: Plan, task: Task) -> dict[str, Answers]:
-    """Do one task: the answers of its analyses.
+def perform(plan: Plan, task: Task) -> dict[str, Estimates]:
+    """Do one task: the results of its analyses.
 
     BLAS is held to one thread: the matrices are small, the cores are busy with other tasks, and the order in which
     threads add up could change the last bit. Warnings of single fits are dropped; what matters of them is counted.
@@ -113,58 +126,44 @@ def perform(plan: Plan, task: Task) -> dict[str, Answers]:
         if task.kind == "single":
             return singly(plan, task)
         Y, unseen = plan.recipe.responses(task.first, task.last)
-        answers = {name: batch(plan, name, Y, task.first) for name in plan.names["many"]}
-        for one in answers.values():
-            one.problems.update({k: explain(error) for k, error in unseen.items()})
-        return answers
+        results = {name: batch(analyse, Y) for name, analyse in plan.batches.items()}
+        for one in results.values():
+            for k, error in unseen.items():
+                one.message[k - task.first] = explain(error)
+        return results
 
 
-def batch(plan: Plan, name: str, Y: np.ndarray, first: int) -> Answers:
-    """Answers of an analysis that takes all columns of Y at once; if it cannot, column by column."""
-    analysis: Any = plan.recipe.analyses[name]
-    extra = {"start": plan.starts[name]} if name in plan.starts else {}
-
-    def answer(Y: np.ndarray, first: int) -> Answers:
-        return from_estimates(analysis.many(Y, plan.recipe.design, **extra), first, plan.components[name])
-
+def batch(analyse: Batch, Y: np.ndarray) -> Estimates:
+    """Analyse all columns of Y at once; if that cannot be done, column by column."""
     try:
-        return answer(Y, first)
+        return checked(analyse(Y), Y.shape[1])
     except Exception as error:
         reason = explain(error)
     parts = []
     for j in range(Y.shape[1]):
         try:
-            parts.append(answer(Y[:, [j]], first + j))
+            parts.append(checked(analyse(Y[:, [j]]), 1))
         except Exception as error:
-            parts.append(nothing(first + j, first + j + 1, explain(error)))
-        if j + 1 == ALIKE and all(part.problems.get(first + i) == reason for i, part in enumerate(parts)):
-            return nothing(first, first + Y.shape[1], reason)
+            parts.append(nothing(1, explain(error)))
+        if j + 1 == ALIKE and all(part.message[0] == reason for part in parts):
+            return nothing(Y.shape[1], reason)
     return join(parts)
 
 
-def singly(plan: Plan, task: Task) -> dict[str, Answers]:
-    """Answers of analyses that are called on one data set after another."""
-    parts: dict[str, list[Answers]] = {name: [] for name in plan.names["single"]}
-    for k, data in enumerate(plan.recipe.data(task.first, task.last), start=task.first):
+def singly(plan: Plan, task: Task) -> dict[str, Estimates]:
+    """Results of analyses that are called on one data set after another."""
+    parts: dict[str, list[Estimates]] = {name: [] for name in plan.singles}
+    for data in plan.recipe.data(task.first, task.last):
         for name in parts:
-            parts[name].append(single(plan.recipe.analyses[name], data, k))
-    return {name: join(answers) for name, answers in parts.items()}
+            parts[name].append(single(plan.recipe.analyses[name], data))
+    return {name: join(results) for name, results in parts.items()}
 
 
-def single(analysis: Any, data: pd.DataFrame | Exception, k: int) -> Answers:
-    """Answers of one analysis of the data of replicate k, if they could be made."""
+def single(analysis: Any, data: pd.DataFrame | Exception) -> Estimates:
+    """Result of one analysis of the data of a replicate, if they could be made."""
     if isinstance(data, Exception):
-        return nothing(k, k + 1, explain(data))
+        return nothing(1, explain(data))
     try:
-        return read(analysis(data.copy()), k)
+        return read(analysis(data.copy()))
     except Exception as error:
-        return nothing(k, k + 1, explain(error))
-
-
-def _matrices(analysis: Any, design: pd.DataFrame) -> Matrices | None:
-    """Matrices of an analysis that has a formula with random effects; None if it has not, or the design lacks them."""
-    formula = getattr(analysis, "formula", None)
-    try:
-        return build(formula, design) if isinstance(formula, str) and split(formula).bars else None
-    except ValueError:
-        return None  # the analysis itself will say what is wrong
+        return nothing(1, explain(error))

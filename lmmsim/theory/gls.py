@@ -10,13 +10,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from lmmsim.model.blocks import Block, Matrix, blocks, components, row_sets
-from lmmsim.model.columns import Matrices
+from lmmsim.model.equation import Equation
 
 if TYPE_CHECKING:
-    from lmmsim.model.model import Model
+    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +48,13 @@ class Information:
         return float(2 * variance**2 / spread) if spread > 1e-12 * variance**2 else float("inf")
 
 
-def information(model: Model, design: pd.DataFrame, matrices: Matrices) -> Information:
+def information(equation: Equation) -> Information:
     """Add up what the blocks of a design tell.
 
     Parameters
     ----------
-    model : Model
-    design : DataFrame
-    matrices : Matrices
-        `model.matrices(design)`.
+    equation : Equation
+        `model.on(design)`.
 
     Returns
     -------
@@ -69,9 +66,9 @@ def information(model: Model, design: pd.DataFrame, matrices: Matrices) -> Infor
     Giesbrecht & Burns (1985), Biometrics 41:477. Searle, Casella & McCulloch (1992), Variance Components, section 6.6.
     """
     # orthonormal columns keep all digits whatever the units of X
-    back = np.linalg.inv(np.linalg.qr(matrices.X.to_numpy(), mode="r"))
+    back = np.linalg.inv(np.linalg.qr(equation.X.to_numpy(), mode="r"))
     totals: list[Any] = [0, 0, 0, 0]
-    for block in blocks(model, design, matrices):
+    for block in blocks(equation):
         sums = _sums(replace(block, X=block.X @ back))
         totals = [total + block.copies * part for total, part in zip(totals, sums, strict=True)]
     XVX, Q, QQ, trace = totals

@@ -7,15 +7,15 @@ these variances, the power is a noncentral t's. Beside a simulated power it is t
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from lmmsim.checks import check_probability
+from lmmsim.checks import check_choice, check_probability, quoted
 from lmmsim.model.identifiable import check_X, taken_up
 from lmmsim.theory.gls import information
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Alternative = Literal["two-sided", "greater", "less"]
 Contrasts = Mapping[str, Mapping[str, float]]
-Df = float | Mapping[str, float] | None
+Df = str | float | Mapping[str, float]
 
 
 def exact_power(
@@ -35,7 +35,7 @@ def exact_power(
     alpha: float = 0.05,
     contrasts: Contrasts | None = None,
     alternative: Alternative = "two-sided",
-    df: Df = None,
+    df: Df = "satterthwaite",
 ) -> pd.DataFrame:
     """Compute the power of the t test of every coefficient against zero.
 
@@ -52,8 +52,8 @@ def exact_power(
         Linear combinations of coefficients: `{"A - B at week 4": {"fertilizer[T.A]": 1, "week:fertilizer[T.A]": 4}}`.
         Each becomes a row below the coefficients.
     alternative : "two-sided", "greater" or "less"
-    df : float or mapping, optional
-        Degrees of freedom to use instead, for all rows or by name; `np.inf` gives the z test.
+    df : "satterthwaite", "z", float or mapping
+        The reference distribution: Satterthwaite's t or the normal. A number, or one by name, is taken as it is.
 
     Returns
     -------
@@ -95,20 +95,19 @@ def exact_power(
     method[T.new]    4.0  1.565  18.0  0.677
     """
     _check_normal(model)
-    matrices = model.matrices(design)
-    names = list(matrices.X.columns)
-    check_X(matrices.X.to_numpy(), names)
-    beta = np.array([model.beta[name] for name in names])
+    equation = model.on(design)
+    names = list(equation.X.columns)
+    check_X(equation.X.to_numpy(), names)
     rows = {name: np.eye(len(names))[i] for i, name in enumerate(names)}
     rows |= {name: _weights(name, weights, names) for name, weights in (contrasts or {}).items()}
 
-    known = information(model, design, matrices)
-    effect = np.array([w @ beta for w in rows.values()])
+    known = information(equation)
+    effect = np.array([w @ equation.beta for w in rows.values()])
     se = np.sqrt([w @ known.vcov @ w for w in rows.values()])
     given = _given(df, list(rows))
     with np.errstate(invalid="ignore"):  # information that is zero may be computed as a little below
         freedom = np.array([given[n] if n in given else known.satterthwaite(w) for n, w in rows.items()], float)
-    for term, part in taken_up(model, matrices):
+    for term, part in taken_up(equation):
         mixed = np.array([w @ part @ w for w in rows.values()]) > 1e-10 * se**2
         lost = [name for name, has in zip(rows, mixed, strict=True) if has and name not in given]
         if lost:
@@ -117,82 +116,6 @@ def exact_power(
     power = t_power(effect / se, freedom, alpha, alternative)
     index = pd.Index(list(rows), name="term")
     return pd.DataFrame({"effect": effect, "se": se, "df": freedom, "power": power}, index=index)
-
-
-def exact_size(
-    world: Callable[[int], tuple[Model, pd.DataFrame]],
-    sizes: Sequence[int],
-    power: float = 0.8,
-    *,
-    term: str,
-    alpha: float = 0.05,
-    contrasts: Contrasts | None = None,
-    alternative: Alternative = "two-sided",
-    df: Df | Callable[[int], float] = None,
-) -> int:
-    """Find the smallest size whose power is enough.
-
-    Parameters
-    ----------
-    world : callable
-        `world(size)` gives `(model, design)`; size is the number of groups, or whatever is to be found.
-    sizes : sequence of int
-        The sizes that are possible, increasing, as `range(4, 400, 2)`. Power is taken to rise along them.
-    power : float
-        Wanted power.
-    term : str
-        Coefficient, or contrast, whose power it is.
-    alpha, contrasts, alternative
-        As for `exact_power`.
-    df : float, mapping or callable, optional
-        As for `exact_power`; a callable is given the size.
-
-    Returns
-    -------
-    int
-        `exact_power(*world(size))` shows what it has.
-
-    Raises
-    ------
-    ValueError
-        If `sizes` is empty or not increasing, the power is not between 0 and 1, not even the largest size is enough, or
-        there is no such term.
-
-    Examples
-    --------
-    >>> from lmmsim.scenarios import teaching_methods
-    >>> exact_size(lambda schools: teaching_methods(schools, effect=4), range(4, 100, 2), term="method[T.new]")
-    28
-    """
-    sizes = increasing(sizes)
-    check_probability("power", power)
-
-    def reached(size: int) -> float:
-        table = exact_power(*world(size), alpha, contrasts, alternative, df(size) if callable(df) else df)
-        if term not in table.index:
-            raise ValueError(f"there is no term '{term}'; the terms are {', '.join(table.index)}")
-        return float(table.loc[term, "power"])
-
-    best = reached(sizes[-1])
-    if np.isnan(best):
-        raise ValueError(f"there is no test of '{term}' even at the largest size, {sizes[-1]}; it needs larger sizes")
-    if best < power:
-        raise ValueError(
-            f"the power for '{term}' is {best:.3f} at the largest size, {sizes[-1]}; {power:g} needs larger sizes"
-        )
-    low, high = 0, len(sizes) - 1  # the answer is sizes[low] .. sizes[high]
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reached(sizes[middle]) >= power else (middle + 1, high)
-    return sizes[low]
-
-
-def increasing(sizes: Sequence[int]) -> list[int]:
-    """Sizes as a list; refuse none, and those that do not rise."""
-    sizes = list(sizes)
-    if not sizes or any(big <= small for small, big in pairwise(sizes)):
-        raise ValueError(f"sizes must be increasing whole numbers, as range(4, 400, 2); got {sizes[:6]}")
-    return sizes
 
 
 def t_power(ncp: ArrayLike, df: ArrayLike, alpha: float = 0.05, alternative: Alternative = "two-sided") -> np.ndarray:
@@ -244,10 +167,13 @@ def t_power(ncp: ArrayLike, df: ArrayLike, alpha: float = 0.05, alternative: Alt
 
 def _given(df: Df, names: Sequence[str]) -> dict[str, float]:
     """The df that are given, by name; the others are Satterthwaite's."""
-    given = dict(df) if isinstance(df, Mapping) else {} if df is None else dict.fromkeys(names, df)
+    if isinstance(df, str):
+        check_choice("df", df, ("satterthwaite", "z"))
+        return {} if df == "satterthwaite" else dict.fromkeys(names, np.inf)
+    given = dict(df) if isinstance(df, Mapping) else dict.fromkeys(names, df)
     for value in given.values():
-        if not value > 0:
-            raise ValueError(f"df is {value}; degrees of freedom are above 0, and np.inf gives the z test")
+        if not (isinstance(value, Real) and value > 0):
+            raise ValueError(f"df is {quoted(value)}; degrees of freedom are numbers above 0, and df='z' is the z test")
     unknown = [name for name in given if name not in names]
     if unknown:
         raise ValueError(f"df names {', '.join(unknown)}; the terms are {', '.join(names)}")

@@ -55,14 +55,14 @@ def test_unequal_shares_of_combinations_follow_their_order():
 @pytest.mark.parametrize("rng", [None, 1])
 def test_within_shares_inside_every_block(rng):
     design = nested(school=5, classroom=4, pupil=3)
-    design = assign(design, to="classroom", within="school", method=["usual", "new"], rng=rng)
+    design = assign(design, to="classroom", by="school", method=["usual", "new"], rng=rng)
     classrooms = design.drop_duplicates("classroom")
     assert (pd.crosstab(classrooms["school"], classrooms["method"]) == 2).all(axis=None)
     assert (design.groupby("classroom", observed=True)["method"].nunique() == 1).all()
 
 
 def test_blocks_are_shuffled_independently():
-    design = assign(crossed(block=200, row=2), to=None, within="block", arm=[0, 1], rng=1)
+    design = assign(crossed(block=200, row=2), to=None, by="block", arm=[0, 1], rng=1)
     first = design["arm"][::2].sum()  # binomial(200, 1/2)
     assert abs(first - 100) < 4 * np.sqrt(50)
 
@@ -71,7 +71,7 @@ def test_blocks_are_shuffled_independently():
 def test_combinations_and_rows_can_be_units(shuffled_rows):
     design = crossed(subject=4, item=6)
     design = design.sample(frac=1, random_state=1) if shuffled_rows else design
-    new = assign(design, to=["subject", "item"], within="subject", context=["plain", "odd"])
+    new = assign(design, to=["subject", "item"], by="subject", context=["plain", "odd"])
     assert (pd.crosstab(new["subject"], new["context"]) == 3).all(axis=None)
     assert new.index.equals(design.index)
     assert assign(design, to=None, context=["plain", "odd"])["context"].value_counts().tolist() == [12, 12]
@@ -108,9 +108,9 @@ def test_a_crossed_classroom_number_is_a_legitimate_unit():
 @pytest.mark.parametrize(
     ("n", "text"),
     [
-        (31, "31 plots cannot be shared equally among the 3 levels of 'fertilizer': remove 1 or add 2."),
-        (2, "2 plots cannot be shared equally among the 3 levels of 'fertilizer': add 1."),
-        (1, "1 plot cannot be shared equally among the 3 levels of 'fertilizer': add 2."),
+        (31, "31 plots cannot be shared equally among the 3 levels of 'fertilizer': remove 1 or add 2"),
+        (2, "2 plots cannot be shared equally among the 3 levels of 'fertilizer': add 1"),
+        (1, "1 plot cannot be shared equally among the 3 levels of 'fertilizer': add 2"),
     ],
 )
 def test_unequal_sharing_is_an_error_that_says_how_many_to_add(n, text):
@@ -130,10 +130,10 @@ def test_the_advice_of_the_error_works(n):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"to": "plot"}, "Name the factor and its levels"),
-        ({"to": "plt", "arm": [0, 1]}, "'plt' is not a column of the design; its columns are 'plot', 'week'"),
+        ({"to": "plot"}, "name the factor and its levels"),
+        ({"to": "plt", "arm": [0, 1]}, "'plt' is not a column of the design; the columns are 'plot', 'week'"),
         ({"to": 3, "arm": [0, 1]}, "3 is not a column of the design"),
-        ({"to": "plot", "within": "farm", "arm": [0, 1]}, "'farm' is not a column of the design"),
+        ({"to": "plot", "by": "farm", "arm": [0, 1]}, "'farm' is not a column of the design"),
         ({"to": "plot", "week": [0, 1]}, "'week' is a column of the design already"),
         ({"to": "plot", "arm": 3}, "arm=3: give the levels as a list"),
         ({"to": "plot", "arm": "new"}, "arm='new': give a whole number of units, or a list"),
@@ -153,8 +153,8 @@ def test_the_advice_of_the_error_works(n):
         ({"to": "plot", "arm": [1, 2], "counts": [3.5, 2.5]}, r"needs a whole number of units, at least 1"),
         ({"to": "plot", "arm": [1, 2], "balanced": False}, "balanced=False draws the level of each unit at random"),
         (
-            {"to": "plot", "arm": [1, 2], "balanced": False, "rng": 1, "within": "week"},
-            "balanced=False draws each unit by itself, so within='week' means nothing",
+            {"to": "plot", "arm": [1, 2], "balanced": False, "rng": 1, "by": "week"},
+            "balanced=False draws each unit by itself, so by='week' means nothing",
         ),
         ({"to": "plot", "arm": [1, 2], "balanced": False, "rng": 1, "counts": [-1, 2]}, "proportions are 0 or more"),
     ],
@@ -166,14 +166,14 @@ def test_allocations_that_cannot_be_made_are_named(arguments, message):
 
 def test_a_block_that_cannot_be_shared_is_named():
     with pytest.raises(ValueError, match=r"In school 'school2', 3 pupils cannot be shared .*: remove 1 or add 1"):
-        assign(nested(school=3, pupil=[4, 3, 2]), to="pupil", within="school", method=["usual", "new"])
+        assign(nested(school=3, pupil=[4, 3, 2]), to="pupil", by="school", method=["usual", "new"])
     with pytest.raises(ValueError, match=r"In school 'school2', counts=\[2, 2\] add up to 4, but there are 3 pupils"):
-        assign(nested(school=3, pupil=[4, 3, 2]), to="pupil", within="school", method=["usual", "new"], counts=[2, 2])
+        assign(nested(school=3, pupil=[4, 3, 2]), to="pupil", by="school", method=["usual", "new"], counts=[2, 2])
 
 
 def test_a_unit_that_stands_in_several_blocks_is_an_error():
     with pytest.raises(ValueError, match=r"item 'item1' stands in 3 subjects.*combination: to=\['subject', 'item'\]"):
-        assign(crossed(subject=3, item=4), to="item", within="subject", context=["plain", "odd"])
+        assign(crossed(subject=3, item=4), to="item", by="subject", context=["plain", "odd"])
 
 
 def test_two_factors_that_would_go_hand_in_hand_are_an_error():
@@ -221,28 +221,28 @@ def words() -> pd.DataFrame:
 
 @pytest.mark.parametrize("rng", [None, 1])
 def test_a_rotated_factor_is_crossed_with_the_factors_of_items_and_subjects(rng):
-    within = ["frequency", "age"]
-    design = counterbalance(words(), subject="subject", item="item", within=within, context=["plain", "odd"], rng=rng)
+    inside = ["frequency", "age"]
+    design = counterbalance(words(), subject="subject", item="item", by=inside, context=["plain", "odd"], rng=rng)
     assert (design.groupby(["subject", "frequency", "context"], observed=False).size() == 3).all()
     assert (design.groupby(["item", "age", "context"], observed=False).size() == 2).all()
 
 
 def test_sets_and_lists_that_go_hand_in_hand_with_a_factor_are_an_error():
     rotate = {"subject": "subject", "item": "item", "context": ["plain", "odd"]}
-    with pytest.raises(ValueError, match="The sets of items would go hand in hand with 'frequency'"):
+    with pytest.raises(ValueError, match="the sets of items would go hand in hand with 'frequency'"):
         counterbalance(words(), **rotate)
-    with pytest.raises(ValueError, match=r"The lists of subjects would go .* 'age'.*within='age'"):
-        counterbalance(words(), within="frequency", **rotate)
+    with pytest.raises(ValueError, match=r"the lists of subjects would go .* 'age'.*by='age'"):
+        counterbalance(words(), by="frequency", **rotate)
     with pytest.raises(
         ValueError, match="In frequency 'frequent', 5 items cannot be shared equally among the 2 levels"
     ):
-        counterbalance(words().query("item not in ['item01', 'item02']"), within=["frequency", "age"], **rotate)
+        counterbalance(words().query("item not in ['item01', 'item02']"), by=["frequency", "age"], **rotate)
 
 
 def test_a_factor_of_neither_subjects_nor_items_cannot_be_balanced():
     design = words().assign(order=np.arange(96) % 5)
-    with pytest.raises(ValueError, match=r"within=\['order'\]: not a factor of the subjects, nor of the items"):
-        counterbalance(design, subject="subject", item="item", within="order", context=["plain", "odd"])
+    with pytest.raises(ValueError, match=r"by=\['order'\]: not a factor of the subjects, nor of the items"):
+        counterbalance(design, subject="subject", item="item", by="order", context=["plain", "odd"])
 
 
 def test_rng_shuffles_who_gets_which_list():
@@ -279,7 +279,7 @@ def test_order_of_rows_does_not_break_the_square():
         (crossed(subject=4, item=4)[1:], {}, "16 rows; this design has 15 rows and 15 of the pairs"),
         (crossed(subject=4, item=4), {"list_name": "item"}, "'item' is a column of the design already"),
         (crossed(subject=4, item=4), {"list_name": "context"}, "'context' is both a factor and the name of the list"),
-        (crossed(subject=4, word=4), {}, "'item' is not a column of the design; its columns are 'subject', 'word'"),
+        (crossed(subject=4, word=4), {}, "'item' is not a column of the design; the columns are 'subject', 'word'"),
     ],
 )
 def test_designs_that_cannot_be_counterbalanced_are_named(design, arguments, message):
@@ -289,9 +289,9 @@ def test_designs_that_cannot_be_counterbalanced_are_named(design, arguments, mes
 
 def test_an_empty_design_is_an_error():
     empty = crossed(subject=2, item=2).iloc[:0]
-    with pytest.raises(ValueError, match="The design is empty"):
+    with pytest.raises(ValueError, match="the design is empty"):
         assign(empty, to="subject", arm=[0, 1])
-    with pytest.raises(ValueError, match="The design is empty"):
+    with pytest.raises(ValueError, match="the design is empty"):
         counterbalance(empty, subject="subject", item="item", arm=[0, 1])
 
 

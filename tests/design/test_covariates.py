@@ -64,11 +64,11 @@ def test_labels_that_are_drawn_become_a_categorical():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"at": "pupil"}, "Name the covariate and its values"),
+        ({"at": "pupil"}, "name the covariate and its values"),
         ({"at": "pupil", "x": draws.normal()}, "'x' is drawn at random: say from where, for example rng=1"),
         (
             {"at": "pupl", "x": [1]},
-            "'pupl' is not a column of the design; its columns are 'school', 'classroom', 'pupil'",
+            "'pupl' is not a column of the design; the columns are 'school', 'classroom', 'pupil'",
         ),
         ({"at": "school", "x": [1, 2, 3]}, r"'x' has values of shape \(3,\) for 4 schools: one value each is needed"),
         ({"at": "school", "x": pd.Series(1, ["school1", "school1"])}, "'x' has more than one value for 'school1'"),

@@ -177,9 +177,9 @@ def test_a_factor_that_is_there_already_is_not_overwritten():
 
 def test_an_empty_design_is_an_error():
     empty = pupils().iloc[:0]
-    with pytest.raises(ValueError, match="The design is empty"):
+    with pytest.raises(ValueError, match="the design is empty"):
         repeated(empty, wave=[1, 2])
-    with pytest.raises(ValueError, match="The design is empty"):
+    with pytest.raises(ValueError, match="the design is empty"):
         covariate(empty, at="pupil", x=[])
 
 

@@ -237,7 +237,7 @@ def test_leaving_a_group_out_is_fitting_the_others(plants, fit):
 
 @pytest.mark.parametrize("group", ["subject", "item"])
 def test_kept_variances_give_the_gls_of_the_others(words, group):
-    table = influence(words, group, refit=False, replicates=0).table
+    table = influence(words, group, keep_variances=True, replicates=0).table
     V, _, X = dense(words)
     level = table.index[2]
     rest = (words.data[group] != level).to_numpy()
@@ -341,7 +341,7 @@ def test_least_squares_can_be_diagnosed(plants):
 def test_other_columns_can_be_brought_along(plants, fit):
     with_rain = plants.assign(rain=np.arange(88.0) % 7)
     assert "linearity rain" in diagnose(fit, with_rain, rng=1, replicates=9, covariates=["rain"]).checks
-    with pytest.raises(ValueError, match="the data have no column 'sun'; the columns are plot, week"):
+    with pytest.raises(ValueError, match="'sun' is not a column of the data; the columns are 'plot', 'week'"):
         diagnose(fit, rng=1, replicates=9, covariates=["sun"])
     with pytest.raises(ValueError, match="not those of the fit"):
         diagnose(fit, plants.reset_index(drop=True), rng=1, replicates=9)
@@ -356,7 +356,7 @@ def test_a_variance_estimated_as_zero_has_no_quantiles():
 
 
 def test_what_is_not_there_is_refused_by_name(fit, refit):
-    with pytest.raises(ValueError, match="the data have no column 'month'; the columns are plot, week"):
+    with pytest.raises(ValueError, match="'month' is not a column of the data; the columns are 'plot', 'week'"):
         lag_correlation(refit, "month")
     with pytest.raises(ValueError, match="no unit is measured at two different values of 'one'"):
         lag_correlation(LMM(fit.formula)(fit.data.assign(one=1.0)), "one", replicates=0)
@@ -405,7 +405,7 @@ def test_what_is_no_fit_of_the_rows_is_refused(plants, fit):
     for ask in (diagnose, lineup):
         with pytest.raises(TypeError, match=r"a fit of LMM or OLS is needed, as LMM\(formula\)\(data\); got DataFrame"):
             ask(plants)
-        for other in (GroupMeans("height ~ fertilizer", by="plot"), Within("height ~ week", group="plot")):
+        for other in (GroupMeans("height ~ fertilizer", unit="plot"), Within("height ~ week", unit="plot")):
             with pytest.raises(
                 ValueError, match="plot\\) has taken the groups out of the rows: fit LMM with these groups"
             ):

@@ -97,6 +97,23 @@ def test_print_shows_formula_criterion_spread_and_coefficients(sleep):
     assert html.count("<table") == 2 and "(Days | Subject)" in html
 
 
+def test_dir_shows_what_a_user_may_ask_and_nothing_else(sleep):
+    shown = dir(sleep)
+    assert {"coef", "sd", "random", "u", "icc", "r2", "predict", "profile", "bootstrap", "fitted", "resid"} <= set(
+        shown
+    )
+    assert not {"beta", "vcov_beta", "covariances", "conditional", "theta_"} & set(shown)
+    assert not [name for name in shown if name.startswith("_")]
+
+
+def test_correlations_are_numbers_too(sleep):
+    """lme4: sds 24.741, 5.922, 25.592, correlation 0.066."""
+    assert sleep.sd["sd"].dtype == float and sleep.sd["corr Intercept"].dtype == float
+    assert sleep.sd.loc[("Subject", "Days"), "corr Intercept"] == pytest.approx(0.066, abs=1e-3)
+    assert np.isnan(sleep.sd.loc[("Subject", "Intercept"), "corr Intercept"])
+    assert sleep.components["corr", "Subject", "Intercept, Days"] == pytest.approx(0.066, abs=1e-3)
+
+
 def test_print_says_when_a_fit_is_singular():
     fit = LMM("Yield ~ 1 + (1 | Batch)")(pd.read_csv(DATA / "dyestuff2.csv"))
     assert fit.singular and "singular: a variance is estimated as zero" in repr(fit)
@@ -118,14 +135,15 @@ def test_a_fit_can_be_pickled_and_copied(sleep):
         pd.testing.assert_series_equal(twin.u, sleep.u)
 
 
-def test_estimates_are_a_tidy_table_too():
+def test_estimates_say_how_many_they_are_and_what_failed():
     nothing = np.array(["", ""], dtype=object)
     yes, no = np.ones(2, dtype=bool), np.zeros(2, dtype=bool)
     estimate = np.array([[1.0, 2.0], [3.0, np.nan]])
     many = Estimates(("a", "b"), estimate, estimate / 2, estimate * 0 + 9, yes * 1.0, yes * 1.0, yes, no, nothing)
-    table = many.frame()
     assert repr(many) == "Estimates of a, b from 2 responses: 0 not converged, 0 singular"
-    assert len(many) == 2 and list(table["term"]) == ["a", "b", "a", "b"]
-    np.testing.assert_allclose(table["t"], [2, 2, 2, np.nan])
+    assert len(many) == 2
+    np.testing.assert_allclose(many.t, [[2, 2], [2, np.nan]])
     np.testing.assert_allclose(many.p, p_value(many.t, many.df))
-    np.testing.assert_allclose(many.high - many.low, 2 * critical_value(many.df) * many.se)
+    inside = (many.low < 1.5) & (many.high > 1.5)
+    assert [many.covers(1.5, 0).tolist(), many.covers(1.5, 1)[0]] == [inside[:, 0].tolist(), inside[0, 1]]
+    assert np.isnan(many.covers(1.5, 1)[1])

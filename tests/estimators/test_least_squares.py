@@ -17,8 +17,8 @@ ESTIMATORS = [
     OLS("score ~ hours * method", cluster="school", robust="CR0"),
     OLS("score ~ hours * method", cluster="school"),
     OLS("score ~ hours * method", cluster="school", robust="CR2"),
-    GroupMeans("score ~ hours + method", by="school"),
-    Within("score ~ hours + hours:method", group="school"),
+    GroupMeans("score ~ hours + method", unit="school"),
+    Within("score ~ hours + hours:method", unit="school"),
 ]
 names = [estimator.method for estimator in ESTIMATORS]
 
@@ -128,7 +128,7 @@ def test_cr2_is_unbiased_when_errors_are_independent():
 
 def test_least_squares_within_groups_is_least_squares_with_a_dummy_per_group():
     data = schools()
-    within = Within("score ~ hours + hours:method", group="school")(data)
+    within = Within("score ~ hours + hours:method", unit="school")(data)
     dummies = OLS("score ~ 0 + school + hours + hours:method")(data)
     shared = list(within.coef.index)
     pd.testing.assert_frame_equal(within.coef, dummies.coef.loc[shared], rtol=1e-8)
@@ -141,18 +141,36 @@ def test_group_means_are_least_squares_on_the_table_of_means():
     data = schools()
     means = data.groupby("school").agg(score=("score", "mean"), hours=("hours", "mean"), method=("method", "first"))
     pd.testing.assert_frame_equal(
-        GroupMeans("score ~ hours + method", by="school")(data).coef, OLS("score ~ hours + method")(means).coef
+        GroupMeans("score ~ hours + method", unit="school")(data).coef, OLS("score ~ hours + method")(means).coef
     )
 
 
 def test_combinations_of_columns_can_be_the_groups():
     data = schools().assign(part=lambda d: np.arange(len(d)) % 2)
     joined = data.assign(both=data["school"] + data["part"].astype(str))
-    for kind, word in ((GroupMeans, "by"), (Within, "group")):
-        pd.testing.assert_frame_equal(
-            kind("score ~ hours", **{word: "school:part"})(data).coef,
-            kind("score ~ hours", **{word: "both"})(joined).coef,
-        )
+    for kind in (GroupMeans, Within, lambda formula, unit: OLS(formula, cluster=unit)):
+        both = kind("score ~ hours", "both")(joined).coef
+        pd.testing.assert_frame_equal(kind("score ~ hours", "school:part")(data).coef, both)
+        pd.testing.assert_frame_equal(kind("score ~ hours", ["school", "part"])(data).coef, both)
+
+
+def test_robust_errors_without_clusters_are_refused():
+    with pytest.raises(ValueError, match="robust='CR2' needs cluster=, the column that says which errors go together"):
+        OLS("score ~ hours", robust="CR2")
+
+
+def test_means_need_a_unit_and_take_it_by_either_word():
+    with pytest.raises(TypeError, match="GroupMeans needs unit="):
+        GroupMeans("score ~ hours")
+    assert GroupMeans("score ~ hours", by="school") == GroupMeans("score ~ hours", unit="school")
+
+
+@pytest.mark.parametrize("kind", [OLS, GroupMeans, Within])
+def test_an_estimator_is_called_on_data(kind):
+    with pytest.raises(
+        TypeError, match=rf"is a DataFrame; an estimator is made first .*: {kind.__name__}\(formula\)\(data\)"
+    ):
+        kind("score ~ hours", schools())
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=names)
@@ -243,17 +261,17 @@ def test_missing_rows_can_be_an_error():
         (OLS("score ~ hours"), {"score": lambda d: d["score"].where(d.index != 3, np.inf)}, "infinite in 1 of 47 rows"),
         (OLS("score ~ hours"), {"hours": lambda d: d["hours"].where(d.index != 3, np.inf)}, "column 'hours' of X"),
         (OLS("score ~ hours"), {"score": "high"}, "'score' is not a number column"),
-        (OLS("marks ~ hours"), {}, "no column 'marks'; the columns are 'school'"),
-        (OLS("score ~ hours", cluster="class"), {}, "no column 'class'"),
+        (OLS("marks ~ hours"), {}, "'marks' is not a column of the data; the columns are 'school'"),
+        (OLS("score ~ hours", cluster="class"), {}, "'class' is not a column of the data"),
         (OLS("score ~ hours", cluster="school"), {"school": "one"}, "at least two clusters"),
-        (Within("score ~ hours + method", group="school"), {}, r"'method\[T.new\]' does not vary within .* 'school'"),
-        (Within("score ~ 1", group="school"), {}, "only an intercept"),
+        (Within("score ~ hours + method", unit="school"), {}, r"'method\[T.new\]' does not vary within .* 'school'"),
+        (Within("score ~ 1", unit="school"), {}, "only an intercept"),
         (
-            GroupMeans("score ~ method + half", by="school"),
+            GroupMeans("score ~ method + half", unit="school"),
             {"half": lambda d: d["hours"] - d.groupby("school")["hours"].transform("mean")},
             "'half' has the same mean in every level of 'school'.* Within or LMM",
         ),
-        (GroupMeans("score ~ poly(hours, 8)", by="school"), {}, "8 groups cannot estimate 9 coefficients"),
+        (GroupMeans("score ~ poly(hours, 8)", unit="school"), {}, "8 groups cannot estimate 9 coefficients"),
     ],
 )
 def test_what_cannot_be_analysed_is_refused(estimator, change, message):
@@ -261,17 +279,17 @@ def test_what_cannot_be_analysed_is_refused(estimator, change, message):
         estimator(schools().assign(**change))
 
 
-@pytest.mark.parametrize("kind", [OLS, lambda f: GroupMeans(f, by="g"), lambda f: Within(f, group="g")])
+@pytest.mark.parametrize("kind", [OLS, lambda f: GroupMeans(f, unit="g"), lambda f: Within(f, unit="g")])
 def test_a_random_effect_is_sent_to_the_mixed_model(kind):
     with pytest.raises(ValueError, match=r"has no random effects, but 'y ~ x \+ \(1 \| g\)' has \(1 \| g\)"):
         kind("y ~ x + (1 | g)")
 
 
 def test_an_unknown_word_is_refused():
-    with pytest.raises(ValueError, match="robust='HC3' is not known; choose one of 'CR0', 'CR1', 'CR2'"):
+    with pytest.raises(ValueError, match="robust='HC3' is not known; choose one of None, 'CR0', 'CR1', 'CR2'"):
         OLS("y ~ x", cluster="g", robust="HC3")
-    with pytest.raises(ValueError, match="missing='drop' is not known"):
-        OLS("y ~ x", missing="drop")
+    with pytest.raises(ValueError, match="missing='warn' is not known"):
+        OLS("y ~ x", missing="warn")
     with pytest.raises(ValueError, match="level=95 is not between 0 and 1"):
         OLS("y ~ x", level=95)
 
@@ -312,11 +330,11 @@ def test_type_one_error_of_least_squares_about_clusters_is_what_theory_says():
 
     for rate, truth in (
         (rejects(OLS("y ~ new")), 0.15716676),  # type1_ols_between_exact
-        (rejects(GroupMeans("y ~ new", by="school")), 0.05),  # exact: normal means, equal groups
+        (rejects(GroupMeans("y ~ new", unit="school")), 0.05),  # exact: normal means, equal groups
     ):
         assert abs(rate - truth) < 4.5 * np.sqrt(truth * (1 - truth) / r)
     # with equal clusters and a treatment of whole clusters CR2 is the t test on the means
     cr2 = OLS("y ~ new", cluster="school", robust="CR2").many(Y[:, :50], data)
-    means = GroupMeans("y ~ new", by="school").many(Y[:, :50], data)
+    means = GroupMeans("y ~ new", unit="school").many(Y[:, :50], data)
     np.testing.assert_allclose(cr2.se[:, 1], means.se[:, 1])
     np.testing.assert_allclose(cr2.df[:, 1], 8)

@@ -199,7 +199,7 @@ def test_a_balanced_treatment_of_whole_groups_is_the_t_test_on_means():
     rng = np.random.default_rng(2)
     data = pd.DataFrame({"school": np.repeat(np.arange(12), 6), "new": np.repeat(np.arange(12) % 2, 6)})
     data["score"] = np.repeat(rng.normal(0, 2, 12), 6) + rng.normal(size=72)
-    lmm, means = LMM("score ~ new + (1 | school)")(data), GroupMeans("score ~ new", by="school")(data)
+    lmm, means = LMM("score ~ new + (1 | school)")(data), GroupMeans("score ~ new", unit="school")(data)
     assert not lmm.singular
     columns = ["estimate", "se", "df", "t", "p", "low", "high"]
     np.testing.assert_allclose(lmm.coef[columns], means.coef[columns], rtol=1e-5)
@@ -307,8 +307,8 @@ def test_a_value_missing_in_one_replicate_is_missing_there_only(plants, df):
             {"pair": lambda d: d.index // 2},
             "75 levels of 'pair' times 2 .* 150 random",
         ),
-        ("height ~ week + (1 | plots)", {}, "no column 'plots'|names 'plots'"),
-        ("size ~ week + (1 | plot)", {}, "no column 'size'; the columns are 'plot', 'week'"),
+        ("height ~ week + (1 | plots)", {}, "'plots' is not a column of the data"),
+        ("size ~ week + (1 | plot)", {}, "'size' is not a column of the data; the columns are 'plot', 'week'"),
     ],
 )
 def test_what_cannot_be_analysed_is_refused(plants, formula, change, message):
@@ -332,11 +332,16 @@ def test_a_level_that_no_row_has_is_named(plants):
         LMM("height ~ fertilizer + (1 | plot)")(plants[plants["fertilizer"] != "B"])
 
 
+def test_an_estimator_is_called_on_data(plants):
+    with pytest.raises(TypeError, match=r"reml is a DataFrame; an estimator is made first .*: LMM\(formula\)\(data\)"):
+        LMM("height ~ week + (1 | plot)", plants)
+
+
 def test_unknown_words_are_refused():
     with pytest.raises(ValueError, match="df='kr' is not known; choose one of 'satterthwaite', 'kenward-roger', 'z'"):
         LMM("y ~ x + (1 | g)", df="kr")
-    with pytest.raises(ValueError, match="missing='drop' is not known"):
-        LMM("y ~ x + (1 | g)", missing="drop")
+    with pytest.raises(ValueError, match="missing='warn' is not known"):
+        LMM("y ~ x + (1 | g)", missing="warn")
     with pytest.raises(ValueError, match="'y ~ x' has no random effects"):
         LMM("y ~ x")
     with pytest.raises(ValueError, match="Kenward and Roger's correction is one of REML"):

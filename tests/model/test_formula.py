@@ -109,7 +109,7 @@ def test_used_columns_include_those_inside_functions_and_groups(pupils):
 
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are(pupils):
-    with pytest.raises(ValueError, match=r"names 'klass', 'time', not a column of the data; the columns are 'school'"):
+    with pytest.raises(ValueError, match=r"'klass', 'time' are not columns of the data; the columns are 'school'"):
         build("y ~ time + (1 | klass)", pupils)
     with pytest.raises(ValueError, match="'minutes'"):
         build("y ~ np.log(minutes)", pupils)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lmmsim import AR1, IID, CompoundSymmetry, Model, Random, assign, crossed, draws, nested
-from lmmsim.model import describe as echo
+from lmmsim.model import describe
 
 PLOTS = assign(crossed(plot=6, week=[0, 1, 2]), to="plot", fertilizer=["Control", "B"])
 BETA = {"Intercept": 10.0, "week": 2.0, "fertilizer[T.B]": 0.0, "week:fertilizer[T.B]": 1.0}
@@ -180,7 +180,7 @@ def test_an_sd_for_a_term_that_is_not_in_the_formula_is_listed():
         ),
         ({"residual": IID(sd={"0": 1.0}, by="week")}, "no residual sd for 0, 1, 2 of 'week'; sd names '0', the levels"),
         ({"residual": AR1(sd=1.0, rho=0.5, unit="plot", time="fertilizer")}, "'fertilizer' holds no numbers"),
-        ({"residual": AR1(sd=1.0, rho=0.5, unit="plant", time="week")}, "need the column 'plant'"),
+        ({"residual": AR1(sd=1.0, rho=0.5, unit="plant", time="week")}, "'plant' is not a column of the design"),
         ({"residual": AR1(sd=1.0, rho=1.5, unit="plot", time="week")}, r"residuals of plot 'plot1': .*1\.5"),
         ({"residual": AR1(sd=1.0, rho=0.5, unit="fertilizer", time="week")}, "two rows at week 0"),
     ],
@@ -216,7 +216,7 @@ def test_what_is_no_name_or_number_is_refused(changes, message):
     ],
 )
 def test_residuals_are_described_by_numbers(make):
-    with pytest.raises(ValueError, match=r"must be a number|is a finite number"):
+    with pytest.raises(ValueError, match=r"must be a number|is a finite number|unequal residuals need both"):
         make()
 
 
@@ -265,6 +265,16 @@ def test_the_echo_has_every_number():
         assert number in text
 
 
+def test_the_printed_equation_has_every_random_term():
+    """A slope is a term of its own, not hidden in one u."""
+    text = str(growth())
+    equation = next(line for line in text.splitlines() if line.startswith("height = "))
+    assert "u[plot] + u[plot, week]*week + eps" in " ".join(text.split())
+    assert equation.startswith("height = 10 + 2*week")
+    latex = growth().latex()
+    assert r"u_{\mathrm{plot}}" in latex and r"u_{\mathrm{plot},\,\mathrm{week}}\,\mathrm{week}" in latex
+
+
 def test_the_echo_gives_implied_correlations_over_time():
     V = growth().V(PLOTS)
     assert f"{V[0, 2] / np.sqrt(V[0, 0] * V[2, 2]):.3g}" in growth().describe(PLOTS)
@@ -276,7 +286,7 @@ def test_implied_correlations_are_those_of_V_whatever_the_columns_need(term):
     design = PLOTS.astype({"fertilizer": str}).drop(index=2)
     formula = f"height ~ {term} + ({term} | plot)"
     model = eval(Model.template(formula, design).replace("...", "0.5"), {"Model": Model, "Random": Random})
-    table, V = echo.implied(model, design), model.V(design)
+    table, V = describe.implied(model.on(design)), model.V(design)
     np.testing.assert_allclose(table["sd"], np.sqrt(np.diag(V)[:2]))
     np.testing.assert_allclose(table.iloc[0, 2], V[0, 1] / np.sqrt(V[0, 0] * V[1, 1]))
 
@@ -295,7 +305,7 @@ def test_the_icc_of_an_intercept_model_needs_no_design():
 def test_icc_and_r2_are_shares_of_the_variance():
     design = nested(school=4, pupil=5).assign(x=np.tile([-2.0, -1, 0, 1, 2], 4))
     model = Model("y ~ x + (1 | school)", {"Intercept": 0, "x": 1.0}, random={"school": 1.0}, residual=2.0)
-    assert model.icc(design)["school"] == pytest.approx(1 / 5)
+    assert model.icc(design).loc["school", "conditional"] == pytest.approx(1 / 5)
     assert model.r2(design).tolist() == pytest.approx([2 / 7, 3 / 7])
 
 

@@ -71,8 +71,8 @@ def pictures(plants, coefficients, estimates, rates):
     own = pd.Series({"a": 1.0, "b": 3.0})
     one = estimates[estimates["analysis"] == "LMM"]
     return {
-        "trajectories": lambda ax: plot.trajectories(plants.data, "week", "height", "plot", colour="fertilizer", ax=ax),
-        "layout": lambda ax: plot.layout(plants.design, "plot", "week", colour="fertilizer", ax=ax),
+        "trajectories": lambda ax: plot.trajectories(plants.data, "week", "height", "plot", hue="fertilizer", ax=ax),
+        "layout": lambda ax: plot.layout(plants.design, "plot", "week", hue="fertilizer", ax=ax),
         "matrix": lambda ax: plot.matrix(plants.Z, "Z", ax=ax),
         "parts": lambda ax: plot.parts(plants, 7, ax=ax),
         "caterpillar": lambda ax: plot.caterpillar(u, truth=u, ax=ax),
@@ -205,7 +205,7 @@ def test_every_colour_stands_out_from_the_white_card():
 
 
 def test_every_unit_has_a_line_and_every_group_a_mean(plants):
-    ax = plot.trajectories(plants.data, "week", "height", "plot", colour="fertilizer", ylabel="height (cm)")
+    ax = plot.trajectories(plants.data, "week", "height", "plot", hue="fertilizer", ylabel="height (cm)")
     assert len(ax.lines) == 9 + 3
     assert texts(ax) == ["Control", "A", "B"]
     assert ax.get_ylabel() == "height (cm)"
@@ -223,18 +223,18 @@ def test_rows_out_of_order_give_the_same_lines(plants):
 
 
 def test_panels_share_their_axes_and_hold_their_own_units(plants):
-    axes = plot.trajectories(plants.data, "week", "height", "plot", colour="fertilizer", column="fertilizer")
+    axes = plot.trajectories(plants.data, "week", "height", "plot", hue="fertilizer", col="fertilizer")
     assert [ax.get_title() for ax in axes] == ["Control", "A", "B"]
     assert len({ax.get_ylim() for ax in axes}) == 1
     with pytest.raises(ValueError, match="leave out ax"):
-        plot.trajectories(plants.data, "week", "height", "plot", column="fertilizer", ax=axes[0])
+        plot.trajectories(plants.data, "week", "height", "plot", col="fertilizer", ax=axes[0])
 
 
 def test_units_of_no_group_are_pale(plants):
     data = plants.data.assign(fertilizer=plants.data["fertilizer"].where(plants.data["plot"] != "plot1"))
-    ax = plot.trajectories(data, "week", "height", "plot", colour="fertilizer")
+    ax = plot.trajectories(data, "week", "height", "plot", hue="fertilizer")
     assert to_hex(ax.lines[0].get_color()) not in {colour.lower() for colour in plot.TREATMENTS}
-    plot.layout(data, "plot", "week", colour="fertilizer")
+    plot.layout(data, "plot", "week", hue="fertilizer")
 
 
 def test_weeks_are_marked_at_whole_numbers(plants):
@@ -244,7 +244,7 @@ def test_weeks_are_marked_at_whole_numbers(plants):
 
 def test_a_design_has_a_tile_for_each_measurement(plants):
     data = plants.data.assign(height=plants.data["height"].where(plants.data["week"] < 3))
-    ax = plot.layout(data, "plot", "week", colour="fertilizer", response="height")
+    ax = plot.layout(data, "plot", "week", hue="fertilizer", response="height")
     assert len(ax.collections[0].get_paths()) == len(data)
     assert legend(ax) == ["Control", "A", "B", "missing"]
     hollow = (ax.collections[0].get_facecolor()[:, :3] == 1).all(axis=1)
@@ -253,7 +253,7 @@ def test_a_design_has_a_tile_for_each_measurement(plants):
 
 def test_a_design_without_time_counts_the_measurements():
     _, design = scenarios.teaching_methods(schools=4, pupils=6)
-    ax = plot.layout(design, "school", colour="method")
+    ax = plot.layout(design, "school", hue="method")
     assert ax.get_xlabel() == "measurement of a school"
     assert ax.get_xlim() == (-0.5, 5.5)
 

@@ -306,13 +306,13 @@ def test_an_observer_can_be_sent_to_another_process():
         (lambda d: drop_out(d, **UNIT, hazard=0.1, by="drug"), "hazard and by belong together"),
         (
             lambda d: drop_out(d, **UNIT, hazard={"a": 0.1}, by="arm"),
-            "no column 'arm' in the data; columns: patient, month",
+            "'arm' is not a column of the data; the columns are 'patient', 'month'",
         ),
         (
             lambda d: drop_out(d, unit="person", time="month", hazard=0.1, response="y"),
-            "no column 'person' in the data",
+            "'person' is not a column of the data",
         ),
-        (lambda d: drop_out(d, unit="patient", time="week", hazard=0.1, response="y"), "no column 'week' in the data"),
+        (lambda d: drop_out(d, unit="patient", time="week", hazard=0.1, response="y"), "'week' is not a column"),
         (
             lambda d: drop_out(d.assign(month=0), **UNIT, hazard=0.1),
             "patient p0 has more than one row at month 0 .600 rows",
@@ -323,7 +323,7 @@ def test_an_observer_can_be_sent_to_another_process():
             lambda d: drop_out(d, unit="patient", time="month", hazard=0.1),
             'which column is the response.*response="..."',
         ),
-        (lambda d: drop_out(d, unit="patient", time="month", hazard=0.1, response="bp"), "no column 'bp' in the data"),
+        (lambda d: drop_out(d, unit="patient", time="month", hazard=0.1, response="bp"), "'bp' is not a column"),
         (lambda d: drop_out(**UNIT, hazard=0.1, rng=1), "rng belongs to the call on data"),
         (lambda d: knock_out(d, response="y"), "give either share= .* or probability="),
         (lambda d: knock_out(d, share=0.1, probability=0.1, response="y"), "give either share="),
@@ -340,7 +340,7 @@ def test_an_observer_can_be_sent_to_another_process():
             lambda d: drop_out(d.assign(month=d["month"].astype(str)), **UNIT, hazard=0.1),
             "'month' is text, which has no order in time",
         ),
-        (lambda d: dropout_pattern(d, "patient", "week", "y"), "no column 'week'"),
+        (lambda d: dropout_pattern(d, "patient", "week", "y"), "'week' is not a column"),
         (lambda d: knock_out(share=0.1).many(np.zeros((3, 2)), d), r"one row for each of the 800 rows.*\(3, 2\)"),
         (
             lambda d: knock_out(share=0.1).many(np.zeros((800, 2)), d, [np.random.default_rng(1)]),

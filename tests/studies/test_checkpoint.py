@@ -50,8 +50,9 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     loaded = store.load(task)
     for name, one in answers.items():
         other = loaded[name]
-        assert (one.terms, one.level, one.problems) == (other.terms, other.level, other.problems)
-        for array in ("estimate", "se", "df", "converged", "singular"):
+        assert (one.terms, one.level, one.effects) == (other.terms, other.level, other.effects)
+        assert one.message.tolist() == other.message.tolist()
+        for array in ("estimate", "se", "df", "criterion", "sigma", "converged", "singular"):
             assert np.array_equal(getattr(one, array), getattr(other, array), equal_nan=True)
         assert all(
             np.array_equal(values, other.components[key], equal_nan=True) for key, values in one.components.items()

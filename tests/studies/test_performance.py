@@ -7,12 +7,12 @@ from scipy import stats
 from small_estimators import Mean
 
 from lmmsim import Model, crossed, scenarios
+from lmmsim.estimators.estimates import rows as some_rows
 from lmmsim.estimators.least_squares import OLS
 from lmmsim.estimators.lmm import LMM
 from lmmsim.streams import root
 from lmmsim.studies.performance import performance, replicates_for
 from lmmsim.studies.recipe import Recipe
-from lmmsim.studies.results import Answers
 from lmmsim.studies.study import Study, study
 
 MODEL = Model("y ~ 1", {"Intercept": 1.0}, residual=2.0)
@@ -104,9 +104,8 @@ def test_monte_carlo_errors_are_the_spread_of_repeated_studies():
 
 def _piece(whole, first, m):
     """A study of some replicates of another."""
-    rows = slice(first, first + m)
-    arrays = [getattr(whole, name)[rows] for name in ("estimate", "se", "df", "converged", "singular")]
-    return Study(Recipe(MODEL, DESIGN, {"mean": Mean()}, root(2)), m, {"mean": Answers(whole.terms, *arrays)})
+    piece = some_rows(whole, first, first + m)
+    return Study(Recipe(MODEL, DESIGN, {"mean": Mean()}, root(2)), m, {"mean": piece})
 
 
 def test_a_t_interval_of_normal_data_covers_as_it_says():
@@ -145,18 +144,36 @@ def test_variance_components_have_rows_of_their_own():
     model, design = scenarios.plant_growth()
     analyses = {"OLS": OLS("height ~ week * fertilizer"), "LMM": LMM(model.formula)}
     results = study(model, design, analyses, 300, rng=1)
-    table = performance(results)
+    table = performance(results, of="components")
     rows = table.xs("LMM", level="analysis")
-    names = ["sd plot Intercept", "sd plot week", "corr plot Intercept week", "sd residual"]
-    assert rows.index[-4:].tolist() == names
-    assert rows["truth"].tail(4).round(12).tolist() == [2.0, 0.4, 0.3, 1.0]
+    week, together, residual = ("sd", "plot", "week"), ("corr", "plot", "Intercept, week"), ("sd", "residual", "")
+    assert rows.index.tolist() == [("sd", "plot", "Intercept"), week, together, residual]
+    assert rows["truth"].round(12).tolist() == [2.0, 0.4, 0.3, 1.0]
     sds = results.components["LMM"]
-    assert rows.loc["sd plot week", "emp_se"] == pytest.approx(sds["sd plot week"].std())
-    assert rows.loc["sd residual", "bias"] == pytest.approx(sds["sd residual"].mean() - 1.0)
-    assert rows.loc["corr plot Intercept week", "n"] == sds["corr plot Intercept week"].notna().sum()
-    assert rows["coverage"].tail(4).isna().all()
-    assert not table.index.isin([("sd residual", "OLS")]).any()
+    assert rows.loc[week, "emp_se"] == pytest.approx(sds[week].std())
+    assert rows.loc[residual, "bias"] == pytest.approx(sds[residual].mean() - 1.0)
+    assert rows.loc[together, "n"] == sds[together].notna().sum()
+    assert "coverage" not in table and set(table.index.get_level_values("analysis")) == {"LMM"}
     assert rows["singular"].iloc[0] == results.answers["LMM"].singular.sum()
+    with pytest.raises(ValueError, match="no analysis of this study has random effects"):
+        performance(study(model, design, {"OLS": OLS("height ~ week")}, 20, rng=1), of="components")
+
+
+def test_a_table_of_performance_prints_what_people_read_and_has_the_rest(results):
+    table = performance(results)
+    text = repr(table)
+    assert all(f" {name}" in text for name in ("truth", "bias", "emp_se", "model_se", "coverage", "rejection", "n"))
+    assert "type_m" in text.split("also there: ")[1] and "mcse" not in text
+    assert max(map(len, text.splitlines())) <= 100
+    whole = performance(results, full=True)
+    assert type(whole) is pd.DataFrame and list(whole) == list(table)
+    pd.testing.assert_frame_equal(pd.DataFrame(table), whole)
+    assert type(table[["bias", "coverage"]]) is pd.DataFrame  # a part of it prints as it is
+
+
+def test_a_truth_that_is_nobodys_is_refused(results):
+    with pytest.raises(ValueError, match="truth names 'wek', which no analysis estimates; the terms are 'Intercept'"):
+        performance(results, truth={"wek": 1.0})
 
 
 @pytest.mark.slow
@@ -169,7 +186,7 @@ def test_variance_components_have_the_moments_of_theory(reference, place):
     analyses = {"reml": LMM("y ~ 1 + (1 | g)"), "ml": LMM("y ~ 1 + (1 | g)", reml=False)}
     results = study(model, design, analyses, 20_000, rng=3)
     for name in analyses:
-        variance = results.components[name]["sd g Intercept"] ** 2
+        variance = results.components[name]["sd", "g", "Intercept"] ** 2
         error = variance.std() / np.sqrt(len(variance))
         assert abs(variance.mean() - case[f"mc_mean_{name}_truncated"]) < 4.5 * error, name
 

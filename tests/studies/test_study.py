@@ -11,6 +11,7 @@ import pytest
 from small_estimators import Mean, MeanSingly
 
 from lmmsim import AR1, Model, Random, covariate, crossed, draws, drop_out, knock_out, scenarios, simulate_many
+from lmmsim.estimators.estimates import effects_of
 from lmmsim.estimators.least_squares import OLS, GroupMeans, Within
 from lmmsim.estimators.lmm import LMM
 from lmmsim.streams import root
@@ -228,7 +229,7 @@ def test_a_study_in_which_everything_fails_raises_the_first_error():
     model, design = scenarios.teaching_methods()
     with pytest.raises(ValueError, match="does not vary within"), warnings.catch_warnings():
         warnings.simplefilter("error")  # of the lost values, which are no news beside the error
-        within = Within("score ~ method", group="school")
+        within = Within("score ~ method", unit="school")
         study(model, design, {"within": within}, 40, rng=1, observe=knock_out(share=0.1))
     with pytest.raises(TypeError, match="an analysis returns a Fit, a DataFrame"):
         study(MODEL, DESIGN, {"bad": lambda data: 3.0}, 40, rng=1)
@@ -270,13 +271,14 @@ def test_the_search_starts_at_the_truth_and_the_answer_does_not_depend_on_it():
     formula = model.formula
     lmm = LMM(formula)
     recipe = Recipe(model, design, {"LMM": lmm}, root(1))
-    theta = plan(recipe).starts["LMM"]
+    theta = plan(recipe).batches["LMM"].start
     G = model.random["plot"].covariance(["Intercept", "week"])
     assert np.allclose(theta, np.linalg.cholesky(G)[[0, 1, 1], [0, 0, 1]])
     Y = recipe.responses(0, 50)[0]
     started, cold = lmm.many(Y, design, start=theta), lmm.many(Y, design)
     assert np.allclose(started.criterion, cold.criterion, atol=1e-6)
-    assert not plan(Recipe(model, design, {"LMM": LMM("height ~ week + (1 | plot)")}, root(1))).starts
+    other = plan(Recipe(model, design, {"LMM": LMM("height ~ week + (1 | plot)")}, root(1)))
+    assert other.batches["LMM"].start is None
 
 
 @pytest.mark.parametrize(
@@ -289,7 +291,7 @@ def test_the_search_starts_at_the_truth_and_the_answer_does_not_depend_on_it():
 )
 def test_no_search_starts_at_the_edge(world):
     recipe = Recipe(world, crossed(unit=4, time=3), {}, root(1))
-    assert true_theta(recipe, world.matrices(recipe.design).terms) is None
+    assert true_theta(recipe, effects_of(recipe.equation.terms)) is None
 
 
 def test_truth_names_coefficients_and_components():
@@ -301,19 +303,19 @@ def test_truth_names_coefficients_and_components():
     )
     design = crossed(g=6, t=[0, 1, 2])
     results = study(model, design, {"LMM": LMM("y ~ t + (t | g)")}, 5, rng=1)
-    assert results.truth.drop("corr g t Intercept").round(12).to_dict() == {
-        "Intercept": 3.0,
-        "t": 1.0,
-        "sd g Intercept": 2.0,
-        "sd g t": 0.5,
-        "corr g Intercept t": -0.4,
-        "sd residual": 1.5,
+    assert results.truth.to_dict() == {"Intercept": 3.0, "t": 1.0}
+    assert results.true_components.round(12).to_dict() == {
+        ("sd", "g", "Intercept"): 2.0,
+        ("sd", "g", "t"): 0.5,
+        ("corr", "g", "Intercept, t"): -0.4,
+        ("corr", "g", "t, Intercept"): -0.4,
+        ("sd", "residual", ""): 1.5,
     }
-    assert set(results.components["LMM"].columns) <= set(results.truth.index)
+    assert set(results.components["LMM"].columns) <= set(results.true_components.index)
     fit = LMM("y ~ t + (t | g)")(results.redraw(3).data)
     row = results.components["LMM"].loc[3]
-    assert row["sd g t"] == pytest.approx(np.sqrt(fit.random["g"].loc["t", "t"]), rel=1e-3, abs=1e-4)
-    assert row["sd residual"] == pytest.approx(fit.sigma, rel=1e-4)
+    assert row["sd", "g", "t"] == pytest.approx(np.sqrt(fit.random["g"].loc["t", "t"]), rel=1e-3, abs=1e-4)
+    assert row["sd", "residual", ""] == pytest.approx(fit.sigma, rel=1e-4)
 
 
 def test_what_cannot_begin_is_refused():
@@ -335,7 +337,7 @@ def test_what_cannot_begin_is_refused():
         study(MODEL, DESIGN.assign(y=1.0), BOTH, 10)
 
 
-@pytest.mark.parametrize("estimator", [OLS("z ~ 1"), OLS("z ~ 1", cluster="unit"), GroupMeans("z ~ 1", by="unit")])
+@pytest.mark.parametrize("estimator", [OLS("z ~ 1"), OLS("z ~ 1", cluster="unit"), GroupMeans("z ~ 1", unit="unit")])
 def test_an_analysis_of_another_response_is_not_given_this_one(estimator):
     """In a batch an estimator is handed the response; on data it would not find its own."""
     with pytest.raises(ValueError, match=r"analysis 'odd' explains 'z' \(z ~ 1\); the response of the model is 'y'"):
@@ -387,12 +389,18 @@ def _in_place(data):
     return Mean()(data)
 
 
-def test_a_study_prints_its_failures():
-    text = repr(study(MODEL, DESIGN, {"mean": Mean()}, 20, rng=1))
-    assert text.splitlines() == [
-        "Study of 20 replicates of y ~ 1",
-        "  mean: 0 failed, 0 not converged, 0 singular",
-    ]
+def test_a_study_prints_what_it_found_and_who_failed():
+    """Columns that people read, each with its Monte-Carlo error, in lines that fit a terminal."""
+    results = study(MODEL, DESIGN, {"mean": Mean(), "often": Mean(fails_above=2.0)}, 40, rng=1)
+    text, table = repr(results), performance(results).loc["Intercept"]
+    failed = int(table.loc["often", "failed"])
+    assert 0 < failed < 40
+    assert text.startswith(f"Study of 40 replicates of y ~ 1\n  often: {failed} failed, 0 not converged\nIntercept\n")
+    assert all(word in text for word in ("truth", "bias", "coverage", "rejection", "singular"))
+    row = next(line for line in text.splitlines() if line.startswith("mean"))
+    assert f"{table.loc['mean', 'coverage']:.2f} ±{table.loc['mean', 'coverage_mcse']:.2f}" in row
+    assert max(map(len, text.splitlines())) <= 100
+    assert results._repr_html_().count("<tr") == 4  # two of the header, one for each analysis
 
 
 @pytest.mark.slow
@@ -440,7 +448,7 @@ def test_least_squares_rejects_as_often_as_theory_says(reference, place):
     results = study(model, design, {kind: OLS(f"y ~ {kind}") for kind in kinds}, replicates, rng=1)
     for kind in kinds:
         exact = case[f"type1_ols_{kind}_exact"]
-        rate = (results.answers[kind].p(1) < 0.05).mean()
+        rate = (results.answers[kind].p[:, 1] < 0.05).mean()
         assert abs(rate - exact) < 4.5 * np.sqrt(exact * (1 - exact) / replicates), kind
 
 
@@ -455,7 +463,7 @@ def test_cluster_means_and_robust_errors_reject_as_published(reference):
     )
     analyses = {
         "OLS": OLS("score ~ method"),
-        "cluster_means_t": GroupMeans("score ~ method", by="school"),
+        "cluster_means_t": GroupMeans("score ~ method", unit="school"),
         "cr1_t(J-1)": OLS("score ~ method", cluster="school"),
         "satterthwaite": LMM("score ~ method + (1 | school)"),
         "wald_z_reml": LMM("score ~ method + (1 | school)", df="z"),
@@ -464,7 +472,7 @@ def test_cluster_means_and_robust_errors_reject_as_published(reference):
     results = study(*world, analyses, replicates, rng=1)
     for name in analyses:
         expected = row[place[name]]
-        rate = (results.answers[name].p(1) < 0.05).mean()
+        rate = (results.answers[name].p[:, 1] < 0.05).mean()
         assert abs(rate - expected) < 4.5 * np.sqrt(expected * (1 - expected) / replicates) + 0.0005, name
 
 

@@ -23,7 +23,7 @@ def test_a_sweep_is_a_study_in_every_cell():
     table = sweep({"units": [4, 8], "mean": [0.0, 1.0]}, world, {"mean": Mean()}, 200, rng=1)
     assert table.index.names == ["units", "mean", "term", "analysis"] and len(table) == 4
     for units in (4, 8):
-        alone = performance(study(*world(units, 1.0), {"mean": Mean()}, 200, rng=1))
+        alone = performance(study(*world(units, 1.0), {"mean": Mean()}, 200, rng=1), full=True)
         pd.testing.assert_frame_equal(table.loc[(units, 1.0)], alone, check_exact=True)
 
 
@@ -71,7 +71,7 @@ def test_a_table_of_parameters_is_run_row_by_row():
     table = sweep(rows, world, {"mean": Mean()}, 100, rng=1)
     assert table.index.names == ["units", "mean", "term", "analysis"] and len(table) == 2
     for units, mean in [(4, 0.0), (8, 1.0)]:
-        alone = performance(study(*world(units, mean), {"mean": Mean()}, 100, rng=1))
+        alone = performance(study(*world(units, mean), {"mean": Mean()}, 100, rng=1), full=True)
         pd.testing.assert_frame_equal(table.loc[(units, mean)], alone, check_exact=True)
 
 
@@ -124,23 +124,23 @@ def test_an_empty_grid_is_refused():
 
 def test_power_stands_beside_the_type_one_error():
     model, design = scenarios.teaching_methods(effect=4)
-    analyses = {"OLS": OLS("score ~ method"), "means": GroupMeans("score ~ method", by="school")}
+    analyses = {"OLS": OLS("score ~ method"), "means": GroupMeans("score ~ method", unit="school")}
     r = 4000
     table = calibrate(model, design, analyses, r, rng=1, term="method[T.new]")
     null, _ = scenarios.teaching_methods(effect=0)
-    for i, (world, column) in enumerate([(null, "type1"), (model, "power")]):
+    for i, (world, column) in enumerate([(null, "rejection_null"), (model, "rejection")]):
         alone = performance(study(world, design, analyses, r, rng=1)).loc["method[T.new]", "rejection"]
         assert (table[column] == alone).all(), i
-    assert table.loc["OLS", "type1"] > 0.15
+    assert table.loc["OLS", "rejection_null"] > 0.15
     exact = exact_power(model, design).loc["method[T.new]", "power"]
-    assert abs(table.loc["means", "power"] - exact) < 4.5 * table.loc["means", "power_mcse"]
+    assert abs(table.loc["means", "rejection"] - exact) < 4.5 * table.loc["means", "rejection_mcse"]
     # at equal type-I error OLS, whose error has hundreds of df, is a z test with the right se
     expected = {"means": exact, "OLS": exact_power(model, design, df=np.inf).loc["method[T.new]", "power"]}
     for name in analyses:
-        error = abs(table.loc[name, "power_adjusted"] - expected[name])
-        assert error < 4.5 * table.loc[name, "power_adjusted_mcse"], name
+        error = abs(table.loc[name, "rejection_adjusted"] - expected[name])
+        assert error < 4.5 * table.loc[name, "rejection_adjusted_mcse"], name
     assert table.loc["OLS", "level_adjusted"] < 0.02 < 0.04 < table.loc["means", "level_adjusted"] < 0.06
-    assert (table["power_adjusted_mcse"] > table["power_mcse"]).all()
+    assert (table["rejection_adjusted_mcse"] > table["rejection_mcse"]).all()
 
 
 def test_a_calibration_needs_a_coefficient_with_an_effect():
@@ -158,8 +158,9 @@ def schools(n):
 def test_the_size_is_the_smallest_with_enough_power():
     found = find_size(schools, range(4, 100, 2), term="method[T.new]")
     assert found.method == "exact" and found.mcse == 0 and found.low == found.high == found.size == 28
-    before, at = found.looks["power"]
-    assert before < 0.8 <= at == found.power
+    power = found.looks.set_index("size")["power"]
+    assert power[26] < 0.8 <= power[28] == found.power
+    assert repr(found).startswith("28 is the smallest size with a power of 0.8 or more: there it is 0.8")
     same = find_size(schools, range(4, 100, 2), LMM("score ~ method + (1 | school)"), term="method[T.new]")
     assert same.size == 28 and same.method == "exact"
 
@@ -168,7 +169,7 @@ def test_the_size_is_the_smallest_with_enough_power():
 def test_a_size_found_by_simulation_is_the_exact_one():
     """Means of schools have exactly the power of the formula; the search does not know."""
     exact = find_size(schools, range(4, 100, 2), term="method[T.new]")
-    means = GroupMeans("score ~ method", by="school")
+    means = GroupMeans("score ~ method", unit="school")
     found = find_size(schools, range(4, 100, 2), means, term="method[T.new]", rng=1)
     assert found.method == "simulation" and found.mcse <= 0.005
     assert found.low <= exact.size <= found.high and found.low <= found.size <= found.high
@@ -185,7 +186,7 @@ def test_searches_by_simulation_are_right_as_often_as_they_say():
         return scenarios.teaching_methods(schools=n, pupils=4, effect=6)
 
     exact = find_size(small_schools, range(4, 100, 2), term="method[T.new]").size
-    means = GroupMeans("score ~ method", by="school")
+    means = GroupMeans("score ~ method", unit="school")
     held = 0
     for seed in range(15):
         found = find_size(small_schools, range(4, 100, 2), means, term="method[T.new]", rng=seed, mcse=0.01)
@@ -221,7 +222,7 @@ def test_a_level_or_an_error_that_is_none_is_refused():
 def test_a_size_that_does_not_exist_is_refused():
     with pytest.raises(ValueError, match="largest size, 6"):
         find_size(schools, [4, 6], term="method[T.new]")
-    means = GroupMeans("score ~ method", by="school")
+    means = GroupMeans("score ~ method", unit="school")
     with pytest.raises(ValueError, match=r"is about 0.[0-9]+ at the largest size, 6"):
         find_size(schools, [4, 6], means, term="method[T.new]", rng=1)
     with pytest.raises(ValueError, match="sizes must be increasing"):

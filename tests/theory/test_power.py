@@ -24,8 +24,9 @@ from lmmsim import (
 from lmmsim.estimators.least_squares import Within
 from lmmsim.estimators.lmm import LMM
 from lmmsim.studies.performance import performance
+from lmmsim.studies.sizes import exact_size
 from lmmsim.studies.study import study
-from lmmsim.theory.power import exact_power, exact_size, t_power
+from lmmsim.theory.power import exact_power, t_power
 
 
 def schools(clusters=20, pupils=20, icc=0.1, effect=0.5):
@@ -69,7 +70,7 @@ def test_sample_sizes_of_diggle_liang_and_zeger(reference, row, rho, column, var
         return Model("y ~ t * arm", beta, residual=CompoundSymmetry(sd=np.sqrt(variance), rho=rho, unit="id")), design
 
     sizes = [expected - 1, expected, expected + 40]
-    assert exact_size(trial, sizes, term="t:arm[T.new]", alternative="greater", df=np.inf) == expected
+    assert exact_size(trial, sizes, term="t:arm[T.new]", alternative="greater", df=np.inf).size == expected
 
 
 def test_crossed_subjects_and_items_have_the_derived_df(reference):
@@ -132,7 +133,7 @@ def test_slopes_as_data_have_the_variance_and_the_df_of_the_table(reference):
 def test_without_random_slopes_the_reported_variance_is_that_of_the_table(reference):
     """Within units, least squares takes the spread of slopes for residual noise: its se is too small on average."""
     for case in reference("theory")["random_slope_omitted_type1"]:
-        results = study(*growth_of_units(case), {"within": Within("y ~ t", group="id")}, 5000, rng=6)
+        results = study(*growth_of_units(case), {"within": Within("y ~ t", unit="id")}, 5000, rng=6)
         row = performance(results).loc["t", "within"]
         for name, variance in [("model_se", case["mean_reported_var"]), ("emp_se", case["true_var_slope"])]:
             assert abs(row[name] - np.sqrt(variance)) < 4.5 * row[f"{name}_mcse"], name
@@ -177,7 +178,7 @@ def test_satterthwaite_keeps_its_level_with_forty_clusters(reference):
 
 def test_between_and_within_predictors_have_the_df_of_anova():
     design = assign(nested(school=12, pupil=8), to="school", method=["usual", "new"])
-    design = assign(design, to="pupil", within="school", tutor=["no", "yes"])
+    design = assign(design, to="pupil", by="school", tutor=["no", "yes"])
     beta = {"Intercept": 0.0, "method[T.new]": 0.3, "tutor[T.yes]": 0.3}
     df = exact_power(Model("y ~ method + tutor + (1 | school)", beta, {"school": 0.5}), design)["df"]
     assert df["method[T.new]"] == pytest.approx(12 - 2)
@@ -397,16 +398,16 @@ def test_a_contrast_is_the_coefficient_of_a_recoded_model():
 
 
 def test_exact_size_is_the_first_that_is_enough():
-    size = exact_size(lambda k: schools(k, effect=0.4), range(4, 200, 2), power=0.9, term="method[T.new]")
+    size = exact_size(lambda k: schools(k, effect=0.4), range(4, 200, 2), power=0.9, term="method[T.new]").size
     at, before = (exact_power(*schools(k, effect=0.4)).loc["method[T.new]", "power"] for k in (size, size - 2))
     assert before < 0.9 <= at
 
 
 def test_exact_size_takes_the_df_of_each_size():
     arguments = {"sizes": range(4, 200, 2), "term": "method[T.new]"}
-    exact = exact_size(schools, **arguments)
-    assert exact_size(schools, df=lambda k: k - 2, **arguments) == exact
-    assert exact_size(schools, df=np.inf, **arguments) <= exact
+    exact = exact_size(schools, **arguments).size
+    assert exact_size(schools, df=lambda k: k - 2, **arguments).size == exact
+    assert exact_size(schools, df="z", **arguments).size <= exact
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------
@@ -431,7 +432,7 @@ def test_what_cannot_be_answered_is_refused_by_name():
             model, design[design["method"] == "new"].assign(method=pd.Categorical(["new"] * 200, ["usual", "new"]))
         )
 
-    with pytest.raises(ValueError, match=r"df is 0; degrees of freedom are above 0, and np.inf gives the z test"):
+    with pytest.raises(ValueError, match=r"df is 0; degrees of freedom are numbers above 0, and df='z' is the z test"):
         exact_power(model, design, df=0)
     with pytest.raises(ValueError, match="the contrast 'nothing' has no weight other than 0"):
         exact_power(model, design, contrasts={"nothing": {"Intercept": 0}})
@@ -448,7 +449,7 @@ def test_one_school_in_each_arm_is_no_test_of_the_method():
     assert table.loc[["Intercept", "method[T.new]"], ["df", "power"]].isna().all(axis=None)
     assert table.loc["tutor", "df"] == pytest.approx(10 - 3)  # pupils of one school can still be compared
     with pytest.warns(UserWarning, match="no test"):
-        assert exact_size(lambda k: schools(k, 5, effect=40.0), [2, 4, 6], term="method[T.new]") == 4
+        assert exact_size(lambda k: schools(k, 5, effect=40.0), [2, 4, 6], term="method[T.new]").size == 4
     with (
         pytest.warns(UserWarning),
         pytest.raises(ValueError, match="no test of 'Intercept' even at the largest size, 2"),
