@@ -3,7 +3,7 @@
 Jupyter Book executes chapters one after the other while it reads them, and keeps the results under a key made of the
 cells alone. This extension runs, before the reading, every chapter whose result is not kept yet, as many at a time as
 there are processors, and keeps the results in a folder whose name is made of everything else a result depends on:
-the source of lmmsim, the data files, Python and the installed packages.
+the source of lmmsim, the helper of claims, the data files, Python and the installed packages.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 log = logging.getLogger(__name__)
-SOURCES = ("lmmsim/**/*.py", "book/data/**/*", "book/matplotlibrc")
+SOURCES = ("lmmsim/**/*.py", "book/claims.py", "book/data/**/*", "book/matplotlibrc")
 
 
 def fingerprint(top):
