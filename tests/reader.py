@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import shutil
@@ -48,15 +49,30 @@ def article(name: str, top: Path = HTML) -> Tag:
 
 
 def figures(name: str, top: Path = HTML) -> list[tuple[str, str, str]]:
-    """(source, alt text, caption) of every picture in a page's text."""
+    """(source, alt text, caption) of every picture in a page's text that does more than decorate."""
     result = []
-    for image in article(name, top).select("img"):
+    for image in article(name, top).select("img, svg.drawn"):
+        alt = str(image.get("alt") or image.get("aria-label") or "").strip()
         figure = image.find_parent("figure")
         text = figure.select_one("figcaption .caption-text, figcaption p") if figure else None
-        result.append(
-            (str(image["src"]), str(image.get("alt", "")).strip(), text.get_text(" ", strip=True) if text else "")
-        )
+        caption = text.get_text(" ", strip=True) if text else ""
+        if image.find_parent(class_="picture"):  # a drawing of ours: decorates, or is explained by the text beside it
+            if image.get("aria-hidden") == "true":
+                continue
+            caption = caption or "beside it"
+        result.append((str(image.get("src") or image.name), alt, caption))
     return result
+
+
+def weight(page) -> dict[str, int]:
+    """Bytes of everything that an open page has loaded, as a server with gzip sends them."""
+    sizes = {}
+    for url in page.evaluate("[location.href, ...performance.getEntriesByType('resource').map(e => e.name)]"):
+        path = HTML / unquote(urlsplit(url).path).lstrip("/")
+        if path.is_file():
+            content = path.read_bytes()
+            sizes[path.name] = len(content if path.suffix in (".woff2", ".png") else gzip.compress(content))
+    return sizes
 
 
 def broken_links(name: str, top: Path = HTML) -> list[str]:
@@ -105,6 +121,32 @@ def served(top: Path = HTML) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def visit(browser, address: str, width: int = 1280, scheme: str = "light", **settings):
+    """Open a page; returns it with what went wrong on the way: errors, failed and foreign requests."""
+    context = browser.new_context(
+        color_scheme=scheme, viewport={"width": width, "height": 900}, reduced_motion="reduce", **settings
+    )
+    page = context.new_page()
+    wrong: list[str] = []
+    home = "/".join(address.split("/")[:3])
+
+    def route(request) -> None:
+        if request.request.url.startswith((home, "data:", "blob:")):
+            request.continue_()
+        else:
+            wrong.append(f"asks {request.request.url}")
+            request.abort()
+
+    page.route("**/*", route)
+    page.on("console", lambda message: wrong.append(f"console: {message.text}") if message.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    page.on("response", lambda reply: wrong.append(f"{reply.status} {reply.url}") if reply.status >= 400 else None)
+    page.goto(address)
+    page.wait_for_load_state("load")
+    page.evaluate("document.fonts.ready.then(() => true)")
+    return page, wrong
 
 
 def browser_path() -> str | None:

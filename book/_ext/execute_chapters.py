@@ -3,7 +3,7 @@
 Jupyter Book executes chapters one after the other while it reads them, and keeps the results under a key made of the
 cells alone. This extension runs, before the reading, every chapter whose result is not kept yet, as many at a time as
 there are processors, and keeps the results in a folder whose name is made of everything else a result depends on:
-the source of lmmsim, the data files, Python and the installed packages.
+the source of lmmsim, the helper of claims, the data files, Python and the installed packages.
 """
 
 import hashlib
@@ -23,18 +23,29 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 log = logging.getLogger(__name__)
-SOURCES = ("lmmsim/**/*.py", "book/data/**/*", "book/matplotlibrc")
+PROFILE = """c.InlineBackend.figure_formats = {"svg"}
+c.InlineBackend.print_figure_kwargs = {"bbox_inches": None}  # every figure keeps its figsize, hence its scale
+"""
+SOURCES = ("lmmsim/**/*.py", "book/claims.py", "book/data/**/*", "book/matplotlibrc")
 
 
 def fingerprint(top):
     """Hash what the results depend on beside the cells."""
-    digest = hashlib.sha256(platform.python_version().encode())
+    digest = hashlib.sha256((platform.python_version() + PROFILE).encode())
     for name, version in sorted({(d.name.lower(), d.version) for d in distributions()}):
         digest.update(f"{name}=={version}\n".encode())
     for pattern in SOURCES:
         for path in sorted(p for p in Path(top).glob(pattern) if p.is_file()):
             digest.update(path.relative_to(top).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def draw_svg(app, config):
+    """Tell the kernels, which inherit the environment, to draw SVG."""
+    folder = Path(app.outdir).parent / "ipython" / "profile_default"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "ipython_kernel_config.py").write_text(PROFILE, encoding="utf-8")
+    os.environ["IPYTHONDIR"] = str(folder.parent)
 
 
 def key_the_cache(app, config):
@@ -45,6 +56,13 @@ def key_the_cache(app, config):
     for old in caches.glob("*"):
         if old != here:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def forget_an_older_order(app, config):
+    """After a change of `_toc.yml`, remove what Sphinx remembers: it can't renumber pages that it does not read."""
+    pickle, toc = Path(app.doctreedir) / ENV_PICKLE_FILENAME, Path(app.srcdir) / "_toc.yml"
+    if pickle.is_file() and toc.is_file() and toc.stat().st_mtime > pickle.stat().st_mtime:
+        pickle.unlink()
 
 
 def run_side_by_side(app, env, docnames):
@@ -101,7 +119,9 @@ def forget_a_failed_build(app, exception):
 
 
 def setup(app):
+    app.connect("config-inited", draw_svg)
     app.connect("config-inited", key_the_cache)
+    app.connect("config-inited", forget_an_older_order)
     app.connect("env-before-read-docs", run_side_by_side)
     app.connect("build-finished", forget_a_failed_build, priority=999)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

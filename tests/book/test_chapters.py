@@ -82,7 +82,9 @@ def test_glue_keys_are_not_used_twice(path):
         node.args[0].value
         for cell in code_cells(path)
         for node in ast.walk(python(cell))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "glue" and isinstance(node.args[0], ast.Constant)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("glue", "claim")
+        and isinstance(node.args[0], ast.Constant)
     ]
     assert len(keys) == len(set(keys)), sorted({key for key in keys if keys.count(key) > 1})
 
