@@ -43,19 +43,19 @@ def parallel() -> Model:
 
 def drawn(world: Model, fitted: str = FORMULA) -> World:
     """Simulate from a model, and fit a formula."""
-    return lambda rng: (fitted, simulate(world, DESIGN, rng).data)
+    return lambda rng: (fitted, simulate(world, DESIGN, rng=rng).data)
 
 
 def outlying_group(rng: np.random.Generator) -> tuple[str, pd.DataFrame]:
     """One of forty units starts six standard deviations high and grows six too fast."""
-    data = simulate(model(), DESIGN, rng).data
+    data = simulate(model(), DESIGN, rng=rng).data
     strange = data["unit"] == data["unit"].iloc[0]
     return FORMULA, data.assign(y=data["y"] + strange * (6 * 2.0 + 6 * 0.4 * data["week"]))
 
 
 def spread_with_the_mean(rng: np.random.Generator) -> tuple[str, pd.DataFrame]:
     """The residual sd grows from one to two thirds to four thirds along the expected value."""
-    made = simulate(model(), DESIGN, rng)
+    made = simulate(model(), DESIGN, rng=rng)
     mean = made.y - made.eps
     rank = pd.Series(mean).rank(pct=True).to_numpy()
     return FORMULA, made.data.assign(y=mean + made.eps * (2 / 3 + 2 / 3 * rank))
@@ -63,13 +63,13 @@ def spread_with_the_mean(rng: np.random.Generator) -> tuple[str, pd.DataFrame]:
 
 def spread_over_weeks(rng: np.random.Generator) -> tuple[str, pd.DataFrame]:
     """The residual sd grows from two thirds to four thirds in seven weeks."""
-    made = simulate(model(), DESIGN, rng)
+    made = simulate(model(), DESIGN, rng=rng)
     return FORMULA, made.data.assign(y=made.y - made.eps + made.eps * (2 / 3 + 2 / 3 * made.data["week"] / 7))
 
 
 def varied_large_groups(rng: np.random.Generator) -> tuple[str, pd.DataFrame]:
     """Three units of four are seen in three weeks only, and differ far less than the others: one variance fits none."""
-    made = simulate(model(), DESIGN, rng)
+    made = simulate(model(), DESIGN, rng=rng)
     short = made.data["unit"].cat.codes.to_numpy() % 8 < 6  # in both arms
     effects = made.Z @ made.u.to_numpy() * np.where(short, 0.3, 2.0)
     data = made.data.assign(y=made.X.to_numpy() @ made.beta.to_numpy() + effects + made.eps)
@@ -78,7 +78,7 @@ def varied_large_groups(rng: np.random.Generator) -> tuple[str, pd.DataFrame]:
 
 def missed_curve(rng: np.random.Generator) -> tuple[str, pd.DataFrame]:
     """Growth slows down: a quarter of a unit is missed at the ends and in the middle."""
-    data = simulate(model(), DESIGN, rng).data
+    data = simulate(model(), DESIGN, rng=rng).data
     bend = (data["week"] - 3.5) ** 2
     return FORMULA, data.assign(y=data["y"] - 0.25 * (bend - bend.mean()) / bend.std())
 

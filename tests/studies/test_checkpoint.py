@@ -215,7 +215,7 @@ from lmmsim.studies.study import study
 
 class Slow(MeanSingly):
     def __call__(self, data):
-        time.sleep(0.01)
+        time.sleep(0.03)
         return super().__call__(data)
 
 results = study(MODEL, DESIGN, {{"mean": Mean(), "slow": Slow()}}, 300, rng=1, n_jobs={n_jobs}, checkpoint={folder!r})
