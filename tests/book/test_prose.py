@@ -265,12 +265,6 @@ def test_an_exercise_has_a_hint_and_a_solution_that_checks_the_answer(page):
             assert "{code-cell}" in solution[0], f"the solution of {label} runs nothing"
 
 
-@EVERY
-def test_cells_that_readers_see_have_at_most_fifteen_lines(page):
-    long = [cell.source for cell in cells(page) if shown(cell) and len(cell.source.splitlines()) > 15]
-    assert not long, "\n\n".join(long)
-
-
 # Names, citations, links
 
 
