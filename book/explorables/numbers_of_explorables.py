@@ -1,0 +1,77 @@
+"""What lmmsim makes for the explorables: draws, as standard normals, and grids. One function each, named after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lmmsim import Model, Random, convert, crossed, nested, simulate
+
+
+def whole(draws: np.ndarray, per: int = 100) -> list[int]:
+    """Draws in hundredths (or finer), as short integers."""
+    return [int(z) for z in np.rint(np.ravel(draws) * per)]
+
+
+# The first replicate of rng=1 whose survey misleads in an ordinary way; `misleads` says what that means.
+MISLEADING = 34
+
+
+def effective_n(replicate: int = MISLEADING) -> dict[str, Any]:
+    """Standardized school effects and pupils' residuals of 60 schools with 40 pupils each."""
+    tau, sigma = convert.sd_from_icc(0.2, total_sd=10)
+    world = Model("score ~ 1 + (1 | school)", beta={"Intercept": 50}, random={"school": tau}, residual=sigma)
+    survey = simulate(world, nested(school=60, pupil=40), rng=1, replicate=replicate)
+    return {"per": 100, "school": whole(survey.u.to_numpy() / tau), "pupil": whole(survey.eps / sigma)}
+
+
+def misleads(draws: dict[str, Any]) -> bool:
+    """Whether OLS is sure of a difference between the first 20 schools (10 pupils each) and the mixed model is not.
+
+    And at other settings of the sliders the mixed model is not misled either.
+    """
+    difference, ols, mixed = p_values(draws, 0.2, 10, 20)
+    others = [(rho, m, J) for rho in (0.0, 0.05, 0.2, 0.5) for m in (2, 10, 40) for J in (8, 20, 40, 60)]
+    ordinary = difference > 0 and 0.005 < ols < 0.02 and 0.1 < mixed < 0.2
+    return bool(ordinary and all(p_values(draws, *other)[2] > 0.06 for other in others))
+
+
+def p_values(draws: dict[str, Any], rho: float, m: int, J: int) -> tuple[float, float, float]:
+    """Difference between the sectors, p of OLS, p of the school means; school j is in arm j % 2."""
+    from scipy.special import stdtr
+
+    u, e = np.array(draws["school"]) / draws["per"], np.array(draws["pupil"]).reshape(60, 40) / draws["per"]
+    y = 50 + 10 * (np.sqrt(rho) * u[:J, None] + np.sqrt(1 - rho) * e[:J, :m])
+    arm, means, n = np.arange(J) % 2, y.mean(axis=1), J * m
+    centers = np.array([means[arm == k].mean() for k in (0, 1)])
+    between, within = m * ((means - centers[arm]) ** 2).sum(), ((y - means[:, None]) ** 2).sum()
+    difference = centers[1] - centers[0]
+    se = np.sqrt(4 / n * np.array([(between + within) / (n - 2), between / (J - 2)]))
+    ols, mixed = 2 * stdtr(np.array([n - 2, J - 2]), -abs(difference) / se)
+    return float(difference), float(ols), float(mixed)
+
+
+def matrix() -> dict[str, Any]:
+    """Standardized u and eps of three plots in four weeks: those of rng=1, whatever the standard deviations."""
+    standard = Random(sd={"Intercept": 1.0, "week": 1.0}, corr=0.0)
+    world = Model("height ~ week + (week | plot)", {"Intercept": 0, "week": 0}, {"plot": standard}, residual=1.0)
+    plants = simulate(world, crossed(plot=3, week=[0, 1, 2, 3]), rng=1)
+    return {"per": 10_000, "u": whole(plants.u.to_numpy(), 10_000), "eps": whole(plants.eps, 10_000)}
+
+
+SCHOOL_SIZES = [2, 2, 4, 4, 6, 6, 8, 10, 12, 16, 20, 30]
+
+
+def ladder() -> dict[str, Any]:
+    """Standardized effects of twelve schools of unequal size, and the residuals of four times as many pupils."""
+    most = 4
+    world = Model("score ~ 1 + (1 | school)", {"Intercept": 0}, {"school": 1.0}, residual=1.0)
+    survey = simulate(world, nested(school=12, pupil=[most * n for n in SCHOOL_SIZES]), rng=1)
+    return {
+        "per": 1000,
+        "sizes": SCHOOL_SIZES,
+        "most": most,
+        "school": whole(survey.u.to_numpy(), 1000),
+        "pupil": whole(survey.eps, 1000),
+    }

@@ -1,0 +1,544 @@
+"""Explorables, each on a page of its own: what a browser shows is what lmmsim, scipy and the equation say.
+
+Every control is moved by keyboard. The browser is a Chromium (or the variable BROWSER_PATH).
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import shutil
+import sys
+from importlib.resources import files
+
+import numpy as np
+import pytest
+import reader
+from places import BOOK
+from scipy.special import stdtr, stdtrit
+
+from lmmsim import LMM, OLS, Model, Random, assign, crossed, nested, simulate, theory
+from lmmsim.theory.variances import beta_mean
+
+sys.path[:0] = [str(BOOK / "_ext"), str(BOOK / "explorables")]
+explorable = pytest.importorskip("explorable")
+numbers_of_explorables = pytest.importorskip("numbers_of_explorables")
+quickjs = pytest.importorskip("quickjs")
+
+NAMES = sorted(path.stem for path in explorable.ASSETS.glob("*.js") if path.stem != "lmm")
+BUDGET = 25_600  # bytes, gzipped: what one explorable and all that it needs may weigh
+SHELL = """<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width"><title>{name}</title>
+<style>body {{ margin: 16px auto; max-width: 620px; padding: 0 16px; font: 18px/1.55 serif }}
+html {{ background: light-dark(#fffefb, #16181b); color-scheme: light dark }}</style></head><body><main><h1>{name}</h1>
+{figure}What the picture shows.</div></figcaption></figure></main></body></html>"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder with one page for each explorable, as the directive writes it."""
+    top = tmp_path_factory.mktemp("explorables")
+    shutil.copytree(explorable.ASSETS, top / "_static" / "explorables")
+    for name in NAMES:
+        figure = explorable.opening(name, 'A picture with "quotes" & signs', "Move a slider.")
+        (top / f"{name}.html").write_text(SHELL.format(name=name, figure=figure), encoding="utf-8")
+    explorable.finish_pages(top)
+    return top
+
+
+@pytest.fixture(scope="module")
+def browser():
+    path = reader.browser_path()
+    if path is None:
+        if os.environ.get("REQUIRE_BROWSER"):
+            pytest.fail("no Chromium on this machine, and REQUIRE_BROWSER is set")
+        pytest.skip("no Chromium on this machine")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=reader.FLAGS)
+        yield chromium
+        chromium.close()
+
+
+class Page:
+    """One explorable in the browser, driven by keyboard."""
+
+    def __init__(self, browser, site, name, width=652, motion="reduce", **context):
+        self.name, self.wrong, self.asked = name, [], []
+        self.tab = browser.new_page(viewport={"width": width, "height": 900}, reduced_motion=motion, **context)
+        self.tab.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.tab.on("console", lambda message: message.type in ("error", "warning") and self.wrong.append(message.text))
+        self.tab.on("request", lambda request: self.asked.append(request.url))
+        self.tab.goto((site / f"{name}.html").as_uri())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.tab.close()
+
+    def part(self, name):
+        return re.sub(r"\s+", " ", self.tab.inner_text(f"[data-part={name}]")).strip()
+
+    def picture(self):
+        """The words of the picture, one string each."""
+        return self.tab.evaluate("[...document.querySelectorAll('.stage text')].map(x => x.textContent)")
+
+    def state(self):
+        return self.tab.evaluate("document.querySelector('.explorable').state()")
+
+    def controls(self):
+        return self.tab.evaluate(
+            "[...document.querySelectorAll('[data-control]')].map(x => ({name: x.dataset.control, type: x.type,"
+            " value: x.value, min: +x.min, max: +x.max, step: +x.step, id: x.id}))"
+        )
+
+    def move(self, **values):
+        """Bring sliders to values: Home, then so many steps to the right; or choose one of several."""
+        controls = {c["name"]: c for c in self.controls()}
+        for name, value in values.items():
+            control = controls[name]
+            if control["type"] == "radio":
+                self.tab.focus(f"[data-control={name}][value='{value}']")
+                self.tab.keyboard.press("Space")
+                continue
+            self.tab.focus(f"[data-control={name}]")
+            self.tab.keyboard.press("Home")
+            for _ in range(round((value - control["min"]) / control["step"])):
+                self.tab.keyboard.press("ArrowRight")
+
+    def press(self, selector):
+        self.tab.focus(selector)
+        self.tab.keyboard.press("Enter")
+
+    def guess(self, value):
+        self.tab.focus("[data-part=guess]")
+        self.tab.keyboard.type(str(value))
+        self.tab.keyboard.press("Enter")
+
+    def python(self, **replace):
+        """Run the Python of the page; gives its names."""
+        space: dict = {}
+        code = self.tab.evaluate("document.querySelector('[data-part=python]').textContent")
+        for old, new in replace.items():
+            code = re.sub(old, new, code)
+        exec(code, space)
+        return space
+
+
+def shown(text, after):
+    """The number that stands behind these words."""
+    found = re.search(re.escape(after) + r"\s*([−-]?[\d,]*\.?\d+)", text)
+    assert found, f"{after!r} is not in {text!r}"
+    return float(found[1].replace("−", "-").replace(",", ""))
+
+
+def in_script(expression):
+    """What the shared script says, without a browser."""
+    context = quickjs.Context()
+    context.eval((explorable.ASSETS / "lmm.js").read_text(encoding="utf-8"))
+    return json.loads(context.eval(f"JSON.stringify({expression})"))
+
+
+# ---- the shared script ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("df", [1, 2, 3, 7.5, 18, 158, 2398])
+def test_t_probabilities_and_critical_values_are_scipys(df):
+    t = [0.01, 0.5, 1.7, 2.3, 9.0]
+    assert np.allclose(
+        in_script(f"{t}.map(t => lmm.tTails(t, {df}))"), 2 * stdtr(df, -np.array(t)), rtol=1e-9, atol=1e-15
+    )
+    assert in_script(f"lmm.tCritical({df})") == pytest.approx(stdtrit(df, 0.975), rel=1e-9)
+
+
+def test_normal_f_and_chi_square_values_are_scipys():
+    from scipy.stats import chi2, f, norm
+
+    z = np.array([-4, -1.3, 0, 0.2, 2.5, 4])
+    assert np.allclose(in_script(f"{z.tolist()}.map(z => lmm.normalCdf(z))"), norm.cdf(z), atol=1e-14)
+    assert in_script("lmm.fCdf(0.7, 5, 24)") == pytest.approx(f.cdf(0.7, 5, 24), abs=1e-12)
+    for df in (1, 2, 5, 18, 99, 101, 2340):
+        values = in_script(f"{z.tolist()}.map(lmm.chiSquareFromNormal({df}))")
+        assert np.allclose(values[1:-1], chi2.ppf(norm.cdf(z), df)[1:-1], rtol=3e-3 if df < 3 else 3e-4)
+
+
+def test_the_scripts_draws_are_normal_and_independent():
+    z = np.array(in_script("(() => { const n = lmm.normals(1); return Array.from({length: 60000}, n); })()"))
+    assert abs(z.mean()) < 4 / np.sqrt(len(z)) and abs(z.var() - 1) < 4 * np.sqrt(2 / len(z))
+    assert abs((z**4).mean() - 3) < 4 * np.sqrt(96 / len(z))
+    for lag in (1, 2, 3):
+        assert abs(np.mean(z[lag:] * z[:-lag])) < 4 / np.sqrt(len(z))
+
+
+def test_balanced_reml_is_lmmsims_also_where_the_variance_is_zero():
+    design = assign(nested(school=8, pupil=4), to="school", sector=["public", "Catholic"])
+    world = Model("y ~ sector + (1 | school)", {"Intercept": 0, "sector[T.Catholic]": 0}, {"school": 2}, residual=9)
+    singular = set()
+    for replicate in range(6):
+        data = simulate(world, design, rng=1, replicate=replicate).data
+        y = data["y"].to_numpy().reshape(8, 4)
+        means, arm = y.mean(axis=1), np.arange(8) % 2
+        center = np.array([means[arm == k].mean() for k in (0, 1)])[arm]
+        between, within = 4 * ((means - center) ** 2).sum(), ((y - means[:, None]) ** 2).sum()
+        ours = in_script(f"lmm.oneWay({{between: {between}, within: {within}, groups: 8, size: 4, terms: 2}})")
+        fit = LMM(world.formula)(data)
+        singular.add(bool(fit.singular))
+        assert ours["zero"] == fit.singular
+        assert ours["sigma"] == pytest.approx(fit.sigma, rel=1e-4)
+        assert ours["tau"] == pytest.approx(fit.sd["sd"].iloc[0], rel=1e-3, abs=1e-3)
+        assert np.sqrt(ours["scale"] * 4 / 32) == pytest.approx(fit.coef["se"].iloc[1], rel=1e-4)
+        assert ours["df"] == pytest.approx(fit.coef["df"].iloc[1], rel=1e-3)
+    assert singular == {True, False}
+
+
+# ---- the directive -------------------------------------------------------------------------------------------------
+
+
+def sphinx(folder, builder, page):
+    """Build a site of a page without and one with an explorable; warnings are errors."""
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace
+
+    (folder / "part").mkdir(exist_ok=True)
+    (folder / "conf.py").write_text("extensions = ['myst_parser', 'explorable']", encoding="utf-8")
+    (folder / "index.md").write_text("# Top\n\n```{toctree}\npart/with\n```\n", encoding="utf-8")
+    (folder / "part" / "with.md").write_text(f"# With\n\n{page}", encoding="utf-8")
+    out = folder / "out" / builder
+    with docutils_namespace():
+        Sphinx(folder, folder, out, folder / "trees", builder, None, None, None, True, warningiserror=True).build()
+    return out
+
+
+def test_only_pages_with_an_explorable_load_one(tmp_path):
+    figure = "```{explorable} ladder\n:alt: A ladder\n:howto: Move a slider.\nThe *caption* states the finding.\n```\n"
+    html, text = (sphinx(tmp_path, builder, figure) for builder in ("html", "text"))
+    assert "explorables/" not in (html / "index.html").read_text(encoding="utf-8")
+    page = (html / "part" / "with.html").read_text(encoding="utf-8")
+    places = [page.index(f"../_static/explorables/{name}") for name in ("explorables.css", "lmm.js", "ladder.js")]
+    assert [*places, page.index("</head>")] == sorted([*places, page.index("</head>")])
+    assert page.count("explorables/lmm.js") == 1
+    assert "<em>caption</em> states the finding" in page and 'aria-label="A ladder"' in page
+    assert "caption* states the finding." in (text / "part" / "with.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("figure", "message"),
+    [("ladders", "no explorable is called 'ladders': ladders.js is missing"), ("ladder", "'ladder' lacks :alt:")],
+)
+def test_what_does_not_exist_or_is_not_described_stops_the_build(tmp_path, figure, message):
+    from sphinx.errors import SphinxWarning
+
+    with pytest.raises(SphinxWarning, match=message):
+        sphinx(tmp_path, "html", f"```{{explorable}} {figure}\nA caption.\n```\n")
+
+
+# ---- every explorable ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_explorable_is_light(name):
+    parts = [(explorable.ASSETS / f).read_bytes() for f in ("lmm.js", f"{name}.js", "explorables.css")]
+    parts.append(explorable.numbers(name).encode())
+    assert sum(len(gzip.compress(part)) for part in parts) < BUDGET
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_control_moves_by_keyboard_and_the_page_follows(browser, site, name):
+    with Page(browser, site, name) as page:
+        for control in page.controls():
+            slider = f"[data-control={control['name']}]"
+            before = page.picture(), page.part("sentence"), page.part("python")
+            if control["type"] == "radio":
+                page.move(**{control["name"]: control["value"]})
+                continue
+            label = page.tab.inner_text(f"label[for={control['id']}]")
+            assert label.strip()
+            code = f"[data-code={control['name']}]"
+            line = page.tab.inner_text(code)
+            for key in ("Home", "End"):
+                page.tab.focus(slider)
+                page.tab.keyboard.press(key)
+                now = page.picture(), page.part("sentence"), page.part("python")
+                assert not any(re.search(r"NaN|undefined|Infinity", text) for text in [*now[0], *now[1:]])
+            assert now != before and page.tab.inner_text(code) != line
+            page.tab.keyboard.press("Home")
+            for _ in range(round((float(control["value"]) - control["min"]) / control["step"])):
+                page.tab.keyboard.press("ArrowRight")
+        for button in page.tab.query_selector_all(".explorable button:enabled"):
+            if button.is_visible():
+                button.focus()
+                page.tab.keyboard.press("Enter")
+        page.tab.wait_for_timeout(700)
+        assert page.part("status")
+        assert page.wrong == []
+        assert all(url.startswith("file:") and "/_static/explorables/" in url for url in page.asked[1:])
+
+
+@pytest.mark.parametrize("width", [320, 358, 390, 652])
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_sticks_out_at_any_width(browser, site, name, width):
+    with Page(browser, site, name, width=width) as page:
+        for key in ("", "End", "Home"):
+            if key:
+                for control in page.controls():
+                    if control["type"] == "range":
+                        page.tab.focus(f"[data-control={control['name']}]")
+                        page.tab.keyboard.press(key)
+            assert page.tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            out = page.tab.evaluate(
+                "[...document.querySelectorAll('.stage text')].filter(x => { const b = x.getBoundingClientRect();"
+                " return b.width && (b.left < 2 || b.right > innerWidth - 2); }).map(x => x.textContent)"
+            )
+            assert out == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_move_is_answered_within_a_frame(browser, site, name):
+    with Page(browser, site, name) as page:
+        if page.tab.query_selector("[data-repeat='10000']"):
+            page.tab.evaluate("document.querySelector('[data-part=skip]')?.click()")
+            page.tab.click("[data-repeat='10000']")
+        times = page.tab.evaluate(
+            """() => [...document.querySelectorAll('input[type=range][data-control]')].flatMap(slider => {
+                const times = [], steps = Math.min(25, (slider.max - slider.min) / slider.step);
+                for (let i = 0; i <= steps; i++) {
+                    slider.value = +slider.min + (slider.max - slider.min) * i / steps;
+                    const from = performance.now();
+                    slider.dispatchEvent(new Event("input", { bubbles: true }));
+                    times.push(performance.now() - from);
+                }
+                return times; })"""
+        )
+        print(
+            f"\n{name}: ms for a move: median {np.median(times):.1f}, 95% {np.quantile(times, 0.95):.1f},"
+            f" most {max(times):.1f}"
+        )
+        assert np.median(times) < 16
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_script_and_on_paper_the_picture_of_the_build_stands_in(browser, site, name):
+    with Page(browser, site, name, java_script_enabled=False) as page:
+        assert page.tab.is_visible(".twin svg") and not page.tab.is_visible(".live")
+    with Page(browser, site, name) as page:
+        assert not page.tab.is_visible(".twin") and page.tab.is_visible(".live")
+        page.tab.emulate_media(media="print")
+        assert page.tab.is_visible(".twin svg") and not page.tab.is_visible(".live")
+        assert not re.search("NaN|undefined", page.tab.inner_html(".twin"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", NAMES)
+def test_accessible_in_light_and_dark(browser, site, name, scheme):
+    axe = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    with Page(browser, site, name, color_scheme=scheme) as page:
+        page.tab.evaluate("document.querySelector('[data-part=skip]')?.click()")
+        page.tab.evaluate(axe)
+        found = page.tab.evaluate("axe.run(document.querySelector('.explorable'))")["violations"]
+        assert [(v["id"], v["impact"], v["nodes"][0]["html"][:120]) for v in found] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_does_not_jump_when_the_script_begins(browser, site, name):
+    with Page(browser, site, name, width=390) as page:
+        shift = page.tab.evaluate(
+            "new Promise(done => { let sum = 0; new PerformanceObserver(list => { for (const e of list.getEntries())"
+            " sum += e.value; }).observe({ type: 'layout-shift', buffered: true });"
+            " setTimeout(() => done(sum), 300); })"
+        )
+        assert shift < 0.02
+
+
+# ---- effective-n ---------------------------------------------------------------------------------------------------
+
+
+def mixed_rate(rho, m, J):
+    """Exact false positives of lmmsim's LMM: t on J - 2 df, or where the variance is zero the pooled t on n - 2."""
+    if m == 1:
+        return 0.05
+    n, small = J * m, (1 - rho) / (1 + (m - 1) * rho)
+    ratio = (J - 2) / (n - J) * small
+    kink = ratio / (1 + ratio)
+
+    def rejects(B):
+        free = stdtrit(J - 2, 0.975) * np.sqrt(B * (n - 2) / (J - 2))
+        pooled = stdtrit(n - 2, 0.975) * np.sqrt(B + small * (1 - B))
+        return 2 * stdtr(n - 2, -np.where(kink > B, pooled, free))
+
+    return beta_mean(rejects, (J - 2) / 2, (n - J) / 2, kink)
+
+
+def survey(draws, rho, m, J):
+    """The data on view, as a reader would have them."""
+    u, e = np.array(draws["school"]) / draws["per"], np.array(draws["pupil"]).reshape(60, 40) / draws["per"]
+    y = 50 + 10 * (np.sqrt(rho) * u[:J, None] + np.sqrt(1 - rho) * e[:J, :m])
+    return assign(nested(school=J, pupil=m), to="school", sector=["public", "Catholic"]).assign(score=y.ravel())
+
+
+@pytest.mark.parametrize(
+    ("rho", "m", "J"), [(0.2, 10, 20), (0.0, 10, 20), (0.05, 40, 60), (0.5, 40, 4), (0.3, 2, 6), (0.2, 1, 12)]
+)
+def test_effective_n_says_what_lmmsim_says(browser, site, rho, m, J):
+    with Page(browser, site, "effective-n") as page:
+        page.tab.evaluate("document.querySelector('[data-part=skip]').click()")
+        page.press("[data-repeat='10000']")
+        page.move(rho=rho, m=m, J=J)
+        state, words = page.state(), " | ".join(page.picture())
+        ols = 0.05 if m == 1 else theory.type1_between(J, m, rho)
+        exact = (ols, mixed_rate(rho, m, J))
+        assert state["f"]["rate"] == pytest.approx(exact[0], abs=1e-6)
+        assert state["f"]["rateMixed"] == pytest.approx(exact[1], abs=1e-6)
+        for name, rate in zip(("Ordinary regression", "Mixed model"), exact, strict=True):
+            assert f"{name} {rate:.1%}".replace(".0%", "%") in words or f"{name} {rate:.0%}" in words
+        worth = J * m / theory.design_effect(m, rho)
+        assert f"worth {worth:,.0f} independent" in page.part("sentence")
+        data = survey(numbers_of_explorables.effective_n(), rho, m, J)
+        fits = [OLS("score ~ sector")(data)] + ([LMM("score ~ sector + (1 | school)")(data)] if m > 1 else [])
+        for fit, ours in zip(fits, state["d"]["analyses"], strict=False):
+            row = fit.coef.iloc[1]
+            assert state["d"]["difference"] == pytest.approx(row["estimate"], abs=1e-6)
+            assert ours["half"] == pytest.approx((row["high"] - row["low"]) / 2, rel=1e-3)
+            assert ours["p"] == pytest.approx(row["p"], rel=1e-2, abs=1e-4)
+        for simulated, rate in zip(state["tally"], exact, strict=True):
+            assert abs(simulated / 10_000 - rate) < 4 * np.sqrt(rate * (1 - rate) / 10_000)
+
+
+def test_the_first_survey_is_the_first_that_misleads():
+    draws = [numbers_of_explorables.effective_n(k) for k in range(numbers_of_explorables.MISLEADING + 1)]
+    assert [numbers_of_explorables.misleads(d) for d in draws] == [False] * numbers_of_explorables.MISLEADING + [True]
+
+
+def test_effective_n_hides_the_answer_until_the_reader_has_given_one(browser, site):
+    with Page(browser, site, "effective-n") as page:
+        rate = f"{theory.type1_between(20, 10, 0.2):.0%}"
+        everything = page.tab.inner_text(".live") + " ".join(page.picture())
+        assert "…%" in page.part("sentence") and rate not in everything
+        page.guess(10)
+        assert f"You said 10%; it is {rate}" in page.part("verdict")
+        assert "you said 10%" in page.picture()
+        assert page.tab.evaluate("document.activeElement.dataset.repeat") == "1"
+
+
+def test_one_more_survey_is_counted_as_it_is_drawn(browser, site):
+    with Page(browser, site, "effective-n") as page:
+        page.tab.evaluate("document.querySelector('[data-part=skip]').click()")
+        for count in range(1, 31):
+            page.press("[data-repeat='1']")
+            state = page.state()
+            assert state["count"] == count
+        verdicts = [analysis["p"] < 0.05 for analysis in state["d"]["analyses"]]
+        page.press("[data-part=again]")
+        assert page.state()["count"] == 0
+        # the last survey alone: what its picture announces is what the store counts
+        page.press("[data-repeat='1']")
+        state = page.state()
+        assert [t == 1 for t in state["tally"]] == [a["p"] < 0.05 for a in state["d"]["analyses"]]
+        assert len(verdicts) == 2
+
+
+def test_the_python_of_effective_n_runs(browser, site):
+    with Page(browser, site, "effective-n") as page:
+        page.tab.evaluate("document.querySelector('[data-part=skip]').click()")
+        page.move(rho=0.3, m=12, J=16)
+        space = page.python(**{"replicates=100": "replicates=400, progress=False"})
+        rates = space["performance"](space["surveys"]).loc["sector[T.Catholic]"]
+        assert (
+            abs(rates.loc["OLS", "rejection"] - theory.type1_between(16, 12, 0.3))
+            < 4 * rates.loc["OLS", "rejection_mcse"]
+        )
+
+
+# ---- matrix --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("row", "sd0", "sd1", "corr", "sigma"),
+    [(10, 2.0, 0.5, 0.3, 1.0), (1, 4.0, 1.0, -0.9, 2.0), (12, 0.0, 0.35, 0.9, 0.3), (6, 1.5, 0.0, 0.0, 0.0)],
+)
+def test_the_matrix_explorer_shows_lmmsims_matrices(browser, site, row, sd0, sd1, corr, sigma):
+    design = crossed(plot=3, week=[0, 1, 2, 3])
+    random = {"plot": Random(sd={"Intercept": sd0, "week": sd1}, corr=corr)}
+    growth = Model("height ~ week + (week | plot)", {"Intercept": 10, "week": 2}, random, residual=sigma)
+    plants = simulate(growth, design, rng=1)
+    with Page(browser, site, "matrix") as page:
+        page.move(row=row, sd0=sd0, sd1=sd1, corr=corr, sigma=sigma)
+        state, words = page.state(), page.picture()
+        V = np.array(state["f"]["V"])
+        assert np.allclose(V, np.asarray(growth.V(design)), atol=1e-12)
+        assert np.allclose(state["d"]["y"], plants.y, atol=2e-3)
+        assert np.allclose(state["d"]["u"], plants.u, atol=2e-3)
+        assert np.allclose(state["d"]["eps"], plants.eps, atol=2e-3)
+        i = row - 1
+        assert f"V[{row}, {row}] = {growth.V(design)[i, i]:.2f} cm²" in " ".join(words)
+        cells = [[word for word in words if re.fullmatch(r"[−\d.]+", word)]]
+        assert len(cells[0]) > 12 * 9  # y, X, Z, eps, beta and u
+        value = round(state["d"]["y"][i], 1)
+        assert f"{value:.1f} cm = 10 + 2" in page.part("sentence").replace("\u00a0", " ").replace("−", "-")
+        space = page.python()
+        assert np.allclose(space["V"], V, atol=1e-12) and np.allclose(space["plants"].y, plants.y)
+
+
+def test_pointing_at_a_row_chooses_it(browser, site):
+    with Page(browser, site, "matrix") as page:
+        box = page.tab.locator(".stage").bounding_box()
+        page.tab.mouse.move(box["x"] + 100, box["y"] + 42 + 2.5 * 20)
+        assert page.state()["s"]["row"] == 3 and page.part("sentence").startswith("Row 3")
+
+
+# ---- ladder --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("school", "tau", "sigma", "times"),
+    [(1, 5.0, 10.0, 1.0), (12, 0.0, 10.0, 0.5), (5, 15.0, 1.0, 4.0), (3, 2.5, 20.0, 2.0)],
+)
+def test_the_ladder_shrinks_as_the_mixed_model_equations_do(browser, site, school, tau, sigma, times):
+    most, sizes = 4, numbers_of_explorables.SCHOOL_SIZES
+    world = Model("score ~ 1 + (1 | school)", {"Intercept": 50}, {"school": tau}, residual=sigma)
+    everyone = simulate(world, nested(school=12, pupil=[most * n for n in sizes]), rng=1)
+    place = everyone.data.groupby("school", sort=False).cumcount()
+    n = {name: int(k * times) for name, k in zip(everyone.data["school"].unique(), sizes, strict=True)}
+    data = everyone.data[place < everyone.data["school"].map(n).astype(int)].reset_index(drop=True)
+    design = data[["school", "pupil"]]
+    X, Z, G, V = growth_matrices(world, design)
+    y, inverse = data["score"].to_numpy(), np.linalg.inv(V)
+    beta = np.linalg.solve(X.T @ inverse @ X, X.T @ inverse @ y)
+    u = G @ Z.T @ inverse @ (y - X @ beta)
+    with Page(browser, site, "ladder") as page:
+        page.move(school=school, tau=tau, sigma=sigma, times=times)
+        state, j = page.state(), school - 1
+        assert np.allclose(state["d"]["partial"], beta[0] + u, atol=0.02)
+        own = data.groupby("school", sort=False)["score"].mean().to_numpy()
+        assert np.allclose(state["d"]["own"], own, atol=0.02)
+        assert np.allclose(state["d"]["truth"], 50 + everyone.u.to_numpy(), atol=0.02)
+        assert state["d"]["all"] == pytest.approx(y.mean(), abs=0.02)
+        mse = [theory.group_mean_mse(size, tau, sigma) for size in n.values()]
+        for k, name in enumerate(("none", "partial", "complete")):
+            rms = np.sqrt(np.mean([m[name] for m in mse]))
+            assert state["f"]["expected"][k] == pytest.approx(rms, abs=1e-9)
+            assert f"expected {rms:.1f}" in page.picture()[-3 + k] + " ".join(page.picture())
+        assert state["f"]["weight"][j] == pytest.approx(mse[j]["shrinkage"], abs=1e-12)
+        assert shown(page.part("sentence"), "it predicts") == pytest.approx(beta[0] + u[j], abs=0.07)
+        space = page.python()
+        assert np.allclose(space["own"], own) and len(space["survey"]) == len(data)
+
+
+def growth_matrices(world, design):
+    dense = [
+        np.asarray(m.toarray() if hasattr(m, "toarray") else m)
+        for m in (world.X(design), world.Z(design), world.G(design), world.V(design))
+    ]
+    return dense
+
+
+def test_the_ladder_asks_before_it_tells(browser, site):
+    with Page(browser, site, "ladder") as page:
+        state = page.state()
+        truth, own = state["d"]["truth"][0], state["d"]["own"][0]
+        assert f"{own:.1f}" in page.part("prompt") and f"{truth:.1f}" not in page.tab.inner_text(".live")
+        page.guess(45)
+        assert f"You said 45.0; the mixed model says {state['d']['partial'][0]:.1f}" in page.part("verdict")
+        assert f"the truth is {truth:.1f}" in page.part("verdict")
