@@ -75,3 +75,16 @@ def ladder() -> dict[str, Any]:
         "school": whole(survey.u.to_numpy(), 1000),
         "pupil": whole(survey.eps, 1000),
     }
+
+
+def redraw() -> dict[str, Any]:
+    """Standardized effects of twenty schools: those that stay when the study is repeated with the same schools."""
+    world = Model("score ~ 1 + (1 | school)", {"Intercept": 0}, {"school": 1.0}, residual=1.0)
+    return {"per": 1000, "school": whole(simulate(world, nested(school=20, pupil=2), rng=1).u.to_numpy(), 1000)}
+
+
+def analyses() -> dict[str, Any]:
+    """Standardized effects of twelve plots and residuals of their six plants."""
+    world = Model("height ~ 1 + (1 | plot)", {"Intercept": 0}, {"plot": 1.0}, residual=1.0)
+    plants = simulate(world, nested(plot=12, plant=6), rng=1)
+    return {"per": 1000, "plot": whole(plants.u.to_numpy(), 1000), "plant": whole(plants.eps, 1000)}

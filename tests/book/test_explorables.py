@@ -542,3 +542,105 @@ def test_the_ladder_asks_before_it_tells(browser, site):
         page.guess(45)
         assert f"You said 45.0; the mixed model says {state['d']['partial'][0]:.1f}" in page.part("verdict")
         assert f"the truth is {truth:.1f}" in page.part("verdict")
+
+
+# ---- redraw -----------------------------------------------------------------------------------------------------------
+
+
+def coverages(tau, m, J, u):
+    """Shares of intervals that contain their truth, by quadrature over the two mean squares: fixed, random; same, new."""
+    from scipy.stats import chi2, ncx2, norm
+
+    n, large = J * m, 1 + m * tau**2 / 81
+    slices = (np.arange(1500) + 0.5) / 1500
+    within = chi2.ppf(slices, n - J)[None, :]
+    shift = m * np.sum((u - u.mean()) ** 2) / 81
+
+    def random(between, error):
+        msb, msw = between[:, None] / (J - 1), within / (n - J)
+        pooled = (between[:, None] + within) / (n - 1)
+        half = np.where(msb > msw, stdtrit(J - 1, 0.975) * np.sqrt(msb), stdtrit(n - 1, 0.975) * np.sqrt(pooled))
+        return np.mean(1 - 2 * norm.sf(half / np.sqrt(error)))
+
+    same = random(ncx2.ppf(slices, J - 1, shift) if shift else chi2.ppf(slices, J - 1), 1)
+    anew = random(large * chi2.ppf(slices, J - 1), large)
+    return [[0.95, same], [1 - 2 * stdtr(n - J, -stdtrit(n - J, 0.975) / np.sqrt(large)), anew]]
+
+
+@pytest.mark.parametrize(("tau", "m", "J"), [(4.5, 15, 8), (0.0, 10, 6), (10.0, 40, 20), (2.0, 2, 3)])
+def test_redraw_shows_the_coverage_of_both_intervals(browser, site, tau, m, J):
+    data = numbers_of_explorables.redraw()
+    u = tau * np.array(data["school"][:J]) / data["per"]
+    with Page(browser, site, "redraw") as page:
+        page.tab.evaluate("document.querySelector('[data-part=skip]').click()")
+        page.press("[data-repeat='10000']")
+        page.move(tau=tau, m=m, J=J)
+        state, exact = page.state(), coverages(tau, m, J, u)
+        assert np.allclose(state["f"]["rates"], exact, atol=5e-4)
+        assert state["f"]["these"] == pytest.approx(50 + u.mean())
+        simulated = np.array(state["tally"]) / state["landed"]
+        error = np.sqrt(np.maximum(np.multiply(exact, np.subtract(1, exact)), 1e-6) / state["landed"])
+        assert np.all(np.abs(simulated - exact) < 4 * error + 5e-4)
+
+
+def test_the_python_of_redraw_finds_the_same_coverage(browser, site):
+    with Page(browser, site, "redraw") as page:
+        page.tab.evaluate("document.querySelector('[data-part=skip]').click()")
+        page.move(tau=6, m=10, J=6)
+        rates = page.state()["f"]["rates"][1]
+        space = page.python(**{r"replicates=\d+": "replicates=1000, progress=False"})
+        found = space["performance"](space["anew"]).loc["Intercept"]
+        for name, rate in zip(("fixed", "random"), rates, strict=True):
+            assert abs(found.loc[name, "coverage"] - rate) < 4 * np.sqrt(rate * (1 - rate) / 1000)
+
+
+# ---- analyses ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("design", "tau", "sigma", "effect"),
+    [
+        ("plots", 3.0, 3.0, 0),
+        ("plots", 0.5, 8.0, 2),
+        ("plots", 8.0, 0.5, 6),
+        ("halves", 3.0, 3.0, 1),
+        ("halves", 0.0, 5.0, 0),
+        ("halves", 8.0, 2.0, 3),
+    ],
+)
+def test_three_analyses_agree_with_scipy_and_lmmsim(browser, site, design, tau, sigma, effect):
+    from scipy.stats import ttest_ind, ttest_rel
+
+    draws = numbers_of_explorables.analyses()
+    u, e = np.array(draws["plot"]) / draws["per"], np.array(draws["plant"]) / draws["per"]
+    plot, plant = np.repeat(np.arange(12), 6), np.tile(np.arange(6), 12)
+    new = plot % 2 if design == "plots" else plant % 2
+    data = nested(plot=12, plant=6).assign(new=new, height=20 + tau * u[plot] + sigma * e + effect * new)
+    means = data.groupby(["plot", "new"], sort=False)["height"].mean().unstack()
+    icc = tau**2 / (tau**2 + sigma**2)
+    with Page(browser, site, "analyses") as page:
+        page.tab.evaluate("document.querySelector('[data-part=skip]').click()")
+        page.press("[data-repeat='10000']")
+        page.move(design=design, tau=tau, sigma=sigma, effect=effect)
+        state = page.state()
+        simple = ttest_ind(means[1].dropna(), means[0].dropna()) if design == "plots" else ttest_rel(means[1], means[0])
+        fits = [OLS("height ~ new")(data), LMM("height ~ new + (1 | plot)")(data)]
+        ours = state["d"]["analyses"]
+        for fit, one in zip(fits, (ours[0], ours[2]), strict=True):
+            row = fit.coef.loc["new"]
+            assert state["d"]["difference"] == pytest.approx(row["estimate"], abs=1e-6)
+            assert one["se"] == pytest.approx(row["se"], rel=1e-3)
+            assert one["half"] == pytest.approx((row["high"] - row["low"]) / 2, rel=2e-3)
+        assert ours[1]["p"] == pytest.approx(simple.pvalue, abs=1e-6)
+        rates = state["f"]["rates"]
+        theory_ols = (theory.type1_between if design == "plots" else theory.type1_within)(12, 6, icc)
+        assert rates[0] == pytest.approx(theory_ols, abs=1e-6)
+        if design == "plots":
+            assert rates[2] == pytest.approx(mixed_rate(icc, 6, 12), abs=1e-5)
+        for simulated, rate in zip(state["tally"], rates, strict=True):
+            assert abs(simulated / state["landed"] - rate) < 4 * np.sqrt(rate * (1 - rate) / state["landed"])
+        space = page.python(**{"replicates=1000": "replicates=300, progress=False"})
+        found = space["performance"](space["results"]).loc["fertilizer[T.new]"]
+        if effect == 0:
+            for name, rate in (("OLS", rates[0]), ("LMM", rates[2])):
+                assert abs(found.loc[name, "rejection"] - rate) < 4 * np.sqrt(rate * (1 - rate) / 300) + 1e-9

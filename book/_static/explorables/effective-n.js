@@ -141,7 +141,7 @@
     describe: ({ s, f, d, revealed, landed }) => `${number(f.n)} scores in ${s.J} schools. The Catholic schools average ${number(d.difference, 1)} points more. ` +
       NAMES.map((name, k) => `${name}: plus or minus ${number(d.analyses[k].half, 1)}, ${pValue(d.analyses[k].p)}. `).join("") +
       `False positives: ordinary regression ${revealed ? percent(f.rate) : "not shown yet"}, mixed model ${percent(f.rateMixed)}. ${number(landed)} new surveys.`,
-    predict: { ask: "The two kinds of school do not differ. In what percentage of such surveys will the ordinary regression announce a difference at the 5% level?", unit: "% of surveys", min: 0, max: 100 },
+    predict: { ask: "The two kinds of school do not differ. In what percentage of such surveys will the ordinary regression announce a difference at the 5% level?", unit: "%", min: 0, max: 100 },
     verdict(view) {
       const { f } = view, guess = guessed(view);
       return `${guess === null ? "The regression announces a difference in" : `You said ${number(100 * guess)}%; it is`} <b class="ols">${percent(f.rate)}</b>${guess === null ? " of surveys" : ""}. ` +

@@ -148,13 +148,13 @@ const lmm = (() => {
   }
 
   /** Mean of f(B), B a beta(a, b) variable; `kink` is where f is not smooth. B = sin² of an angle. */
-  function betaMean(f, a, b, kink) {
+  function betaMean(f, a, b, kink, panels = 4) {
     const peak = Math.asin(Math.sqrt(a / (a + b))), reach = 5.5 / Math.sqrt(a + b), points = [peak];
     if (kink > 0 && kink < 1) points.push(Math.asin(Math.sqrt(kink)));
     const log = angle => (2 * a - 1) * Math.log(Math.sin(angle)) + (2 * b - 1) * Math.log(Math.cos(angle)), top = log(peak);
     const low = Math.max(0, peak - reach), high = Math.min(Math.PI / 2, peak + reach);
     const weight = angle => Math.exp(log(angle) - top), mean = angle => { const w = weight(angle); return w < 1e-15 ? 0 : w * f(Math.sin(angle) ** 2); };
-    return integral(mean, low, high, points) / integral(weight, low, high, points);
+    return integral(mean, low, high, points, panels) / integral(weight, low, high, points, panels);
   }
 
   /* ---- estimates ----------------------------------------------------------------------------------------------- */
@@ -231,11 +231,11 @@ const lmm = (() => {
   function rates(rows, { W, top, level, most = 1, step = 0.25 }) {
     const left = 6, right = W - 10, x = scale(0, most, left, right), at = p => x(clamp(p, 0, most)), end = top + 42 * rows.length;
     let out = "";
-    for (let v = level ? step : 0; v < most + 1e-9; v += step) out += text(x(v), end + 17, `${number(100 * v)}${v ? "%" : ""}`, v > most - 1e-9 ? "soft end" : "soft middle");
+    for (let v = 0; v < most + 1e-9; v += step) if (!level || Math.abs(v - level) > 0.09 * most) out += text(x(v), end + 17, `${number(100 * v)}${v ? "%" : ""}`, `soft ${v ? v > most - 1e-9 ? "end" : "middle" : ""}`);
     rows.forEach((row, k) => {
       const y = top + 42 * k + 20, p = row.count / row.n, error = Math.sqrt(p * (1 - p) / row.n);
       out += text(left, y - 7, `${row.name} ${row.known === false ? "?" : percent(row.truth)}`, "strong " + row.kind);
-      if (row.n) out += text(W, y - 7, `${number(100 * p, 1)} ± ${number(100 * error, 1)}% of ${number(row.n)}`, "soft end");
+      if (row.n) out += text(W, y - 7, error ? `${number(100 * p, 1)} ± ${number(100 * error, 1)}% of ${number(row.n)}` : `${number(row.count)} of ${number(row.n)}`, "soft end");
       if (row.known !== false) out += rect(left, y, at(row.truth) - left, 9, row.kind);
       if (row.n) out += path(`M${r(at(p - 2 * error))} ${y + 4.5}H${r(at(p + 2 * error))}`, "thick") + dots([[at(p), y + 4.5]], 4);
       if (level) out += path(`M${r(x(level))} ${y - 3}v15`, "dotted");
@@ -259,6 +259,7 @@ const lmm = (() => {
     const view = { s: {}, data, first: draws, draws, count: 0, landed: 0, store: [], seed: 1, revealed: !spec.predict, guess: null, falling: null };
     for (const control of spec.controls) view.s[control.name] = control.value;
     for (let k = 0; k < (spec.repeat?.arrays ?? 0); k++) view.store.push(new Float32Array(MOST));
+    if (spec.repeat?.start) view.landed = repeat(spec, view, spec.repeat.start);
     return think(spec, view);
   }
   function think(spec, view) {
@@ -299,7 +300,7 @@ const lmm = (() => {
   function twin(name, data, W, label) {
     const spec = all[name], view = world(spec, data), H = spec.height(W);
     view.revealed = true;
-    if (spec.repeat) { repeat(spec, view, 10000); view.landed = view.count; }
+    if (spec.repeat) view.landed = view.count + repeat(spec, view, 10000 - view.count);
     return `<svg viewBox="0 0 ${W} ${H}" role="img" aria-label="${label}">${spec.picture({ ...view, W, H })}</svg><p>${spec.sentence(view)}</p>`;
   }
 
@@ -342,7 +343,7 @@ const lmm = (() => {
       if (part("note")) part("note").innerHTML = spec.note(view);
       if (part("verdict") && view.revealed) part("verdict").innerHTML = spec.verdict(view);
       if (part("again")) {
-        part("again").disabled = view.count === 0;
+        part("again").disabled = view.count === (spec.repeat.start ?? 0) && !view.touched;
         for (const button of root.querySelectorAll("[data-repeat]")) button.disabled = view.count + Number(button.dataset.repeat) > MOST;
       }
     }
@@ -406,7 +407,9 @@ const lmm = (() => {
     });
     part("again")?.addEventListener("click", () => {
       stop();
+      view.touched = false;
       view.count = view.landed = 0; view.seed = 1; view.draws = view.first;
+      if (spec.repeat.start) view.landed = repeat(spec, view, spec.repeat.start);
       for (const c of spec.controls) { view.s[c.name] = c.value; for (const x of root.querySelectorAll(`[data-control="${c.name}"]`)) c.options ? x.checked = x.value === String(c.value) : x.value = c.value; }
       update();
       root.querySelector("[data-repeat]").focus({ preventScroll: true });
