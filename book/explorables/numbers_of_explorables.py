@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from lmmsim import Model, Random, convert, crossed, nested, simulate
+from lmmsim import Model, Random, convert, covariate, crossed, draws, nested, simulate
 
 
-def whole(draws: np.ndarray, per: int = 100) -> list[int]:
+def whole(z: np.ndarray, per: int = 100) -> list[int]:
     """Draws in hundredths (or finer), as short integers."""
-    return [int(z) for z in np.rint(np.ravel(draws) * per)]
+    return [int(value) for value in np.rint(np.ravel(z) * per)]
 
 
 # The first replicate of rng=1 whose survey misleads in an ordinary way; `misleads` says what that means.
@@ -26,22 +26,22 @@ def effective_n(replicate: int = MISLEADING) -> dict[str, Any]:
     return {"per": 100, "school": whole(survey.u.to_numpy() / tau), "pupil": whole(survey.eps / sigma)}
 
 
-def misleads(draws: dict[str, Any]) -> bool:
+def misleads(data: dict[str, Any]) -> bool:
     """Whether OLS is sure of a difference between the first 20 schools (10 pupils each) and the mixed model is not.
 
     And at other settings of the sliders the mixed model is not misled either.
     """
-    difference, ols, mixed = p_values(draws, 0.2, 10, 20)
+    difference, ols, mixed = p_values(data, 0.2, 10, 20)
     others = [(rho, m, J) for rho in (0.0, 0.05, 0.2, 0.5) for m in (2, 10, 40) for J in (8, 20, 40, 60)]
     ordinary = difference > 0 and 0.005 < ols < 0.02 and 0.1 < mixed < 0.2
-    return bool(ordinary and all(p_values(draws, *other)[2] > 0.06 for other in others))
+    return bool(ordinary and all(p_values(data, *other)[2] > 0.06 for other in others))
 
 
-def p_values(draws: dict[str, Any], rho: float, m: int, J: int) -> tuple[float, float, float]:
+def p_values(data: dict[str, Any], rho: float, m: int, J: int) -> tuple[float, float, float]:
     """Difference between the sectors, p of OLS, p of the school means; school j is in arm j % 2."""
     from scipy.special import stdtr
 
-    u, e = np.array(draws["school"]) / draws["per"], np.array(draws["pupil"]).reshape(60, 40) / draws["per"]
+    u, e = np.array(data["school"]) / data["per"], np.array(data["pupil"]).reshape(60, 40) / data["per"]
     y = 50 + 10 * (np.sqrt(rho) * u[:J, None] + np.sqrt(1 - rho) * e[:J, :m])
     arm, means, n = np.arange(J) % 2, y.mean(axis=1), J * m
     centers = np.array([means[arm == k].mean() for k in (0, 1)])
@@ -88,3 +88,37 @@ def analyses() -> dict[str, Any]:
     world = Model("height ~ 1 + (1 | plot)", {"Intercept": 0}, {"plot": 1.0}, residual=1.0)
     plants = simulate(world, nested(plot=12, plant=6), rng=1)
     return {"per": 1000, "plot": whole(plants.u.to_numpy(), 1000), "plant": whole(plants.eps, 1000)}
+
+
+def origin() -> dict[str, Any]:
+    """Standardized levels and slopes of sixteen children."""
+    standard = Random(sd={"Intercept": 1.0, "week": 1.0}, corr=0.0)
+    world = Model("score ~ week + (week | child)", {"Intercept": 0, "week": 0}, {"child": standard}, residual=1.0)
+    children = simulate(world, crossed(child=16, week=list(range(9))), rng=1)
+    return {"per": 10_000, "u": whole(children.u.to_numpy(), 10_000)}
+
+
+def two_slopes() -> dict[str, Any]:
+    """Standardized means and pupils of the predictor, school effects and residuals: 10 schools with 10 pupils."""
+    pupils = covariate(nested(school=10, pupil=10), at="school", level=draws.normal(), rng=1)
+    pupils = covariate(pupils, at="pupil", dev=draws.normal(), rng=2)
+    world = Model("y ~ 1 + (1 | school)", {"Intercept": 0}, {"school": 1.0}, residual=1.0)
+    made = simulate(world, pupils, rng=3)
+    level = pupils.groupby("school", sort=False)["level"].first()
+    columns = {"level": level, "dev": pupils["dev"], "u": made.u, "eps": made.eps}
+    return {"per": 1000, **{name: whole(np.asarray(column), 1000) for name, column in columns.items()}}
+
+
+def lineup() -> dict[str, Any]:
+    """Standard normal residuals of twenty data sets, and where the first stands in each of nine line-ups."""
+    panels, rounds = 20, 9
+    world = Model("y ~ 1 + (1 | plant)", {"Intercept": 0}, {"plant": 0.0}, residual=1.0)
+    design = crossed(plant=10, week=list(range(8)))
+    made = [whole(simulate(world, design, rng=1, replicate=k).eps, 100) for k in range(panels)]
+    rng = np.random.default_rng(1)
+    places, orders = [], []
+    for _ in range(rounds):
+        order = rng.permutation(panels)  # order[k] is the data set that stands in panel k + 1; 0 is the real one
+        places.append(int(np.flatnonzero(order == 0)[0]) + 1)
+        orders.append([int(k) for k in order])
+    return {"per": 100, "panels": made, "places": places, "orders": orders}

@@ -6,6 +6,7 @@ Every control is moved by keyboard. The browser is a Chromium (or the variable B
 from __future__ import annotations
 
 import gzip
+import inspect
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import reader
 from places import BOOK
 from scipy.special import stdtr, stdtrit
 
-from lmmsim import LMM, OLS, Model, Random, assign, crossed, nested, simulate, theory
+from lmmsim import LMM, OLS, GroupMeans, Model, Random, assign, crossed, exact_power, nested, simulate, theory
 from lmmsim.theory.variances import beta_mean
 
 sys.path[:0] = [str(BOOK / "_ext"), str(BOOK / "explorables")]
@@ -86,6 +87,14 @@ class Page:
         """The words of the picture, one string each."""
         return self.tab.evaluate("[...document.querySelectorAll('.stage text')].map(x => x.textContent)")
 
+    def drawing(self):
+        """The picture's marks."""
+        return self.tab.inner_html(".stage")
+
+    def code(self):
+        """The Python of the page."""
+        return self.tab.evaluate("document.querySelector('[data-part=python]').textContent")
+
     def state(self):
         return self.tab.evaluate("document.querySelector('.explorable').state()")
 
@@ -121,7 +130,7 @@ class Page:
     def python(self, **replace):
         """Run the Python of the page; gives its names."""
         space: dict = {}
-        code = self.tab.evaluate("document.querySelector('[data-part=python]').textContent")
+        code = self.code()
         for old, new in replace.items():
             code = re.sub(old, new, code)
         exec(code, space)
@@ -250,7 +259,7 @@ def test_every_control_moves_by_keyboard_and_the_page_follows(browser, site, nam
     with Page(browser, site, name) as page:
         for control in page.controls():
             slider = f"[data-control={control['name']}]"
-            before = page.picture(), page.part("sentence"), page.part("python")
+            before = page.drawing()
             if control["type"] == "radio":
                 page.move(**{control["name"]: control["value"]})
                 continue
@@ -261,8 +270,8 @@ def test_every_control_moves_by_keyboard_and_the_page_follows(browser, site, nam
             for key in ("Home", "End"):
                 page.tab.focus(slider)
                 page.tab.keyboard.press(key)
-                now = page.picture(), page.part("sentence"), page.part("python")
-                assert not any(re.search(r"NaN|undefined|Infinity", text) for text in [*now[0], *now[1:]])
+                now = page.drawing()
+                assert not re.search(r"NaN|undefined|Infinity", now + page.tab.inner_text(".live") + page.code())
             assert now != before and page.tab.inner_text(code) != line
             page.tab.keyboard.press("Home")
             for _ in range(round((float(control["value"]) - control["min"]) / control["step"])):
@@ -544,11 +553,11 @@ def test_the_ladder_asks_before_it_tells(browser, site):
         assert f"the truth is {truth:.1f}" in page.part("verdict")
 
 
-# ---- redraw -----------------------------------------------------------------------------------------------------------
+# ---- redraw --------------------------------------------------------------------------------------------------------
 
 
 def coverages(tau, m, J, u):
-    """Shares of intervals that contain their truth, by quadrature over the two mean squares: fixed, random; same, new."""
+    """Shares of intervals that contain their truth, by quadrature over both mean squares: fixed, random; same, new."""
     from scipy.stats import chi2, ncx2, norm
 
     n, large = J * m, 1 + m * tau**2 / 81
@@ -594,7 +603,7 @@ def test_the_python_of_redraw_finds_the_same_coverage(browser, site):
             assert abs(found.loc[name, "coverage"] - rate) < 4 * np.sqrt(rate * (1 - rate) / 1000)
 
 
-# ---- analyses ---------------------------------------------------------------------------------------------------------
+# ---- analyses ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -644,3 +653,169 @@ def test_three_analyses_agree_with_scipy_and_lmmsim(browser, site, design, tau, 
         if effect == 0:
             for name, rate in (("OLS", rates[0]), ("LMM", rates[2])):
                 assert abs(found.loc[name, "rejection"] - rate) < 4 * np.sqrt(rate * (1 - rate) / 300) + 1e-9
+
+
+# ---- origin --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("zero", "sd0", "sd1", "corr"), [(8, 8.0, 2.0, -0.3), (0, 3.5, 1.0, 0.5), (3, 0.0, 3.0, -0.9), (5, 12.0, 0.0, 0.9)]
+)
+def test_moving_the_origin_turns_G_and_leaves_the_lines(browser, site, zero, sd0, sd1, corr):
+    random = Random(sd={"Intercept": sd0, "week": sd1}, corr=corr)
+    move = np.array([[1, zero], [0, 1]])
+    G = move @ random.covariance(["Intercept", "week"]) @ move.T
+    world = Model("score ~ week + (week | child)", {"Intercept": 60, "week": 4}, {"child": random}, residual=3)
+    children = simulate(world, crossed(child=16, week=list(range(9))), rng=1)
+    with Page(browser, site, "origin") as page:
+        page.tab.evaluate("document.querySelector('[data-part=skip]').click()")
+        page.move(zero=zero, sd0=sd0, sd1=sd1, corr=corr)
+        state = page.state()
+        assert state["f"]["sd"] == pytest.approx(np.sqrt(G[0, 0]), abs=1e-9)
+        both = np.sqrt(G[0, 0] * G[1, 1])
+        assert state["f"]["corr"] == pytest.approx(G[0, 1] / both if both else 0, abs=1e-9)
+        assert np.allclose(state["d"], children.u.to_numpy().reshape(16, 2), atol=2e-3)
+        assert shown(page.part("sentence"), "standard deviation of") == pytest.approx(np.sqrt(G[0, 0]), abs=0.051)
+        assert f"± {np.sqrt(G[0, 0]):.1f}" in page.picture()
+
+
+def test_the_fit_is_the_same_for_every_origin(browser, site):
+    criteria = []
+    with Page(browser, site, "origin") as page:
+        for zero in (0, 8):
+            page.move(zero=zero)
+            space = page.python()
+            criteria.append(space["fit"].criterion)
+            model = space["world"].random["child"]
+            assert dict(model.sd) == {"Intercept": 8.0, "week": 2.0}
+    assert criteria[0] == pytest.approx(criteria[1], abs=1e-4)
+
+
+# ---- two slopes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("within", "between", "spread", "tau"),
+    [(-1.0, 2.0, 1.0, 1.0), (3.0, -3.0, 3.0, 4.0), (0.5, 0.5, 0.2, 0.0), (1.0, 1.0, 2.0, 0.0), (-2.0, 0.0, 0.5, 0.2)],
+)
+def test_two_slopes_are_those_of_lmmsims_analyses(browser, site, within, between, spread, tau):
+    with Page(browser, site, "two-slopes") as page:
+        page.tab.evaluate("document.querySelector('[data-part=skip]').click()")
+        page.move(within=within, between=between, spread=spread, tau=tau)
+        slopes, psi = page.state()["d"]["slopes"], page.state()["d"]["psi"]
+        space = page.python()
+        assert slopes["ols"] == pytest.approx(space["ols"].coef.loc["x", "estimate"], abs=5e-3)
+        assert slopes["mixed"] == pytest.approx(space["mixed"].coef.loc["x", "estimate"], abs=5e-3)
+        assert slopes["within"] == pytest.approx(space["both"].coef.loc["within", "estimate"], abs=5e-3)
+        assert slopes["between"] == pytest.approx(space["both"].coef.loc["between", "estimate"], abs=2e-2)
+        assert (psi == 1) == space["mixed"].singular
+        assert f"{slopes['mixed']:.2f}".replace("-", "−") in page.part("sentence")
+
+
+# ---- j-slider -----------------------------------------------------------------------------------------------------
+
+
+def chance_to_reject(J, m, rho, delta, critical):
+    """P(|t| > critical(B)) on n - 2 df, noncentral: the share B of SSB is beta; by quantiles of B and scipy's nct."""
+    from scipy.special import betaincinv
+    from scipy.stats import nct
+
+    n = J * m
+    B = betaincinv((J - 2) / 2, (n - J) / 2, (np.arange(4000) + 0.5) / 4000)
+    c = critical(B, (1 - rho) / (1 + (m - 1) * rho))
+    return np.mean(nct.sf(c, n - 2, delta) + nct.cdf(-c, n - 2, delta))
+
+
+@pytest.mark.parametrize(
+    ("J", "m", "rho", "effect"), [(6, 10, 0.2, 6), (4, 2, 0.0, 1), (20, 40, 0.5, 15), (60, 5, 0.04, 3)]
+)
+def test_the_j_slider_has_the_exact_rates_and_power(browser, site, J, m, rho, effect):
+    n, sd = J * m, np.sqrt(400 * (1 + (m - 1) * rho) / (J * m))
+
+    def z(B, small):
+        return stdtrit(np.inf, 0.975) * np.sqrt((n - 2) * np.maximum(B / (J - 2), (B + small * (1 - B)) / (n - 2)))
+
+    with Page(browser, site, "j-slider") as page:
+        page.tab.evaluate("document.querySelector('[data-part=skip]').click()")
+        page.press("[data-repeat='10000']")
+        page.move(J=J, m=m, rho=rho, effect=effect)
+        state = page.state()
+        exact = {
+            "z": theory.type1_between(J, m, rho, "LMM z"),
+            "lrt": theory.type1_between(J, m, rho, "LMM LRT, ML"),
+            "t": mixed_rate(rho, m, J),
+            "means": 0.05,
+        }
+        assert state["f"]["rate"] == pytest.approx(exact, abs=2e-4)
+        for simulated, rate in zip(state["tally"], exact.values(), strict=True):
+            assert abs(simulated / state["landed"] - rate) < 4 * np.sqrt(rate * (1 - rate) / state["landed"])
+        assert state["f"]["power"]["z"] == pytest.approx(chance_to_reject(J, m, rho, effect / sd, z), abs=1e-3)
+        design = assign(nested(clinic=J, patient=m), to="clinic", arm=["usual", "new"])
+        tau, sigma = np.sqrt(100 * rho), np.sqrt(100 * (1 - rho))
+        beta = {"Intercept": 50, "arm[T.new]": effect}
+        world = Model("score ~ arm + (1 | clinic)", beta, {"clinic": tau}, residual=sigma)
+        if rho > 0:
+            power = exact_power(world, design).loc["arm[T.new]", "power"]
+            assert state["f"]["power"]["means"] == pytest.approx(power, abs=2e-4)
+        space = page.python(**{r"replicates=\d+": "replicates=300, progress=False", "unit=": means_take()})
+        found = space["performance"](space["trials"]).loc["arm[T.new]", "rejection"]
+        for name, rate in (("z", exact["z"]), ("t", exact["t"]), ("means", 0.05)):
+            assert abs(found[name] - rate) < 4 * np.sqrt(rate * (1 - rate) / 300)
+
+
+def means_take():
+    """The word by which GroupMeans is told the unit."""
+    return "unit=" if "unit" in inspect.signature(GroupMeans).parameters else "by="
+
+
+# ---- budget -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("m", "rho", "clinic", "patient", "budget", "effect"),
+    [(50, 0.05, 20, 1.0, 800, 5), (8, 0.2, 50, 5.0, 3000, 3), (20, 0.01, 0, 0.5, 200, 2), (10, 0.5, 5, 2.0, 1000, 15)],
+)
+def test_the_budget_buys_the_power_that_lmmsim_says(browser, site, m, rho, clinic, patient, budget, effect):
+    with Page(browser, site, "budget") as page:
+        page.tab.evaluate("document.querySelector('[data-part=skip]').click()")
+        page.move(m=m, rho=rho, clinic=clinic, patient=patient, budget=budget, effect=effect)
+        state, space = page.state()["f"], page.python()
+        row = space["power"].loc["arm[T.new]"]
+        assert state["chosen"]["J"] == space["J"] and space["J"] * (clinic + m * patient) <= budget
+        assert state["chosen"]["power"] == pytest.approx(row["power"], abs=2e-4)
+        assert state["chosen"]["se"] == pytest.approx(row["se"], rel=1e-6)
+        assert state["chosen"]["worth"] == pytest.approx(space["J"] * m / theory.design_effect(m, rho))
+        assert state["best"]["power"] == max(one["power"] for one in state["all"])
+        assert state["rule"] == pytest.approx(np.sqrt(clinic / patient * (1 - rho) / rho))
+        assert f"{space['J']:,} clinics with {m} patients" in page.part("sentence")
+
+
+# ---- lineup -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "strength", "number"), [("bent", 6, 1), ("bent", 10, 4), ("fan", 10, 2), ("fan", 0, 9)]
+)
+def test_the_line_up_hides_the_data_that_its_python_makes(browser, site, kind, strength, number):
+    with Page(browser, site, "lineup") as page:
+        page.move(kind=kind, strength=strength, round=number)
+        assert "Which one?" in page.part("sentence")
+        page.move(mark="marked")
+        state, space = page.state()["d"], page.python()
+        height = space["data"]["height"].to_numpy().reshape(10, 8)
+        weeks = np.arange(8)
+        own = np.array([y - np.polyval(np.polyfit(weeks, y, 1), weeks) for y in height])
+        assert np.allclose(state["panels"][state["real"] - 1], own.ravel(), atol=0.02)
+        assert f"The data are in panel {state['real']}" in page.part("sentence")
+        assert f"{state['real']}: data" in page.picture()
+        nulls = np.delete(np.array(state["panels"]), state["real"] - 1, axis=0)
+        assert len({tuple(panel) for panel in nulls.round(3)}) == 19
+        # 10 plants lose two degrees of freedom each
+        assert abs(nulls.var() * 80 / 60 - 1) < 4 * np.sqrt(2 / (19 * 60))
+
+
+def test_the_places_of_a_line_up_are_as_good_as_random():
+    data = numbers_of_explorables.lineup()
+    assert all(sorted(order) == list(range(20)) for order in data["orders"])
+    assert [order.index(0) + 1 for order in data["orders"]] == data["places"]
+    assert len(set(data["places"])) > 4

@@ -71,6 +71,13 @@ const lmm = (() => {
   }
 
   const normalCdf = z => { const half = gammaCdf(0.5, z * z / 2) / 2; return z < 0 ? 0.5 - half : 0.5 + half; };
+  /** P(normal variable > z), to 1e-7: quick, for integrals. */
+  function normalTail(z) {
+    const x = Math.abs(z) / Math.SQRT2, t = 1 / (1 + x / 2);
+    const tail = t / 2 * Math.exp(-x * x - 1.26551223 + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806 + t * (0.27886807 +
+      t * (-1.13520398 + t * (1.48851587 + t * (-0.82215223 + t * 0.17087277)))))))));
+    return z < 0 ? 1 - tail : tail;
+  }
   const fCdf = (f, a, b) => betaCdf(a * f / (a * f + b), a / 2, b / 2);
 
   /** P(|t| > t): the two-sided p-value. */
@@ -86,6 +93,23 @@ const lmm = (() => {
       if (Math.abs(step) < 1e-12) break;
     }
     return t;
+  }
+
+  /** P(|t| > critical) where t is noncentral: Gauss and Legendre over the root of the mean square. */
+  const roots = new Map();
+  function tPower(critical, df, shift) {
+    if (!roots.has(df)) {                            // s = √(χ²/df): nodes and probabilities
+      const spread = 5.5 / Math.sqrt(2 * df), low = Math.max(1e-9, 1 - spread), high = 1 + spread * (df < 8 ? 1.6 : 1.05);
+      const weights = panels => Array.from({ length: panels }, (_, k) => gauss.map(([x, w]) => {
+        const half = (high - low) / panels / 2, s = low + (2 * k + 1 + x) * half;
+        return [s, w * half * Math.exp((df - 1) * Math.log(s) - df * (s * s - 1) / 2)];
+      })).flat();
+      const nodes = weights(df < 30 ? 3 : 1), mass = nodes.reduce((sum, [, w]) => sum + w, 0);
+      roots.set(df, nodes.map(([s, w]) => [s, w / mass]));
+    }
+    let sum = 0;
+    for (const [s, w] of roots.get(df)) sum += w * (normalTail(critical * s - shift) + normalTail(critical * s + shift));
+    return sum;
   }
 
   /** Turns a standard normal z into the chi-square value with the same probability below it. The cube root is nearly
@@ -235,6 +259,7 @@ const lmm = (() => {
     rows.forEach((row, k) => {
       const y = top + 42 * k + 20, p = row.count / row.n, error = Math.sqrt(p * (1 - p) / row.n);
       out += text(left, y - 7, `${row.name} ${row.known === false ? "?" : percent(row.truth)}`, "strong " + row.kind);
+      if (row.aside && !row.n) out += text(W, y - 7, row.aside, "soft end");
       if (row.n) out += text(W, y - 7, error ? `${number(100 * p, 1)} ± ${number(100 * error, 1)}% of ${number(row.n)}` : `${number(row.count)} of ${number(row.n)}`, "soft end");
       if (row.known !== false) out += rect(left, y, at(row.truth) - left, 9, row.kind);
       if (row.n) out += path(`M${r(at(p - 2 * error))} ${y + 4.5}H${r(at(p + 2 * error))}`, "thick") + dots([[at(p), y + 4.5]], 4);
@@ -348,14 +373,18 @@ const lmm = (() => {
       }
     }
     function update() { think(spec, view); draw(); write(); }
+    function sync() {                                // the controls say what the state says
+      for (const c of spec.controls) for (const input of root.querySelectorAll(`[data-control="${c.name}"]`)) c.options ? input.checked = input.value === String(view.s[c.name]) : input.value = view.s[c.name];
+    }
     function reveal(focus) {
       if (view.revealed) return;
       view.revealed = true;
       root.classList.add("revealed");
       part("prompt").inert = true;
       part("after").inert = false;
+      if (focus && spec.answer) { spec.answer(view); sync(); }      // the controls go where the answer is
       update();
-      if (focus) part("after").querySelector("button")?.focus({ preventScroll: true });
+      if (focus) (part("after").querySelector("button") ?? root.querySelector("[data-control]:checked, [type=range][data-control]")).focus({ preventScroll: true });
     }
     /** Call frame(0 … 1) for `ms` milliseconds; at once when the reader wants no motion. */
     function animate(ms, frame) {
@@ -383,7 +412,7 @@ const lmm = (() => {
       if (!name) return;
       const control = spec.controls.find(c => c.name === name);
       view.s[name] = control.options ? control.options.find(o => String(o[0]) === event.target.value)[0] : Number(event.target.value);
-      spec.moved?.(name, view);
+      if (spec.moved) { spec.moved(name, view); sync(); }
       stop();
       view.touched = true;
       reveal();                                     // to move a control is to skip the prediction
@@ -410,7 +439,8 @@ const lmm = (() => {
       view.touched = false;
       view.count = view.landed = 0; view.seed = 1; view.draws = view.first;
       if (spec.repeat.start) view.landed = repeat(spec, view, spec.repeat.start);
-      for (const c of spec.controls) { view.s[c.name] = c.value; for (const x of root.querySelectorAll(`[data-control="${c.name}"]`)) c.options ? x.checked = x.value === String(c.value) : x.value = c.value; }
+      for (const c of spec.controls) view.s[c.name] = c.value;
+      sync();
       update();
       root.querySelector("[data-repeat]").focus({ preventScroll: true });
     });
@@ -427,7 +457,7 @@ const lmm = (() => {
       const box = stage.getBoundingClientRect(), change = spec.point(event.clientX - box.left, event.clientY - box.top, view);
       if (!change || view.s[change[0]] === change[1]) return;
       view.s[change[0]] = change[1];
-      root.querySelector(`[data-control="${change[0]}"]`).value = change[1];
+      sync();
       update();
     });
     new ResizeObserver(() => { if (measure()) draw(); }).observe(stage);
@@ -437,6 +467,6 @@ const lmm = (() => {
     update();
   }
 
-  return { normals, logGamma, gammaCdf, betaCdf, normalCdf, fCdf, tTails, tCritical, chiSquareFromNormal, normalFromChiSquare, integral, betaMean,
+  return { normals, logGamma, gammaCdf, betaCdf, normalCdf, fCdf, tTails, tCritical, tPower, chiSquareFromNormal, normalFromChiSquare, integral, betaMean,
     oneWay, clamp, number, percent, pValue, plain, scale, text, path, line, rect, circle, dots, bell, spread, pile, rates, explorable, shell, twin, heights };
 })();
