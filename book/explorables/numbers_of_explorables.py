@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lmmsim import Model, Random, convert, covariate, crossed, draws, nested, simulate
+from lmmsim import LMM, OLS, Model, Random, convert, covariate, crossed, draws, nested, performance, simulate, study
 
 
 def whole(z: np.ndarray, per: int = 100) -> list[int]:
@@ -122,3 +122,27 @@ def lineup() -> dict[str, Any]:
         places.append(int(np.flatnonzero(order == 0)[0]) + 1)
         orders.append([int(k) for k in order])
     return {"per": 100, "panels": made, "places": places, "orders": orders}
+
+
+SCORES = {"groups": [6, 10, 20, 40], "icc": [0.0, 0.1, 0.3], "slope": [0.0, 0.25, 0.5]}
+
+
+def scorecard(replicates: int = 1000) -> dict[str, Any]:
+    """False positives of OLS, LMM (1 | group) and LMM (x | group) where x varies within groups, on a grid of worlds."""
+    analyses = {
+        "OLS": OLS("y ~ x"),
+        "intercept": LMM("y ~ x + (1 | group)"),
+        "slope": LMM("y ~ x + (x | group)"),
+    }
+
+    def counts(groups: int, icc: float, slope: float) -> list[int]:
+        tau, sigma = convert.sd_from_icc(icc, residual_sd=1.0)
+        effects = Random(sd={"Intercept": tau, "x": slope})
+        world = Model("y ~ x + (x | group)", {"Intercept": 0, "x": 0}, {"group": effects}, residual=sigma)
+        design = crossed(group=groups, x=[-0.5, 0.5], row=5)
+        results = performance(study(world, design, analyses, replicates=replicates, rng=1, progress=False))
+        rejection = results.loc["x", "rejection"]
+        return [round(replicates * float(rejection[name])) for name in analyses]
+
+    grid = [[[counts(J, icc, s) for s in SCORES["slope"]] for icc in SCORES["icc"]] for J in SCORES["groups"]]
+    return {"replicates": replicates, "grid": grid}

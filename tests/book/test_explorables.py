@@ -6,6 +6,7 @@ Every control is moved by keyboard. The browser is a Chromium (or the variable B
 from __future__ import annotations
 
 import gzip
+import importlib
 import inspect
 import json
 import os
@@ -20,13 +21,32 @@ import reader
 from places import BOOK
 from scipy.special import stdtr, stdtrit
 
-from lmmsim import LMM, OLS, GroupMeans, Model, Random, assign, crossed, exact_power, nested, simulate, theory
+from lmmsim import (
+    LMM,
+    OLS,
+    GroupMeans,
+    Model,
+    Random,
+    assign,
+    crossed,
+    exact_power,
+    nested,
+    performance,
+    simulate,
+    study,
+    theory,
+)
 from lmmsim.theory.variances import beta_mean
 
 sys.path[:0] = [str(BOOK / "_ext"), str(BOOK / "explorables")]
-explorable = pytest.importorskip("explorable")
-numbers_of_explorables = pytest.importorskip("numbers_of_explorables")
-quickjs = pytest.importorskip("quickjs")
+explorable = importlib.import_module("explorable")
+numbers_of_explorables = importlib.import_module("numbers_of_explorables")
+if os.environ.get("REQUIRE_BROWSER"):
+    import quickjs
+else:
+    quickjs = pytest.importorskip("quickjs")
+
+pytestmark = pytest.mark.slow
 
 NAMES = sorted(path.stem for path in explorable.ASSETS.glob("*.js") if path.stem != "lmm")
 BUDGET = 25_600  # bytes, gzipped: what one explorable and all that it needs may weigh
@@ -259,20 +279,19 @@ def test_every_control_moves_by_keyboard_and_the_page_follows(browser, site, nam
     with Page(browser, site, name) as page:
         for control in page.controls():
             slider = f"[data-control={control['name']}]"
-            before = page.drawing()
             if control["type"] == "radio":
                 page.move(**{control["name"]: control["value"]})
                 continue
             label = page.tab.inner_text(f"label[for={control['id']}]")
             assert label.strip()
-            code = f"[data-code={control['name']}]"
-            line = page.tab.inner_text(code)
+            said = []
             for key in ("Home", "End"):
                 page.tab.focus(slider)
                 page.tab.keyboard.press(key)
-                now = page.drawing()
-                assert not re.search(r"NaN|undefined|Infinity", now + page.tab.inner_text(".live") + page.code())
-            assert now != before and page.tab.inner_text(code) != line
+                line = page.tab.inner_text(f"[data-code={control['name']}]")
+                said.append((line, page.drawing(), page.code()))
+                assert not re.search(r"NaN|undefined|Infinity", page.tab.inner_text(".live") + "".join(said[-1]))
+            assert all(low != high for low, high in zip(*said, strict=True))
             page.tab.keyboard.press("Home")
             for _ in range(round((float(control["value"]) - control["min"]) / control["step"])):
                 page.tab.keyboard.press("ArrowRight")
@@ -286,22 +305,23 @@ def test_every_control_moves_by_keyboard_and_the_page_follows(browser, site, nam
         assert all(url.startswith("file:") and "/_static/explorables/" in url for url in page.asked[1:])
 
 
-@pytest.mark.parametrize("width", [320, 358, 390, 652])
 @pytest.mark.parametrize("name", NAMES)
-def test_nothing_sticks_out_at_any_width(browser, site, name, width):
-    with Page(browser, site, name, width=width) as page:
+def test_nothing_sticks_out_at_any_width(browser, site, name):
+    with Page(browser, site, name) as page:
         for key in ("", "End", "Home"):
-            if key:
-                for control in page.controls():
-                    if control["type"] == "range":
-                        page.tab.focus(f"[data-control={control['name']}]")
-                        page.tab.keyboard.press(key)
-            assert page.tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            out = page.tab.evaluate(
-                "[...document.querySelectorAll('.stage text')].filter(x => { const b = x.getBoundingClientRect();"
-                " return b.width && (b.left < 2 || b.right > innerWidth - 2); }).map(x => x.textContent)"
-            )
-            assert out == []
+            for control in page.controls() if key else ():
+                if control["type"] == "range":
+                    page.tab.focus(f"[data-control={control['name']}]")
+                    page.tab.keyboard.press(key)
+            for width in (320, 358, 390, 652, 1000):
+                page.tab.set_viewport_size({"width": width, "height": 900})
+                page.tab.wait_for_function("document.querySelector('.stage').viewBox.baseVal.width <= innerWidth")
+                assert page.tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+                out = page.tab.evaluate(
+                    "[...document.querySelectorAll('.stage text')].filter(x => { const b = x.getBoundingClientRect();"
+                    " return b.width && (b.left < 2 || b.right > innerWidth - 2); }).map(x => x.textContent)"
+                )
+                assert out == [], width
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -339,15 +359,16 @@ def test_without_script_and_on_paper_the_picture_of_the_build_stands_in(browser,
         assert not re.search("NaN|undefined", page.tab.inner_html(".twin"))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", NAMES)
-def test_accessible_in_light_and_dark(browser, site, name, scheme):
+def test_accessible_in_light_and_dark(browser, site, name):
     axe = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-    with Page(browser, site, name, color_scheme=scheme) as page:
-        page.tab.evaluate("document.querySelector('[data-part=skip]')?.click()")
+    with Page(browser, site, name) as page:
         page.tab.evaluate(axe)
-        found = page.tab.evaluate("axe.run(document.querySelector('.explorable'))")["violations"]
-        assert [(v["id"], v["impact"], v["nodes"][0]["html"][:120]) for v in found] == []
+        for scheme in ("light", "dark"):
+            page.tab.emulate_media(color_scheme=scheme)
+            found = page.tab.evaluate("axe.run(document.querySelector('.explorable'))")["violations"]
+            assert [(v["id"], v["impact"], v["nodes"][0]["html"][:120]) for v in found] == []
+            page.tab.evaluate("document.querySelector('[data-part=skip]')?.click()")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -819,3 +840,59 @@ def test_the_places_of_a_line_up_are_as_good_as_random():
     assert all(sorted(order) == list(range(20)) for order in data["orders"])
     assert [order.index(0) + 1 for order in data["orders"]] == data["places"]
     assert len(set(data["places"])) > 4
+
+
+# ---- scorecard ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("groups", "icc", "slope"), [(2, 2, 2), (0, 1, 1), (3, 2, 0), (1, 0, 2)])
+def test_the_scorecard_is_exact_or_simulated_as_it_says(browser, site, groups, icc, slope):
+    scores = numbers_of_explorables.SCORES
+    J, rho, sd = scores["groups"][groups], scores["icc"][icc], scores["slope"][slope]
+    data = json.loads(explorable.numbers("scorecard"))
+    with Page(browser, site, "scorecard") as page:
+        page.tab.evaluate("document.querySelector('[data-part=skip]').click()")
+        page.move(groups=groups, icc=icc, slope=slope)
+        state = page.state()["f"]
+        table, words = state["table"], page.picture()
+        assert (state["J"], state["rho"], state["s"]) == (J, rho, sd)
+        assert table["whole"]["ols"][0] == pytest.approx(theory.type1_between(J, 10, rho), abs=1e-6)
+        assert table["whole"]["robust"][0] == pytest.approx(theory.type1_between(J, 10, rho, "CR1 t"), abs=1e-9)
+        assert table["whole"]["intercept"][0] == pytest.approx(mixed_rate(rho, 10, J), abs=1e-5)
+        assert table["same"]["ols"][0] == pytest.approx(theory.type1_within(J, 10, rho), abs=1e-6)
+        for k, name in enumerate(("ols", "intercept")):  # the grid agrees with what is exact
+            rate = table["same"][name][0]
+            error = np.sqrt(rate * (1 - rate) / data["replicates"])
+            assert abs(data["grid"][groups][icc][0][k] / data["replicates"] - rate) < 4 * error
+        if sd:
+            assert [table["differ"][name][0] for name in ("ols", "intercept", "slope")] == [
+                count / data["replicates"] for count in data["grid"][groups][icc][slope]
+            ]
+            if rho >= 0.3:
+                exact = theory.type1_omitted_slope(J, np.repeat([-0.5, 0.5], 5), sd, 1.0)
+                assert abs(table["differ"]["intercept"][0] - exact) < 4 * table["differ"]["intercept"][1]
+        for column in table.values():
+            for cell in column.values():
+                assert cell is None or f"{100 * cell[0]:.1f}%" in words
+
+
+def test_the_scorecards_other_exact_cells_agree_with_a_study():
+    design = crossed(group=6, x=[-0.5, 0.5], row=5)
+    effects = Random(sd={"Intercept": 0.65, "x": 0.5})
+    world = Model("y ~ x + (x | group)", {"Intercept": 0, "x": 0}, {"group": effects}, residual=1.0)
+    robust = study(world, design, {"robust": OLS("y ~ x", cluster="group")}, replicates=2000, rng=1, progress=False)
+    rate = performance(robust).loc[("x", "robust"), "rejection"]
+    exact = 2 * stdtr(5, stdtrit(5, 0.025) * np.sqrt(59 / 58))
+    assert abs(rate - exact) < 4 * np.sqrt(exact * (1 - exact) / 2000)
+    shown = in_script("lmm.tTails(lmm.tCritical(5) * Math.sqrt(59 / 58), 5)")
+    assert shown == pytest.approx(exact, abs=1e-12)
+
+
+def test_the_python_of_the_scorecard_makes_the_grid(browser, site):
+    with Page(browser, site, "scorecard") as page:
+        page.move(groups=0, icc=1, slope=2)
+        space = page.python(**{"replicates=1000": "replicates=1000, progress=False"})
+        found = space["performance"](space["studies"]).loc["x", "rejection"]
+        table = page.state()["f"]["table"]["differ"]
+        for name, key in (("OLS", "ols"), ("(1 | group)", "intercept"), ("(x | group)", "slope")):
+            assert found[name] == pytest.approx(table[key][0], abs=1e-9)

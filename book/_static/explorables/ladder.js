@@ -115,6 +115,6 @@ survey = pd.concat(                  # the first pupils of each
     in zip(sizes, everyone.groupby("school", sort=False)))
 own = survey.groupby("school")["score"].mean()
 fit = LMM(world.formula)(survey)
-fit.u["school"]                      # how far from the mean of all`,
+fit.u.iloc[<b>${s.school - 1}</b>]                       # school ${s.school}: how far from the mean`,
   });
 })();

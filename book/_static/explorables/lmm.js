@@ -325,6 +325,7 @@ const lmm = (() => {
   function twin(name, data, W, label) {
     const spec = all[name], view = world(spec, data), H = spec.height(W);
     view.revealed = true;
+    if (spec.answer) { spec.answer(view); think(spec, view); }
     if (spec.repeat) view.landed = view.count + repeat(spec, view, 10000 - view.count);
     return `<svg viewBox="0 0 ${W} ${H}" role="img" aria-label="${label}">${spec.picture({ ...view, W, H })}</svg><p>${spec.sentence(view)}</p>`;
   }
