@@ -70,7 +70,7 @@ def opening(name: str, label: str, howto: str) -> str:
     parts = written(name, label)
     data = numbers(name).replace("</", "<\\/")
     return (
-        f'<figure class="explorable" id="{name}" data-explorable="{name}" style="{parts["style"]}">\n'
+        f'<figure class="explorable" id="explorable-{name}" data-explorable="{name}" style="{parts["style"]}">\n'
         f'<p class="howto">{escape(howto)}</p>\n<div class="live">{parts["shell"]}</div>\n'
         f'<div class="twin">{parts["twin"]}</div>\n'
         f'<script type="application/json">{data}</script>\n<figcaption><div class="caption-text">'

@@ -382,6 +382,21 @@ def test_the_page_does_not_jump_when_the_script_begins(browser, site, name):
         assert shift < 0.02
 
 
+@pytest.mark.parametrize("name", ["effective-n", "redraw"])
+def test_with_motion_the_same_studies_are_counted(browser, site, name):
+    with Page(browser, site, name, motion="no-preference") as moving, Page(browser, site, name) as still:
+        for page in (moving, still):
+            page.tab.evaluate("document.querySelector('[data-part=skip]').click()")
+            for count in (100, 1, 10_000):
+                page.press(f"[data-repeat='{count}']")
+            page.tab.wait_for_function(
+                "(() => { const s = document.querySelector('.explorable').state(); return s.landed === s.count; })()"
+            )
+        assert moving.state()["count"] == still.state()["count"] > 10_100
+        assert moving.state()["tally"] == still.state()["tally"]
+        assert moving.wrong == []
+
+
 # ---- effective-n ---------------------------------------------------------------------------------------------------
 
 

@@ -309,7 +309,7 @@ const lmm = (() => {
       : `<div class="row"><label for="${id(c.name)}">${c.label}</label><output for="${id(c.name)}" data-value="${c.name}">${shown(c, view.s)}</output>` +
         `<input type="range" id="${id(c.name)}" data-control="${c.name}" min="${c.min}" max="${c.max}" step="${c.step ?? 1}" value="${c.value}"><code data-code="${c.name}">${c.code(view.s)}</code></div>`;
     const p = spec.predict, prompt = p ? `<form class="prompt" data-part="prompt"><p><strong>Predict before you look.</strong> <label for="${id("guess")}">${typeof p.ask === "function" ? p.ask(view) : p.ask}</label></p>` +
-      `<div class="buttons"><input type="number" id="${id("guess")}" data-part="guess" min="${p.min}" max="${p.max}" step="any" inputmode="decimal" required><span>${p.unit}</span>` +
+      `<div class="buttons"><input type="number" id="${id("guess")}" data-part="guess" min="${p.min}" max="${p.max}" step="any"${p.min < 0 ? "" : ' inputmode="decimal"'} required><span>${p.unit}</span>` +
       `<button class="main">Show</button><button type="button" class="plain" data-part="skip">Skip</button></div></form>` : "";
     const again = spec.repeat ? `<div class="buttons" role="group" aria-label="Repeat the ${spec.repeat.noun}"><span>Repeat the ${spec.repeat.noun}:</span>` +
       `${[1, 100, 10000].map(n => `<button type="button" data-repeat="${n}">${number(n)}</button>`).join("")}<button type="button" class="plain" data-part="again">Start over</button></div>` : "";
