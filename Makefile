@@ -29,7 +29,7 @@ test-quick: $(STAMP)  ## the same without the slow statistical tests
 	$(BIN)/python -m pytest -m "not slow and not chapters and not pages"
 
 book-test: book  ## build the book and read its pages, in a browser if there is one
-	$(BIN)/python -m pytest -n auto tests/book/test_pages.py
+	$(BIN)/python -m pytest -n auto tests/book/test_pages.py tests/book/test_search.py
 
 check: lint test book-test  ## everything that continuous integration runs
 
