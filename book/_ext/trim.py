@@ -38,6 +38,7 @@ MENDED = (  # what assistive technology stumbles over, and what nobody sees
     (r'<div class="sidebar-primary-item">\s*<div id="ethical-ad-placement".*?</div>\s*</div>', ""),
     (r'(class="[^"]*search-button-field[^"]*"[^>]*title="Search") aria-label="Search"', r"\1"),
     (r'<div id="pst-primary-sidebar"', '<div role="complementary" aria-label="The book" id="pst-primary-sidebar"'),
+    (r'<summary>(?=<span class="toctree-toggle")', '<summary aria-label="Pages of this chapter">'),
     (r'role="list" class="citation-list"', 'class="citation-list"'),
     (r' role="doc-biblioentry"', ""),
     (r'(<span class="caption-number">Exercise [\d.]+ ?</span>) \((.*?)\)</p>', r"\1 \2</p>"),
