@@ -70,6 +70,8 @@ def maths(folder, licence):
     font = subset.load_font(source, options)
     cutter = subset.Subsetter(options)
     cutter.populate(text=signs())
+    held = sorted(set(font.getBestCmap()) & set(map(ord, signs())))
+    (TARGET / "stix-two-math-signs.txt").write_text("".join(map(chr, held)), encoding="utf-8")
     cutter.subset(font)
     subset.save_font(font, str(TARGET / "stix-two-math.woff2"), options)
     write_licence("stix-two-math", source, licence)

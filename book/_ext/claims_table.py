@@ -67,7 +67,7 @@ def apart(claim):
 
 
 def row(claim):
-    error = digits(claim["mcse"]) if claim.get("mcse") else "exact" if claim.get("theory") is not None else "–"
+    error = f"{claim['mcse']:.2g}" if claim.get("mcse") else "exact" if claim.get("theory") is not None else "–"
     if claim.get("within"):
         error = f"within {digits(claim['within'])}"
     distance = apart(claim)

@@ -1,8 +1,8 @@
 """Figures as SVG in the page: they take the page's face, ink and paper, in light and in dark.
 
 Cells draw SVG (execute_chapters.py says so to the kernels). In the HTML the picture is inlined and cleaned: black
-becomes currentColor, white backgrounds go, other colors become variables with a computed twin for dark pages, ids are
-unique, the alternative text becomes the name of role=img, and width, height and viewBox are set, so nothing shifts.
+becomes currentColor, white the paper, other colors variables with a computed twin for dark pages (ink.py); ids are
+unique, the alternative text names an image, and width, height and viewBox are set, so that nothing moves.
 """
 
 import re
@@ -16,103 +16,108 @@ from lxml import etree
 from sphinx.util.docutils import SphinxDirective
 
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
+TEXT, LETTERS, GROUP = SVG + "text", SVG + "tspan", SVG + "g"
 HEX = re.compile(r"#[0-9a-fA-F]{6}\b|#[0-9a-fA-F]{3}\b")
 NUMBER = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
+URL = re.compile(r"url\(#([\w-]+)\)")
 DEFAULTS = {"fill-opacity": "1", "stroke-opacity": "1", "stroke-miterlimit": "100000", "stroke-dashoffset": "0"}
 
 
-# --- one picture ------------------------------------------------------------------------------------------------
-def round_off(text):
-    return NUMBER.sub(lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), text)
+def short(number):
+    return f"{number:.2f}".rstrip("0").rstrip(".")
 
 
-def declarations(style):
-    return dict(d.split(":", 1) for d in (p.strip() for p in style.split(";")) if ":" in d)
+def styles(element):
+    """The declarations of an element, without those that say what holds anyway."""
+    pairs = (part.split(":", 1) for part in element.get("style", "").split(";") if ":" in part)
+    found = {key.strip(): value.strip() for key, value in pairs}
+    return {key: value for key, value in found.items() if DEFAULTS.get(key) != value}
 
 
-def clean(svg, name, label):
-    """The picture as a string that can stand in a page."""
-    root = etree.fromstring(svg, etree.XMLParser(remove_comments=True, remove_blank_text=True, huge_tree=True))
-    if root.get("viewBox") is None:
-        root.set("viewBox", f"0 0 {float(root.get('width'))} {float(root.get('height'))}")
-    for tag in ("metadata", "style"):
-        for element in list(root.iter(SVG + tag)):
-            element.getparent().remove(element)
-    used, sizes = set(), Counter()
+def set_styles(element, style):
+    element.attrib.pop("style", None)
+    if style:
+        element.set("style", ";".join(f"{key}:{value}" for key, value in style.items()))
+
+
+def colored(value):
+    return HEX.sub(lambda match: ink(match[0]), value)
+
+
+def corner(element, x, y):
+    """Where a point of an element stands, after the shifts and scales written on the element."""
+    for kind, numbers in reversed(re.findall(r"(translate|scale)\(([^)]*)\)", element.get("transform", ""))):
+        a, *rest = (float(n) for n in re.split(r"[ ,]+", numbers.strip()))
+        b = rest[0] if rest else (a if kind == "scale" else 0.0)
+        x, y = (x + a, y + b) if kind == "translate" else (x * a, y * b)
+    return x, y
+
+
+def on_images(root):
+    """Texts that stand on a pixel image (a heat map): their color was chosen for it, and stays in the dark."""
+    boxes = []
+    for image in root.iter(SVG + "image"):
+        x, y, width, height = (float(image.get(key, 0)) for key in ("x", "y", "width", "height"))
+        (left, one), (right, other) = corner(image, x, y), corner(image, x + width, y + height)
+        boxes.append((left, min(one, other), right, max(one, other)))
+    found = set()
+    for text in root.iter(TEXT):
+        has_place = text.get("x") is not None
+        x, y = (float(text.get("x")), float(text.get("y"))) if has_place else corner(text, 0, 0)
+        if any(left < x < right and top < y < bottom for left, top, right, bottom in boxes):
+            found |= {text, *text.iter(LETTERS)}
+    return found
+
+
+def set_ink(root):
+    """Colors as the page writes them."""
+    fixed = on_images(root)
     for element in root.iter():
-        for key, value in element.attrib.items():
-            used |= set(
-                re.findall(r"#([\w-]+)", value) if key.endswith("href") else re.findall(r"url\(#([\w-]+)\)", value)
-            )
-    for element in list(root.iter()):
-        style = {k.strip(): v.strip() for k, v in declarations(element.get("style", "")).items()}
-        style = {k: v for k, v in style.items() if DEFAULTS.get(k) != v}
-        if element.tag == SVG + "text" or element.tag == SVG + "tspan":
-            font = style.pop("font", "")
-            size = style.pop("font-size", None) or (re.search(r"([\d.]+)px", font) or [None, None])[1]
-            weight = style.pop("font-weight", None) or ("600" if re.search(r"\b(bold|[6-9]00)\b", font) else None)
-            style.pop("font-family", None)
-            if weight and weight != "400":
-                style["font-weight"] = "600"
-            if "italic" in font:
-                style["font-style"] = "italic"
-            if size:
-                style["--s"] = str(size).removesuffix("px") + "px"
-                sizes[style["--s"]] += 1
-            if element.get("transform") and "rotate(-0 " in element.get("transform"):
-                # matplotlib writes its x and y twice; the transform alone is enough to place level text
-                element.attrib.pop("transform")
-        if (
-            element.tag == SVG + "path"
-            and style.get("fill", "").lower() in ("#ffffff", "none")
-            and not style.get("stroke")
-        ):
-            parent = element.getparent()
-            if (parent.get("id") or "").startswith("patch_"):
-                parent.remove(element)
-                continue
-        style = {k: HEX.sub(lambda m: ink(m[0]), v) for k, v in style.items()}
-        for key in ("fill", "stroke"):
-            if element.get(key):
-                element.set(key, HEX.sub(lambda m: ink(m[0]), element.get(key)))
-                if "var(" in element.get(key):
-                    style[key] = element.attrib.pop(key)
-        if element.get("style") is not None or style:
-            element.attrib.pop("style", None)
-            if style:
-                element.set("style", ";".join(f"{k}:{v}" for k, v in style.items()))
-        for key in ("d", "x", "y", "transform", "points"):
-            if element.get(key):
-                element.set(key, re.sub(r"\s+", " ", round_off(element.get(key))).strip())
-        if element.get("id"):
-            if element.get("id") in used:
-                element.set("id", f"{name}-{element.get('id')}")
-            else:
-                element.attrib.pop("id")
-        for key, value in list(element.attrib.items()):
-            if key.endswith("href") and value.startswith("#"):
-                element.attrib.pop(key)
-                element.set("href", f"#{name}-{value[1:]}")
-            elif key == XLINK + "href":  # a rasterized cloud
-                element.attrib.pop(key)
-                element.set("href", value.replace("\n", ""))
-            elif "url(#" in value:
-                element.set(key, re.sub(r"url\(#([\w-]+)\)", rf"url(#{name}-\1)", value))
-        if key := element.attrib.pop("clip-path", None):
-            element.set("clip-path", key)
-    for group in [g for g in root.iter(SVG + "g", SVG + "defs") if len(g) == 0]:
-        group.getparent().remove(group)
-    for group in [g for g in root.iter(SVG + "g") if not g.attrib]:  # groups that only held an id
-        parent = group.getparent()
-        at = parent.index(group)
-        for child in reversed(list(group)):
-            parent.insert(at, child)
-        parent.remove(group)
-    for text in root.iter(
-        SVG + "text"
-    ):  # mathtext places letter by letter, with the widths of another face: let them flow
+        style = styles(element)
+        if element in fixed:
+            if element.tag == TEXT:
+                style.setdefault("fill", "#000000")
+        else:
+            style = {key: colored(value) for key, value in style.items()}
+            for key in ("fill", "stroke"):
+                if element.get(key):
+                    style.setdefault(key, colored(element.attrib.pop(key)))
+        set_styles(element, style)
+
+
+def set_type(root):
+    """The page's face instead of matplotlib's; the size that most texts have is said once, by `--s`."""
+    sizes, found = Counter(), []
+    for element in root.iter(TEXT, LETTERS):
+        style = styles(element)
+        font = style.pop("font", "")
+        size = style.pop("font-size", None) or (re.search(r"([\d.]+)px", font) or [None, None])[1]
+        weight = style.pop("font-weight", None) or ("600" if re.search(r"\b(bold|[6-9]00)\b", font) else "400")
+        style.pop("font-family", None)
+        if weight != "400":
+            style["font-weight"] = "600"
+        if "italic" in font:
+            style["font-style"] = "italic"
+        if size:
+            style["--s"] = f"{size.removesuffix('px')}px"
+            sizes[style["--s"]] += 1
+        if "rotate(-0 " in element.get("transform", ""):  # of level text matplotlib writes the place twice
+            element.attrib.pop("transform")
+        found.append((element, style))
+    common = sizes.most_common(1)[0][0] if sizes else None
+    for element, style in found:
+        if element.tag == TEXT and style.get("--s") == common:
+            style.pop("--s")
+        set_styles(element, style)
+    if common:
+        root.set("style", f"--s:{common}")
+
+
+def let_flow(root):
+    """Mathtext is placed letter by letter with the widths of another face: let the letters of a line follow."""
+    for text in root.iter(TEXT):
         last = None
-        for letter in text.findall(SVG + "tspan"):
+        for letter in text.findall(LETTERS):
             if letter.get("x") is None or " " in letter.get("x"):
                 last = None
                 continue
@@ -121,36 +126,85 @@ def clean(svg, name, label):
                 letter.attrib.pop("x")
                 letter.attrib.pop("y", None)
                 if y != last[1]:
-                    letter.set("dy", f"{y - last[1]:.2f}".rstrip("0").rstrip("."))
+                    letter.set("dy", short(y - last[1]))
             last = (x, y)
-    common = sizes.most_common(1)[0][0] if sizes else None
-    for text in root.iter(SVG + "text"):
-        if common and f"--s:{common}" in text.get("style", ""):
-            rest = ";".join(d for d in text.get("style").split(";") if d != f"--s:{common}")
-            text.attrib.pop("style")
-            if rest:
-                text.set("style", rest)
-    width, height = (float(v) for v in root.get("viewBox").split()[2:])
+
+
+def set_names(root, name):
+    """Ids that are pointed at get a name that is unique on the page; the others go."""
+    used = set()
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            used |= {value[1:]} if key.endswith("href") and value.startswith("#") else set(URL.findall(value))
+    for element in root.iter():
+        for key, value in list(element.attrib.items()):
+            if key == "id":
+                if value in used:
+                    element.set("id", f"{name}-{value}")
+                else:
+                    element.attrib.pop("id")
+            elif key.endswith("href"):
+                element.attrib.pop(key)
+                element.set("href", f"#{name}-{value[1:]}" if value.startswith("#") else value.replace("\n", ""))
+            elif "url(#" in value:
+                element.set(key, URL.sub(rf"url(#{name}-\1)", value))
+
+
+def tidy(root):
+    """Leave out what draws nothing, and digits that nobody sees."""
+    for tag in ("metadata", "style"):
+        for element in list(root.iter(SVG + tag)):
+            element.getparent().remove(element)
+    for path in list(root.iter(SVG + "path")):
+        style = styles(path)
+        unseen = style.get("fill") == "none" and style.get("stroke", "none") == "none" and not path.get("clip-path")
+        if unseen and path.getparent().tag == GROUP:
+            path.getparent().remove(path)
+    for element in root.iter():
+        for key in ("d", "x", "y", "transform", "points"):
+            if element.get(key):
+                value = NUMBER.sub(lambda match: short(float(match[0])), element.get(key))
+                element.set(key, re.sub(r"\s+", " ", value).strip())
+
+
+def unwrap(root):
+    """Leave out groups that hold nothing, or only held an id."""
+    for group in [g for g in root.iter(GROUP, SVG + "defs") if len(g) == 0]:
+        group.getparent().remove(group)
+    for group in [g for g in root.iter(GROUP) if not g.attrib]:
+        parent = group.getparent()
+        at = parent.index(group)
+        parent[at : at + 1] = list(group)
+
+
+def set_frame(root, label):
+    """Size, shape and name of the picture."""
+    if root.get("viewBox") is None:
+        root.set("viewBox", f"0 0 {float(root.get('width'))} {float(root.get('height'))}")
+    width, height = (float(value) for value in root.get("viewBox").split()[2:])
     unit = 4 / 3 if (root.get("width") or "").endswith("pt") else 1
-    for key in list(root.attrib):
-        if key not in ("viewBox",):
-            root.attrib.pop(key)
-    root.set("class", "drawn")
-    root.set("width", f"{width * unit:.0f}")
-    root.set("height", f"{height * unit:.0f}")
-    if common:
-        root.set("style", f"--s:{common}")
-    if label:
-        root.set("role", "img")
-        root.set("aria-label", " ".join(label.split()))
-    else:
-        root.set("aria-hidden", "true")
+    kept = {key: root.get(key) for key in ("viewBox", "style") if root.get(key)}
+    root.attrib.clear()
+    kept |= {"class": "drawn", "width": f"{width * unit:.0f}", "height": f"{height * unit:.0f}"}
+    kept |= {"role": "img", "aria-label": " ".join(label.split())} if label else {"aria-hidden": "true"}
+    for key, value in kept.items():
+        root.set(key, value)
+
+
+def clean(svg, name, label):
+    """The picture as a string that can stand in a page."""
+    root = etree.fromstring(svg, etree.XMLParser(remove_comments=True, remove_blank_text=True, huge_tree=True))
+    tidy(root)
+    set_ink(root)
+    set_type(root)
+    let_flow(root)
+    set_names(root, name)
+    unwrap(root)
+    set_frame(root, label)
     etree.cleanup_namespaces(root)
-    text = etree.tostring(root, encoding="unicode")
-    return re.sub(r' xmlns(:\w+)?="[^"]*"', "", text)
+    return re.sub(r' xmlns(:\w+)?="[^"]*"', "", etree.tostring(root, encoding="unicode"))
 
 
-# --- the page ---------------------------------------------------------------------------------------------------
 def inline(app, doctree, docname):
     """Put every SVG that a cell drew into the page itself."""
     if app.builder.format != "html":
@@ -163,7 +217,7 @@ def inline(app, doctree, docname):
             everything += html
             image.replace_self(nodes.raw("", html, format="html"))
             app.env.images.pop(image["uri"], None)  # no second copy in _images
-    everything += "".join(r.astext() for r in doctree.findall(nodes.raw) if 'class="drawn"' in r.astext())
+    everything += "".join(raw.astext() for raw in doctree.findall(nodes.raw) if 'class="drawn"' in raw.astext())
     if rules := dark_rules(everything):
         doctree.append(nodes.raw("", rules, format="html"))
 

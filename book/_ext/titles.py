@@ -23,13 +23,13 @@ def split_links(html):
 
 
 def sidebar(app, pagename, templatename, context, doctree):
+    context["root_title"] = "Start here"
     make = context.get("generate_toctree_html")
     if make:
-        home = f">{app.env.titles[app.config.root_doc].astext()}</a>"
 
         def both(kind, *args, **kwargs):
             html = make(kind, *args, **kwargs)
-            return split_links(str(html)).replace(home, ">Start here</a>") if kind != "raw" else html
+            return split_links(str(html)) if kind != "raw" else html
 
         context["generate_toctree_html"] = both
 

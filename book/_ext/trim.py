@@ -29,15 +29,17 @@ PRELOAD = re.compile(r'\s*<link rel="preload" as="script"[^>]*>')
 # Before anything is drawn: light or dark, and the fonts that every page needs (not on file://, where preloads fail).
 EARLY = """<script>(d=>{let m=null;try{m=localStorage.mode}catch(e){}d.dataset.mode=m||"auto";
 d.dataset.theme=m=="light"||m=="dark"?m:matchMedia("(prefers-color-scheme: dark)").matches?"dark":"light";
-if(location.protocol!="file:")for(let f of ["latin-400-normal","latin-600-normal","latin-400-italic"]){
-let l=document.createElement("link");l.rel="preload";l.as="font";l.type="font/woff2";l.crossOrigin="";l.href="%s"+f+".woff2";document.head.append(l)}
+if(location.protocol!="file:")for(let f of [FILES]){
+let l=document.createElement("link");l.rel="preload";l.as="font";l.type="font/woff2";l.crossOrigin="";l.href="UP_static/fonts/"+f+".woff2";document.head.append(l)}
 })(document.documentElement)</script>"""  # noqa: E501
-FONTS = "_static/fonts/source-serif-4-"
+FONTS = ["source-serif-4-latin-400-normal", "source-serif-4-latin-600-normal", "source-serif-4-latin-400-italic"]
 MENDED = (  # what assistive technology stumbles over, and what nobody sees
     (r'<button type="button" class="btn rounded-pill" id="pst-back-to-top">.*?</button>', ""),
     (r'<div class="sidebar-primary-item">\s*<div id="ethical-ad-placement".*?</div>\s*</div>', ""),
     (r'(class="[^"]*search-button-field[^"]*"[^>]*title="Search") aria-label="Search"', r"\1"),
     (r'<div id="pst-primary-sidebar"', '<div role="complementary" aria-label="The book" id="pst-primary-sidebar"'),
+    (r'<summary>(?=<span class="toctree-toggle")', '<summary aria-label="Pages of this chapter">'),
+    (r'(<h1>)(<span class="section-number">[^<]*</span>)(<span class="topic">)', r"\1\3\2"),
     (r'role="list" class="citation-list"', 'class="citation-list"'),
     (r' role="doc-biblioentry"', ""),
     (r'(<span class="caption-number">Exercise [\d.]+ ?</span>) \((.*?)\)</p>', r"\1 \2</p>"),
@@ -82,7 +84,8 @@ def trimmed(text, up, searching):
     head, _, body = text.partition("</head>")
     head = PRELOAD.sub("", LINK.sub(sheet, SCRIPT.sub(stays, head)))
     head = re.sub(r'(\s*<meta name="viewport"[^>]*>)(?=.*<meta name="viewport")', "", head, flags=re.DOTALL)
-    links = EARLY.replace("%s", up + FONTS)
+    fonts = [*FONTS, "stix-two-math"] if "<math" in body else FONTS
+    links = EARLY.replace("FILES", ",".join(f'"{name}"' for name in fonts)).replace("UP", up)
     links += f'<link rel="stylesheet" href="{up}_static/site.css"><script defer src="{up}_static/book.js"></script>\n'
     at = head.find("<title>")
     head = head[:at] + links + head[at:]

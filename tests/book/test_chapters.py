@@ -14,7 +14,7 @@ import jupytext
 import pytest
 import yaml
 from nbclient import NotebookClient
-from places import TOP
+from places import TOP, files_in_toc
 
 CHAPTERS = sorted(p for p in (TOP / "book").glob("*.md") if "{code-cell}" in p.read_text(encoding="utf-8"))
 EVERY = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
@@ -29,11 +29,6 @@ def code_cells(path: Path):
 def python(cell) -> ast.Module:
     """A cell's syntax tree, without IPython's magics."""
     return ast.parse(re.sub(r"^\s*[%!].*$", "", cell.source, flags=re.MULTILINE))
-
-
-def files_in_toc() -> list[str]:
-    toc = yaml.safe_load((TOP / "_toc.yml").read_text(encoding="utf-8"))
-    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
 
 
 def test_every_page_is_in_the_table_of_contents():

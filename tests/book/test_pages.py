@@ -9,6 +9,7 @@ import json
 
 import pytest
 import reader
+from places import TOP
 
 pytestmark = pytest.mark.pages
 PAGES = reader.pages()
@@ -176,8 +177,15 @@ def test_the_book_opens_from_a_folder_without_a_server(browser):
     context.close()
 
 
-def test_formulas_are_part_of_the_page():
+def test_formulas_are_part_of_the_page_and_the_font_has_their_signs():
+    held = (TOP / "book" / "_static" / "fonts" / "stix-two-math-signs.txt").read_text(encoding="utf-8")
+    found = {}
     for name in CHAPTERS:
-        text = str(reader.article(name))
-        assert "mathjax" not in text.lower() and "\\(" not in reader.article(name).get_text()
-    assert reader.article("book/the-equation.html").select("math")
+        text = reader.article(name)
+        assert "\\(" not in text.get_text()
+        for formula in text.select("math"):
+            for part in formula.find_all(["mi", "mo", "mn"]):
+                found |= {sign: name for sign in part.get_text()}
+    assert found
+    missing = {sign: name for sign, name in found.items() if sign not in held and not sign.isspace()}
+    assert not missing, f"python book/make_fonts.py brings {missing}"
