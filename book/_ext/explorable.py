@@ -19,7 +19,7 @@ from functools import cache
 from html import escape
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -52,15 +52,16 @@ def written(name: str, label: str) -> dict[str, str]:
     context = quickjs.Context()
     for script in ("lmm", name):
         context.eval((ASSETS / f"{script}.js").read_text(encoding="utf-8"))
-    call = (
-        f"lmm.shell({json.dumps(name)}, data)",
-        f"lmm.twin({json.dumps(name)}, data, {TWIN_WIDTH}, {json.dumps(escape(label))})",
-    )
     context.eval(f"const data = {numbers(name)};")
-    tall, short = json.loads(context.eval(f"JSON.stringify(lmm.heights({json.dumps(name)}))"))
+
+    def said(call: str) -> Any:
+        """What a call returns; as JSON, because a text that was put together piece by piece does not leave QuickJS."""
+        return json.loads(context.eval(f"JSON.stringify({call})"))
+
+    tall, short = said(f"lmm.heights({json.dumps(name)})")
     return {
-        "shell": context.eval(call[0]),
-        "twin": context.eval(call[1]),
+        "shell": said(f"lmm.shell({json.dumps(name)}, data)"),
+        "twin": said(f"lmm.twin({json.dumps(name)}, data, {TWIN_WIDTH}, {json.dumps(escape(label))})"),
         "style": f"--tall:{tall}px;--short:{short}px",
     }
 

@@ -20,7 +20,7 @@ MISLEADING = 34
 
 def effective_n(replicate: int = MISLEADING) -> dict[str, Any]:
     """Standardized school effects and pupils' residuals of 60 schools with 40 pupils each."""
-    tau, sigma = convert.sd_from_icc(0.2, total_sd=10)
+    tau, sigma = convert.sd_from_icc(0.2, sd_total=10)
     world = Model("score ~ 1 + (1 | school)", beta={"Intercept": 50}, random={"school": tau}, residual=sigma)
     survey = simulate(world, nested(school=60, pupil=40), rng=1, replicate=replicate)
     return {"per": 100, "school": whole(survey.u.to_numpy() / tau), "pupil": whole(survey.eps / sigma)}
@@ -136,7 +136,7 @@ def scorecard(replicates: int = 1000) -> dict[str, Any]:
     }
 
     def counts(groups: int, icc: float, slope: float) -> list[int]:
-        tau, sigma = convert.sd_from_icc(icc, residual_sd=1.0)
+        tau, sigma = convert.sd_from_icc(icc, sd_residual=1.0)
         effects = Random(sd={"Intercept": tau, "x": slope})
         world = Model("y ~ x + (x | group)", {"Intercept": 0, "x": 0}, {"group": effects}, residual=sigma)
         design = crossed(group=groups, x=[-0.5, 0.5], row=5)

@@ -79,7 +79,7 @@
 cost_clinic, cost_patient = <b>${s.clinic}</b>, <b>${s.patient.toFixed(1)}</b>
 budget, m = <b>${s.budget}</b>, <b>${s.m}</b>
 J = 2 * int(budget / (cost_clinic + m * cost_patient) / 2)
-tau, sigma = convert.sd_from_icc(<b>${s.rho.toFixed(2)}</b>, total_sd=10)
+tau, sigma = convert.sd_from_icc(<b>${s.rho.toFixed(2)}</b>, sd_total=10)
 trial = assign(nested(clinic=J, patient=m), to="clinic",
     arm=["usual", "new"])
 world = Model("score ~ arm + (1 | clinic)",

@@ -162,7 +162,7 @@ schools = nested(school=<b>${s.J}</b>, pupil=<b>${s.m}</b>)
 schools = assign(schools, to="school",
     sector=["public", "Catholic"])
 tau, sigma = convert.sd_from_icc(
-    <b>${s.rho.toFixed(2)}</b>, total_sd=10)
+    <b>${s.rho.toFixed(2)}</b>, sd_total=10)
 world = Model(
     "score ~ sector + (1 | school)",
     beta={"Intercept": 50,

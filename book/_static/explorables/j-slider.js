@@ -107,7 +107,7 @@ from lmmsim import exact_power, nested, performance, study
 
 clinics = nested(clinic=<b>${s.J}</b>, patient=<b>${s.m}</b>)
 clinics = assign(clinics, to="clinic", arm=["usual", "new"])
-tau, sigma = convert.sd_from_icc(<b>${s.rho.toFixed(2)}</b>, total_sd=10)
+tau, sigma = convert.sd_from_icc(<b>${s.rho.toFixed(2)}</b>, sd_total=10)
 
 def world(difference):
     return Model("score ~ arm + (1 | clinic)",

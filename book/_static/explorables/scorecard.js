@@ -86,7 +86,7 @@
     python: s => `from lmmsim import LMM, OLS, Model, Random
 from lmmsim import convert, crossed, performance, study
 
-tau, sigma = convert.sd_from_icc(<b>${ICCS[s.icc].toFixed(2)}</b>, residual_sd=1)
+tau, sigma = convert.sd_from_icc(<b>${ICCS[s.icc].toFixed(2)}</b>, sd_residual=1)
 design = crossed(group=<b>${GROUPS[s.groups]}</b>, x=[-0.5, 0.5], row=5)
 world = Model("y ~ x + (x | group)",
     beta={"Intercept": 0, "x": 0},
