@@ -23,6 +23,17 @@ def add_entries(app, doctree):
         app.env.note_dependency("book/search_words.yml")
 
 
+def remember(app):
+    """Sphinx forgets index entries of pages that a build does not write: say them again before the index is written."""
+    found, indexer = words(app), getattr(app.builder, "indexer", None)
+    for docname in app.env.found_docs if indexer else ():
+        known = indexer._index_entries.setdefault(docname, [])
+        entries = [(word, "", "main") for word in found.get(docname.removeprefix("book/"), [])]
+        known += [entry for entry in entries if entry not in known]
+    return []
+
+
 def setup(app):
     app.connect("doctree-read", add_entries)
+    app.connect("html-collect-pages", remember)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

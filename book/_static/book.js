@@ -48,7 +48,7 @@
   addEventListener("DOMContentLoaded", () => {
     if (typeof Search == "undefined") return;
     let quoted = 0;  // each quotation loads a page: the first few will do
-    Object.defineProperty(DOCUMENTATION_OPTIONS, "SHOW_SEARCH_SUMMARY", { get: () => quoted++ < 5 });
+    Object.defineProperty(DOCUMENTATION_OPTIONS, "SHOW_SEARCH_SUMMARY", { get: () => quoted++ < 4 });
     Search.htmlToText = (html, anchor) => {
       const page = new DOMParser().parseFromString(html, "text/html"), text = page.querySelector("article.bd-article") || page.body;
       $("svg, math, style, script, .headerlink, .cell_input, .highlight, table, h1", text).forEach(e => e.remove());
