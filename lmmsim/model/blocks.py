@@ -15,6 +15,7 @@ import pandas as pd
 from lmmsim import covariance
 from lmmsim.model.columns import Matrices, RandomTerm
 from lmmsim.model.residual import AR1, IID, Residual
+from lmmsim.model.standard import standardised
 
 if TYPE_CHECKING:
     from lmmsim.model.model import Model
@@ -236,11 +237,8 @@ def diagonal(terms: Sequence[RandomTerm], matrices: Sequence[np.ndarray], form: 
 
 def _standard(term: RandomTerm, root: np.ndarray) -> tuple[RandomTerm, np.ndarray]:
     """The term with orthogonal columns of unit mean square, and the square root of its effects' covariance."""
-    upper = np.linalg.qr(term.columns, mode="r") / np.sqrt(len(term.columns))
-    sizes = np.sqrt((term.columns**2).mean(axis=0))
-    if (np.abs(np.diagonal(upper)) <= 1e-10 * sizes).any():  # collinear: leave them as they are
-        return term, root
-    return replace(term, columns=np.linalg.solve(upper.T, term.columns.T).T), upper @ root
+    standard, upper = standardised(term.columns)
+    return replace(term, columns=standard), upper @ root
 
 
 def _unit_covariances(terms: Sequence[RandomTerm]) -> Iterator[list[np.ndarray]]:

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from lmmsim.model.columns import RandomTerm
-from lmmsim.reml import modes as conditional
-from lmmsim.reml.blocks import Blocks
+from lmmsim.reml.blocks import DENSE_LIMIT, Blocks
 from lmmsim.reml.degrees_of_freedom import kenward_roger, satterthwaite
 from lmmsim.reml.newton import Minimum
 from lmmsim.reml.one_component import OneComponent
@@ -40,6 +39,10 @@ class Engine:
         Fixed-effect columns, of full rank.
     terms : sequence of RandomTerm
         At least one.
+    together : int, optional
+        Most responses that are carried through the optimisation together; by default as many as memory suggests.
+    dense_limit : int
+        See `Blocks`.
 
     Raises
     ------
@@ -63,10 +66,17 @@ class Engine:
     ((3, 1), True)
     """
 
-    def __init__(self, X: np.ndarray, terms: Sequence[RandomTerm]) -> None:
-        self.problem = Problem(X, terms)
+    def __init__(
+        self,
+        X: np.ndarray,
+        terms: Sequence[RandomTerm],
+        *,
+        together: int | None = None,
+        dense_limit: int = DENSE_LIMIT,
+    ) -> None:
+        self.problem, self.together = Problem(X, terms), together
         self.coordinates = self.problem.coordinates
-        self.blocks = Blocks(self.problem)
+        self.blocks = Blocks(self.problem, dense_limit)
         strata = Strata.find(self.problem)
         self.complete: Structure = OneComponent.find(self.problem, strata) or strata or self.blocks
 
@@ -127,7 +137,7 @@ class Engine:
     def kenward_roger(self, solution: Solution, L: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Kenward and Roger's adjusted vcov (r, p, p) and df, (r, p) or (r, q) for L (q, p)."""
         if not solution.reml:
-            raise ValueError("Kenward and Roger's method is defined for REML fits: fit with reml=True.")
+            raise ValueError("the method of Kenward and Roger is defined for REML fits: fit with reml=True")
         L = self._contrasts(L)
         vcov, df = [], []
         for which, theta, responses in self._designs(solution, self.blocks):
@@ -144,7 +154,7 @@ class Engine:
         for which, theta, _ in self._designs(solution, self.blocks):
             responses = self.problem.responses(Y[:, which])
             point = self.blocks.at(theta, self.blocks.moments(responses), solution.reml)
-            parts.append(conditional.modes(self.blocks, point, responses))
+            parts.append(self.blocks.modes(point, responses))
         return [np.concatenate(term) for term in zip(*parts, strict=True)]
 
     def mode_variances(self, solution: Solution) -> list[np.ndarray]:
@@ -153,7 +163,7 @@ class Engine:
         for which, theta, responses in self._designs(solution, self.blocks):
             point = self.blocks.at(theta, self.blocks.moments(responses), solution.reml)
             sigma = solution.sigma[which]
-            parts.append(conditional.mode_variances(self.blocks, point, sigma, responses.observed))
+            parts.append(self.blocks.mode_variances(point, sigma, responses.observed))
         return [np.concatenate(term) for term in zip(*parts, strict=True)]
 
     def prepare(self, Y: np.ndarray) -> tuple[Structure, Responses, Any]:
@@ -188,7 +198,7 @@ class Engine:
         structure, responses, moments = self.prepare(Y)
         search = Search(self.problem, structure, responses, moments, reml)
         found = search.minimum(start)
-        point = search.at(found.theta, search.everything)
+        point = found.point or search.at(found.theta, search.everything)
         solution = self._report(point, found, responses, reml)
         if not df:
             return solution
@@ -248,7 +258,7 @@ class Engine:
         Y = np.asarray(Y, dtype=float)
         Y = Y[:, None] if Y.ndim == 1 else Y
         if Y.ndim != 2 or Y.shape[0] != self.problem.n or Y.shape[1] == 0:
-            raise ValueError(f"The response has shape {Y.shape}, but the design has {self.problem.n} rows.")
+            raise ValueError(f"the response has shape {Y.shape}, but the design has {self.problem.n} rows")
         return Y
 
     def _start(self, start: np.ndarray | None) -> np.ndarray:
@@ -257,7 +267,7 @@ class Engine:
             return START * self.coordinates.diagonal
         start = np.asarray(start, dtype=float)
         if start.shape != (self.coordinates.size,) or not np.isfinite(start).all():
-            raise ValueError(f"start must be {self.coordinates.size} finite numbers (theta), not {start!r}.")
+            raise ValueError(f"start must be {self.coordinates.size} finite numbers (theta), not {start!r}")
         theta = self.problem.theta_in(start[None])[0]
         return np.where(self.coordinates.diagonal & (np.abs(theta) < AWAY), AWAY, theta)
 
@@ -268,12 +278,12 @@ class Engine:
     def _chunks(self, Y: np.ndarray) -> list[slice]:
         """Columns of Y that are carried together."""
         complete = not np.isnan(Y.sum())
-        size = (self.complete if complete else self.blocks).chunk(complete)
+        size = self.together or (self.complete if complete else self.blocks).chunk(complete)
         return [slice(first, first + size) for first in range(0, Y.shape[1], size)]
 
     def _designs(self, solution: Solution, structure: Structure) -> Iterator[tuple[slice, np.ndarray, Responses]]:
         """Chunks of a solution, for questions that do not need Y: their places, theta, and zeros as responses."""
-        size = structure.chunk(solution.observed is None)
+        size = self.together or structure.chunk(solution.observed is None)
         for first in range(0, len(solution.theta), size):
             which = slice(first, first + size)
             theta = solution.standard_theta[which]
@@ -284,7 +294,9 @@ class Engine:
         """Contrasts of the orthonormal coefficients."""
         L = np.eye(self.problem.p) if L is None else np.atleast_2d(np.asarray(L, dtype=float))
         if L.ndim != 2 or L.shape[1] != self.problem.p:
-            raise ValueError(f"L has shape {L.shape}, but the model has {self.problem.p} coefficients.")
+            raise ValueError(
+                f"L has shape {L.shape}, but the model has {self.problem.p} coefficients: give that many columns"
+            )
         return np.linalg.solve(self.problem.R.T, L.T).T
 
     def _where_fitted(self, solution: Solution, df: np.ndarray) -> np.ndarray:

@@ -44,7 +44,7 @@ class OneMoments:
 
 
 class OneComponent:
-    """A design with one bar of one column."""
+    """A design with one term of one column."""
 
     def __init__(self, problem: Problem, strata: Strata) -> None:
         self.problem, self.strata = problem, strata
@@ -62,7 +62,7 @@ class OneComponent:
     @classmethod
     def find(cls, problem: Problem, strata: Strata | None) -> OneComponent | None:
         """The one component of a design, None if it has more or too many levels."""
-        if strata is None or len(problem.bars) > 1 or problem.bars[0].levels > LARGEST:
+        if strata is None or len(problem.terms) > 1 or problem.terms[0].levels > LARGEST:
             return None
         return cls(problem, strata)
 
@@ -87,7 +87,7 @@ class OneComponent:
         """One sentence about the structure."""
         return (
             f"one variance component: {len(self.roots) - 1} distinct eigenvalue(s) of Z Z' beside X for "
-            f"{self.problem.bars[0].levels} levels, so each fit is a sum of {len(self.roots)} numbers"
+            f"{self.problem.terms[0].levels} levels, so each fit is a sum of {len(self.roots)} numbers"
         )
 
 

@@ -46,7 +46,7 @@ class Strata:
 
         self.problem = problem
         n, rows = problem.n, np.arange(problem.n)
-        parts = [sparse.csr_array((b.columns[:, 0], (b.codes, rows)), shape=(b.levels, n)) for b in problem.bars]
+        parts = [sparse.csr_array((b.columns[:, 0], (b.codes, rows)), shape=(b.levels, n)) for b in problem.terms]
         self.Z = sparse.csr_array(sparse.vstack(parts))
         if common is None:  # one factor: the columns of Z are eigenvectors already
             sizes = np.asarray(self.Z.multiply(self.Z).sum(axis=1)).ravel()
@@ -70,11 +70,11 @@ class Strata:
     @classmethod
     def find(cls, problem: Problem) -> Strata | None:
         """The strata of a design with single columns whose Z_i Z_i' commute."""
-        if any(bar.columns.shape[1] > 1 for bar in problem.bars):
+        if any(term.columns.shape[1] > 1 for term in problem.terms):
             return None
-        if len(problem.bars) == 1:
+        if len(problem.terms) == 1:
             return cls(problem, None)
-        if sum(bar.levels for bar in problem.bars) > LARGEST:
+        if sum(term.levels for term in problem.terms) > LARGEST:
             return None
         common = _common_eigenvectors(problem)
         return None if common is None else cls(problem, common)
@@ -248,17 +248,17 @@ def _common_eigenvectors(problem: Problem) -> tuple[np.ndarray, np.ndarray] | No
     from scipy import sparse
 
     rows = np.arange(problem.n)
-    parts = [sparse.csr_array((b.columns[:, 0], (rows, b.codes)), shape=(problem.n, b.levels)) for b in problem.bars]
+    parts = [sparse.csr_array((b.columns[:, 0], (rows, b.codes)), shape=(problem.n, b.levels)) for b in problem.terms]
     if not _commute(parts):
         return None
     gram = {(i, j): (a.T @ b).toarray() for i, a in enumerate(parts) for j, b in enumerate(parts)}
     full = np.block([[gram[i, j] for j in range(len(parts))] for i in range(len(parts))])
     # a sum with unequal, irrational weights has the common eigenvectors and separates the strata
-    weights = np.concatenate([np.full(b.levels, np.sqrt(2.0 + 3.0 * i)) for i, b in enumerate(problem.bars)])
+    weights = np.concatenate([np.full(b.levels, np.sqrt(2.0 + 3.0 * i)) for i, b in enumerate(problem.terms)])
     values, vectors = np.linalg.eigh(weights[:, None] ** 0.5 * full * weights**0.5)
     keep = values > 1e-10 * values[-1]
     basis = (weights[:, None] ** 0.5 * vectors[:, keep] / np.sqrt(values[keep])).T
-    starts = np.cumsum([0] + [bar.levels for bar in problem.bars])
+    starts = np.cumsum([0] + [term.levels for term in problem.terms])
     roots = np.empty((keep.sum(), len(parts)))
     for i in range(len(parts)):
         coordinates = basis @ full[:, starts[i] : starts[i + 1]]  # U'Z_i

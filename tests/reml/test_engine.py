@@ -170,11 +170,10 @@ def test_a_specialised_structure_agrees_with_blocks(world):
         np.testing.assert_allclose(getattr(special, name), getattr(general, name), rtol=1e-7, atol=1e-8, err_msg=name)
 
 
-def test_a_large_design_kept_sparse_gives_the_same_likelihood(world, monkeypatch):
+def test_a_large_design_kept_sparse_gives_the_same_likelihood(world):
     name, engine, Y = world
-    monkeypatch.setattr("lmmsim.reml.blocks.DENSE_LIMIT", 0)
     X, terms, _, _ = WORLDS[name]
-    sparse = Engine(X, terms).blocks
+    sparse = Engine(X, terms, dense_limit=0).blocks
     assert not sparse.dense
     theta = np.abs(np.random.default_rng(6).normal(size=(1, engine.coordinates.size)))
     responses = engine.problem.responses(Y[:, :1])
@@ -184,13 +183,12 @@ def test_a_large_design_kept_sparse_gives_the_same_likelihood(world, monkeypatch
         np.testing.assert_allclose(getattr(one, quantity), getattr(other, quantity), rtol=1e-7, atol=1e-8)
 
 
-def test_a_large_design_with_missing_values_is_kept_sparse_too(world, monkeypatch):
+def test_a_large_design_with_missing_values_is_kept_sparse_too(world):
     name, engine, Y = world
     X, terms, _, _ = WORLDS[name]
     Y = np.where(np.random.default_rng(2).random(Y.shape) < 0.1, np.nan, Y)[:, :2]
     want = engine.fit(Y)
-    monkeypatch.setattr("lmmsim.reml.blocks.DENSE_LIMIT", 0)
-    large = Engine(X, terms)
+    large = Engine(X, terms, dense_limit=0)
     got = large.fit(Y)
     np.testing.assert_allclose(got.criterion, want.criterion, atol=1e-6)
     np.testing.assert_allclose(large.satterthwaite(got), engine.satterthwaite(want), rtol=1e-3)
@@ -443,13 +441,10 @@ def test_responses_without_an_answer_are_refused():
         engine.satterthwaite(fits, [[1.0, 0.0]])
 
 
-def test_a_batch_in_chunks_is_the_same_batch(monkeypatch):
+def test_a_batch_in_chunks_is_the_same_batch():
     X, terms, _, _ = WORLDS["one component"]
-    engine, Y = Engine(X, terms), draw("one component", 50)
-    whole = engine.fit(Y)
-    monkeypatch.setattr("lmmsim.reml.engine.PIECE", 60 * 7)
-    monkeypatch.setattr(type(engine.complete), "chunk", lambda self, complete: 20)
-    parts = engine.fit(Y)
+    Y = draw("one component", 9000)  # more than are read in one piece
+    whole, parts = Engine(X, terms).fit(Y), Engine(X, terms, together=1700).fit(Y)
     np.testing.assert_allclose(parts.criterion, whole.criterion, atol=1e-9)
     np.testing.assert_allclose(parts.beta, whole.beta, atol=1e-9)
 
