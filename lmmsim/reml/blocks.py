@@ -117,13 +117,18 @@ class Blocks:
     @cached_property
     def XX(self) -> np.ndarray:
         """Cross-products of what is left of X*, (P, P)."""
-        q2, out = self.layout.q2, np.empty((self.P, self.P))
-        out[:, q2:] = self.X_star.T @ self.X_left
-        out[q2:, :q2] = out[:q2, q2:].T
+        q2, out = self.layout.q2, np.zeros((self.P, self.P))
+        out[q2:, q2:] = self.X_left.T @ self.X_left
         if q2:
-            whole = _dense(self.Z2.T @ self.Z2)
-            out[:q2, :q2] = _left(whole, _dense(self.B[:, :q2].T @ self.U[:, :q2]))
+            whole, B2, U2 = self.Z2.T @ self.X_star, self.B[:, :q2], self.U
+            out[:q2] = _left(_dense(whole), _dense(B2.T @ U2), self._sizes)
+            out[q2:, :q2] = out[:q2, q2:].T
         return out
+
+    @cached_property
+    def _sizes(self) -> np.ndarray:
+        """Lengths of the columns of X*, (P,)."""
+        return np.sqrt(np.append(np.asarray(self.Z2.multiply(self.Z2).sum(axis=0)).ravel(), np.ones(self.problem.p)))
 
     @cached_property
     def _by_pattern(self) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
@@ -156,7 +161,8 @@ class Blocks:
         shared: dict[str, Any] = {"gram": self.gram, "n": np.full(m, n), "XX": self.XX[None]}
         if responses.exact:
             left = responses.y - self.Z1t.T @ u.reshape(-1, m)
-            shared |= {"yy": np.einsum("im,im->m", left, left), "Xy": np.ascontiguousarray((self.X_star.T @ left).T)}
+            beside, X = self.Z2.T @ left, self.X_left.T @ left
+            shared |= {"yy": np.einsum("im,im->m", left, left), "Xy": np.concatenate([beside, X]).T.copy()}
         else:  # a standardised response has a mean square of 1 and is orthogonal to X
             Xy = -(self.U.T @ c.reshape(-1, m)).T
             Xy[:, : self.layout.q2] += self._sums_beside(responses)
@@ -210,7 +216,7 @@ class Blocks:
         by_response = (1, 0, 2, 3)
         B, U = B.transpose(by_response), U.transpose(by_response)  # (m, k, J, P)
         rows = U.reshape(m, -1, P)
-        XX = _left(XX, B.reshape(m, -1, P).swapaxes(1, 2) @ rows)
+        XX = _left(XX, B.reshape(m, -1, P).swapaxes(1, 2) @ rows, np.sqrt(np.diagonal(XX, axis1=1, axis2=2)))
         left = (y - np.einsum("na,amn->nm", self.columns, u[:, :, self.codes])) * seen
         return Dense(
             gram=gram,
@@ -237,7 +243,7 @@ class Blocks:
         left = y - mask @ (self.Z1t.T @ u)
         shared = {
             "n": np.array([float(observed.sum())]),
-            "XX": _left(_dense(X.T @ mask @ X), _dense(B.T @ U))[None],
+            "XX": _left(_dense(X.T @ mask @ X), _dense(B.T @ U), self._sizes)[None],
             "Xy": (X.T @ left).T,
             "yy": np.einsum("im,im->m", left, left),
         }
@@ -267,11 +273,11 @@ class Blocks:
         )
 
 
-def _left(whole: np.ndarray, explained: np.ndarray) -> np.ndarray:
-    """Cross-products (..., P, P) less what blocks explain of them; rounding is set to zero."""
-    size = np.sqrt(np.diagonal(whole, axis1=-2, axis2=-1))
+def _left(whole: np.ndarray, explained: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Cross-products (..., P, P) of columns of some size less what blocks explain of them; rounding is set to zero."""
     left = whole - explained
-    return np.where(np.abs(left) > NOTHING_LEFT * size[..., :, None] * size[..., None, :], left, 0.0)
+    rows = size[..., : left.shape[-2], None]
+    return np.where(np.abs(left) > NOTHING_LEFT * rows * size[..., None, :], left, 0.0)
 
 
 def _dense(matrix: np.ndarray | csr_array) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,23 @@ import numpy as np
 from lmmsim.model.columns import RandomTerm
 from lmmsim.reml.blocks import DENSE_LIMIT, Blocks
 from lmmsim.reml.degrees_of_freedom import kenward_roger, satterthwaite
+from lmmsim.reml.identified import fits_any_response, indistinct
+from lmmsim.reml.mixed_model_equations import ROUNDING
 from lmmsim.reml.newton import Minimum
 from lmmsim.reml.one_component import OneComponent
 from lmmsim.reml.search import Search, singular
-from lmmsim.reml.solution import Solution, join
+from lmmsim.reml.solution import Solution, join, replaced
 from lmmsim.reml.standard_form import Problem, Responses
 from lmmsim.reml.strata import Strata
 from lmmsim.reml.structure import Point, Structure
 
 START = 0.5  # theta of standardised columns where nothing better is known
+FEW_DIGITS = 1e8  # a sum of squares over the residual variance from which its digits are counted
+ROUGH = 1e-4  # error of the criterion that is said
+FEW_DIGITS_LEFT = (
+    "the residual is so small beside the random effects that too few of the response's sixteen digits are its own: "
+    "give the response more digits or subtract what is known of it"
+)
 AWAY = 0.05  # a start is never nearer to a zero on the diagonal: every derivative is zero there
 PIECE = 2**19  # numbers of Y that are read together
 NOTHING = np.empty((0, 0))
@@ -78,7 +87,7 @@ class Engine:
         self.coordinates = self.problem.coordinates
         self.blocks = Blocks(self.problem, dense_limit)
         strata = Strata.find(self.problem)
-        self.complete: Structure = OneComponent.find(self.problem, strata) or strata or self.blocks
+        self.complete: Structure = OneComponent.find(strata) or strata or self.blocks
 
     def explain(self) -> str:
         """One paragraph: which structure of the design is used, why, and how large it is."""
@@ -197,14 +206,61 @@ class Engine:
         """Fit as many responses as are carried together."""
         structure, responses, moments = self.prepare(Y)
         search = Search(self.problem, structure, responses, moments, reml)
-        found = search.minimum(start)
+        guessed, design = search.guess(start, search.everything)
+        found = search.minimum(guessed)
         point = found.point or search.at(found.theta, search.everything)
-        solution = self._report(point, found, responses, reml)
-        if not df:
-            return solution
-        return replace(solution, variance_gradient=self._variance_gradient(found.theta, point, self._contrasts(None)))
+        solution = self._report(point, found, responses, reml, df)
+        failed = np.isnan(responses.scale)
+        few = np.flatnonzero(~(responses.magnitude <= FEW_DIGITS * point.sigma2) & ~failed)
+        if few.size and (reml or not self._no_bound):
+            beta = (responses.base + responses.scale[:, None] * point.beta)[few]
+            solution = replaced(solution, few, self._fit_exactly(Y[:, few], responses.take(few), beta, start, reml, df))
+        flat = indistinct(self.problem, design, self.coordinates.psi(start[None]))
+        return self._with_doubts(solution, flat, failed)
 
-    def _report(self, point: Point, found: Minimum, responses: Responses, reml: bool) -> Solution:
+    def _fit_exactly(
+        self, Y: np.ndarray, responses: Responses, beta: np.ndarray, start: np.ndarray, reml: bool, df: bool
+    ) -> Solution:
+        """Fit responses whose residual is so small beside them that sums of their squares have lost its digits.
+
+        What is left after the first fit's coefficients is small in every direction but those of Z, and what least
+        squares within groups leaves of that has all digits. The second round starts from better coefficients.
+        """
+        structure = self._structure(responses.observed)
+        for _ in range(2):
+            around = self.problem.around(Y, np.where(np.isfinite(beta), beta, responses.base), responses)
+            search = Search(self.problem, structure, around, structure.moments(around), reml)
+            found = search.minimum(search.guess(start, search.everything)[0])
+            point = found.point or search.at(found.theta, search.everything)
+            beta = around.base + around.scale[:, None] * point.beta
+        return self._report(point, found, around, reml, df)
+
+    def _with_doubts(self, solution: Solution, flat: np.ndarray, failed: np.ndarray) -> Solution:
+        """Say where the likelihood is flat or has no bound: no optimum is one."""
+        why = np.where(failed, "", flat if solution.reml else self._no_bound)
+        doubt = why != ""
+        if not doubt.any():
+            return solution
+        message = np.where(doubt, why, solution.message)
+        return replace(solution, message=message, converged=solution.converged & ~doubt, indistinct=doubt)
+
+    @cached_property
+    def _no_bound(self) -> str:
+        """Why full likelihood has no maximum, '' where it has."""
+        if not fits_any_response(self.problem):
+            return ""
+        names = " and ".join(term.name for term in self.problem.terms)
+        return f"the fixed effects and {names} fit any response exactly: the likelihood has no maximum; drop a term"
+
+    def what_cannot_be_told_apart(self, reml: bool = True) -> str:
+        """One sentence on a variance that this design cannot estimate, '' where there is none; see the function."""
+        if not reml:
+            return self._no_bound
+        theta = START * self.coordinates.diagonal[None]
+        blank = self.complete.moments(self.problem.no_response(1, None))
+        return str(indistinct(self.problem, self.complete.at(theta, blank, True), self.coordinates.psi(theta))[0])
+
+    def _report(self, point: Point, found: Minimum, responses: Responses, reml: bool, df: bool) -> Solution:
         """Back to the user's columns and units."""
         theta = found.theta
         scale, failed = responses.scale, np.isnan(responses.scale)
@@ -214,13 +270,15 @@ class Engine:
         out[failed] = np.nan
         message = responses.message.copy()
         message[~failed & ~found.converged] = "the optimiser did not converge"
+        few = self._few_digits(point, responses)
+        message[~failed & few] = FEW_DIGITS_LEFT
         return Solution(
             theta=out,
             beta=beta,
             vcov=sigma[:, None, None] ** 2 * self.problem.vcov_out(point.vcov),
             sigma=sigma,
             criterion=self._criterion_out(point, responses, reml),
-            converged=found.converged & ~failed,
+            converged=found.converged & ~failed & ~few,
             singular=singular(self.coordinates, theta) & ~failed,
             evaluations=found.evaluations + 1,
             message=message,
@@ -229,7 +287,15 @@ class Engine:
             standard_theta=theta,
             information=self._information(theta, point),
             observed=responses.observed,
+            indistinct=np.zeros(len(theta), dtype=bool),
+            variance_gradient=self._variance_gradient(theta, point, self._contrasts(None)) if df else None,
         )
+
+    def _few_digits(self, point: Point, responses: Responses) -> np.ndarray:
+        """Where too few of the sixteen digits of y, or of a sum of its squares, are the residual's, (m,)."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            share = np.sqrt(len(responses.X) / point.sigma2)
+            return ~(point.dof * ROUNDING * share + point.rounding < ROUGH)
 
     def _information(self, theta: np.ndarray, point: Point) -> np.ndarray:
         """Hessian of the criterion in (theta, log sigma^2), (m, t + 1, t + 1)."""
@@ -301,4 +367,32 @@ class Engine:
 
     def _where_fitted(self, solution: Solution, df: np.ndarray) -> np.ndarray:
         """NaN where a response has no fit."""
-        return np.where(np.isfinite(solution.sigma)[:, None], df, np.nan)
+        return np.where((np.isfinite(solution.sigma) & ~solution.indistinct)[:, None], df, np.nan)
+
+
+def what_cannot_be_told_apart(X: np.ndarray, terms: Sequence[RandomTerm], reml: bool = True) -> str:
+    """One sentence on a variance that a design cannot estimate, '' where there is none.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p)
+        Of full rank.
+    terms : sequence of RandomTerm
+    reml : bool
+        Whether restricted likelihood is asked, which is flat where the fixed effects take up all groups or two
+        variances do the same, or full likelihood, which has no maximum where X and Z fit any response exactly.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from lmmsim.model.columns import RandomTerm
+    >>> school = np.repeat([0, 1], 10)
+    >>> term = RandomTerm("school", ("Intercept",), np.ones((20, 1)), school, pd.RangeIndex(2))
+    >>> what_cannot_be_told_apart(np.column_stack([np.ones(20), school]), [term])
+    'the fixed effects take up all that (1 | school) could explain; drop one of the two'
+    """
+    return Engine(X, terms).what_cannot_be_told_apart(reml)

@@ -120,7 +120,7 @@ def direction(
 def _limit(step: np.ndarray, longest: np.ndarray) -> np.ndarray:
     """Steps no longer than allowed."""
     size = np.sqrt((step**2).sum(axis=1))
-    return step * np.minimum(1.0, longest / np.maximum(size, 1e-300))[:, None]
+    return step * np.minimum(1.0, longest / np.maximum(size, 1e-100))[:, None]
 
 
 def _back_substitute(factor: np.ndarray, right: np.ndarray) -> np.ndarray:

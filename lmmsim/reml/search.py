@@ -15,7 +15,7 @@ from lmmsim.reml.theta import Coordinates
 
 SINGULAR = 1e-4  # a diagonal entry of theta below this counts as zero, as in lme4
 NEAR_ZERO = 0.03  # relative standard deviations below this are tried at zero
-FAR = 3.0  # theta of standardised columns where a second search begins
+FAR = (3.0, 10.0)  # theta of standardised columns where a second and a third search begin
 LIFT = 0.1  # relative standard deviations are at least this where a search that got stuck begins again
 FIRST_TRY = 50  # evaluations before a response is looked at again
 
@@ -33,16 +33,17 @@ class Search:
         self.responses, self.moments, self.reml = responses, moments, reml
         self.everything = np.arange(len(responses.scale))
 
-    def minimum(self, start: np.ndarray) -> Minimum:
-        """The optimum of every response; `start` (t,) is a theta of the standard columns."""
-        guessed = self._guess(start, self.everything)
+    def minimum(self, guessed: np.ndarray) -> Minimum:
+        """The optimum of every response, from its own theta (m, t)."""
         found = self.minimum_from(guessed, self.everything)
-        again = np.flatnonzero(singular(self.coordinates, found.theta))
-        if again.size and self.coordinates.size > 1:  # a boundary can be the end of a wrong way: come from inside, too
-            inside = self._guess(FAR * self.coordinates.diagonal, again)
-            new = ~np.isclose(inside, guessed[again], 1e-6, 1e-6).all(axis=1)  # never so in a balanced design
-            if new.any():
-                found = found.or_better(again[new], self.minimum_from(inside[new], again[new]))
+        if self.coordinates.size > 1:  # a boundary can be the end of a wrong way: come from elsewhere, too
+            for far in FAR:
+                again = np.flatnonzero(singular(self.coordinates, found.theta))
+                if again.size:
+                    inside, _ = self.guess(far * self.coordinates.diagonal, again)
+                    new = ~np.isclose(inside, guessed[again], 1e-6, 1e-6).all(axis=1)  # never so in a balanced design
+                    if new.any():
+                        found = found.or_better(again[new], self.minimum_from(inside[new], again[new]))
         return found
 
     def minimum_from(self, start: np.ndarray, which: np.ndarray) -> Minimum:
@@ -76,15 +77,16 @@ class Search:
 
     def _evaluate(self, theta: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, Point]:
         """Value, gradient and Hessian with respect to theta, and where they come from."""
-        point = self.at(theta, which)
-        return point.value, *self.coordinates.in_theta(theta, point.gradient, point.hessian), point
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # where rounding leaves no residual
+            point = self.at(theta, which)
+            return point.value, *self.coordinates.in_theta(theta, point.gradient, point.hessian), point
 
-    def _guess(self, start: np.ndarray, which: np.ndarray) -> np.ndarray:
-        """One scoring step from a common start; what the response does not enter is computed once."""
+    def guess(self, start: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, Point]:
+        """One scoring step from a common theta (t,), and the point there for what the response does not enter."""
         here = np.tile(start, (which.size, 1))
         point = design = self.structure.at(here, self.moments.take(which), True)
         if self.responses.observed is None and which.size > 1:
             blank = self.structure.moments(self.problem.no_response(1, None))
             design = self.structure.at(here[:1], blank, True)
         psi = self.coordinates.psi(here[:1])
-        return guess(self.coordinates, psi, expectations(design, psi), point)
+        return guess(self.coordinates, psi, expectations(design, psi), point), design

@@ -8,7 +8,7 @@ matrices of such columns keep all their digits, whether time starts at 0 or at 1
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -62,6 +62,13 @@ class Responses:
         if self.exact:
             return np.asarray(Z @ self.y)
         return np.asarray((Z @ self._rows - across @ self.within.T) * self._factor)
+
+    def take(self, which: np.ndarray) -> Responses:
+        """Some of the responses; `rest` may have been dropped."""
+        rest = self.rest[:, which] if self.rest.size else self.rest
+        some = {name: getattr(self, name)[which] for name in ("within", "base", "scale", "message")}
+        observed = None if self.observed is None else self.observed[:, which]
+        return replace(self, rest=rest, observed=observed, **some)
 
     @property
     def magnitude(self) -> np.ndarray:
@@ -279,7 +286,7 @@ def _orthonormal(X: np.ndarray, term: Term) -> tuple[np.ndarray, np.ndarray]:
 
 def _name(term: RandomTerm) -> str:
     """A term as it stands in a formula."""
-    return f"({' + '.join(term.names)} | {term.group})"
+    return f"({' + '.join('1' if name == 'Intercept' else name for name in term.names)} | {term.group})"
 
 
 def _check(X: np.ndarray, terms: tuple[RandomTerm, ...]) -> None:

@@ -63,8 +63,9 @@ class Strata:
         self.multiplicity = np.append(counts, n - counts.sum()).astype(float)
         self.ZX = self.Z @ problem.X
         self.UX = np.split(self._turn(self.ZX), self.starts[1:])
-        between = np.stack([u.T @ u for u in self.UX])
-        self.XX = np.concatenate([between, [np.eye(problem.p) - between.sum(axis=0)]])  # (L, p, p)
+        self.X_left = self.left(problem.X)
+        parts = [*self.UX, self.X_left]
+        self.XX = np.stack([part.T @ part for part in parts])  # (L, p, p)
         self.turned = _diagonal_together(self.XX)
 
     @classmethod
@@ -88,6 +89,14 @@ class Strata:
         """U'y from Z'y, for the common eigenvectors U outside the residual stratum."""
         return self.basis[:, None] * sums if self.basis.ndim == 1 else self.basis @ sums
 
+    def left(self, values: np.ndarray) -> np.ndarray:
+        """The part (n, m) of values in the residual stratum; the second pass removes the rounding of the first."""
+        for _ in range(2):
+            along = self._turn(self.Z @ values)
+            back = self.basis[:, None] * along if self.basis.ndim == 1 else self.basis.T @ along
+            values = values - self.Z.T @ back
+        return values
+
     def chunk(self, complete: bool) -> int:
         """How many responses to carry through the optimisation together."""
         each = len(self.d) * (self.problem.p + 8) + 8 * self.problem.p**2
@@ -95,18 +104,25 @@ class Strata:
 
     def moments(self, responses: Responses) -> StrataMoments:
         """Sums of squares and products of every response in every stratum."""
-        return self.moments_of_sums(responses.sums(self.Z, self.ZX))
+        left = self.left(responses.y) if responses.exact else None
+        return self.moments_of_sums(responses.sums(self.Z, self.ZX), left)
 
-    def moments_of_sums(self, sums: np.ndarray) -> StrataMoments:
-        """Moments from the sums over levels Z'y; the sum of squares y'y of a standardised response is n."""
+    def moments_of_sums(self, sums: np.ndarray, left: np.ndarray | None = None) -> StrataMoments:
+        """Moments from the sums over levels Z'y, and what is left of y where that is known.
+
+        Where it is not, it follows from the whole: a standardised response has y'y = n and X'y = 0.
+        """
         L, p, m = len(self.d), self.problem.p, sums.shape[1]
         Uy = self._turn(sums)
         yy, Xy = np.empty((m, L)), np.empty((m, L, p))
         yy[:, :-1] = np.add.reduceat(Uy**2, self.starts, axis=0).T
-        yy[:, -1] = np.maximum(self.problem.n - yy[:, :-1].sum(axis=1), 0.0)
         for s, (ux, uy) in enumerate(zip(self.UX, np.split(Uy, self.starts[1:]), strict=True)):
             Xy[:, s] = uy.T @ ux
-        Xy[:, -1] = -Xy[:, :-1].sum(axis=1)  # y is a least-squares residual: X'y = 0
+        if left is None:
+            yy[:, -1] = np.maximum(self.problem.n - yy[:, :-1].sum(axis=1), 0.0)
+            Xy[:, -1] = -Xy[:, :-1].sum(axis=1)
+        else:
+            yy[:, -1], Xy[:, -1] = np.einsum("im,im->m", left, left), left.T @ self.X_left
         return StrataMoments(Xy, yy)
 
     def at(self, theta: np.ndarray, moments: StrataMoments, reml: bool) -> StrataPoint:
@@ -124,6 +140,8 @@ class Strata:
 
 class StrataPoint:
     """One theta with the value and the derivatives there."""
+
+    rounding = 0.0  # sums without a minus sign
 
     def __init__(self, strata: Strata, theta: np.ndarray, moments: StrataMoments, reml: bool) -> None:
         self.strata, self.reml, p = strata, reml, strata.problem.p
@@ -240,7 +258,7 @@ def _diagonal_together(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray] | 
     diagonals = np.diagonal(turned, axis1=1, axis2=2)
     off = np.abs(turned - diagonals[:, :, None] * np.eye(Q.shape[0])).max(initial=0.0)
     squares = (Q.T[:, :, None] * Q.T[:, None, :]).reshape(Q.shape[0], -1)
-    return (squares, diagonals.copy()) if off < 1e-12 else None
+    return (squares, np.where(diagonals > 1e-13, diagonals, 0.0)) if off < 1e-12 else None
 
 
 def _common_eigenvectors(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:

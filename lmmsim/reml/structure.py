@@ -49,6 +49,10 @@ class Point(Protocol):
         """(m, p)."""
 
     @property
+    def rounding(self) -> np.ndarray | float:
+        """Size of the rounding error in the value that large variances leave, (m,)."""
+
+    @property
     def vcov(self) -> np.ndarray:
         """(X'V^-1 X)^-1, (m, p, p): without the residual variance."""
 
