@@ -255,13 +255,14 @@ class Blocks:
         factors = self.problem.coordinates.factors(theta)
         return Point(State(self.layout, factors, moments, self.problem.p, reml))
 
-    def modes(self, point: Point, responses: Responses) -> list[np.ndarray]:
+    def modes(self, theta: np.ndarray, responses: Responses, reml: bool) -> list[np.ndarray]:
         """Modes of every term, (m, J, k), in the user's columns and units."""
-        return modes.modes(self, point, responses)
+        return modes.modes(self, self.at(theta, self.moments(responses), reml), responses)
 
-    def mode_variances(self, point: Point, sigma: np.ndarray, observed: np.ndarray | None) -> list[np.ndarray]:
+    def mode_variances(self, theta: np.ndarray, sigma: np.ndarray, observed: np.ndarray | None) -> list[np.ndarray]:
         """Conditional variances of every term, (m, J, k, k), in the user's columns and units."""
-        return modes.mode_variances(self, point, sigma, observed)
+        blank = self.moments(self.problem.no_response(len(theta), observed))
+        return modes.mode_variances(self, self.at(theta, blank, True), sigma, observed)
 
     def explain(self) -> str:
         """One sentence about the structure."""

@@ -19,6 +19,7 @@ from lmmsim.reml.blocks import DENSE_LIMIT, Blocks
 from lmmsim.reml.degrees_of_freedom import kenward_roger, satterthwaite
 from lmmsim.reml.identified import fits_any_response, indistinct
 from lmmsim.reml.mixed_model_equations import ROUNDING
+from lmmsim.reml.nested import Nested
 from lmmsim.reml.newton import Minimum
 from lmmsim.reml.one_component import OneComponent
 from lmmsim.reml.search import Search, singular
@@ -85,7 +86,7 @@ class Engine:
     ) -> None:
         self.problem, self.together = Problem(X, terms), together
         self.coordinates = self.problem.coordinates
-        self.blocks = Blocks(self.problem, dense_limit)
+        self.blocks: Nested | Blocks = Nested.find(self.problem) or Blocks(self.problem, dense_limit)
         strata = Strata.find(self.problem)
         self.complete: Structure = OneComponent.find(strata) or strata or self.blocks
 
@@ -161,18 +162,14 @@ class Engine:
         Y = self._table(Y)
         parts = []
         for which, theta, _ in self._designs(solution, self.blocks):
-            responses = self.problem.responses(Y[:, which])
-            point = self.blocks.at(theta, self.blocks.moments(responses), solution.reml)
-            parts.append(self.blocks.modes(point, responses))
+            parts.append(self.blocks.modes(theta, self.problem.responses(Y[:, which]), solution.reml))
         return [np.concatenate(term) for term in zip(*parts, strict=True)]
 
     def mode_variances(self, solution: Solution) -> list[np.ndarray]:
         """Conditional variances of the modes given theta (lme4's condVar), (r, J, k, k) for every random term."""
         parts = []
         for which, theta, responses in self._designs(solution, self.blocks):
-            point = self.blocks.at(theta, self.blocks.moments(responses), solution.reml)
-            sigma = solution.sigma[which]
-            parts.append(self.blocks.mode_variances(point, sigma, responses.observed))
+            parts.append(self.blocks.mode_variances(theta, solution.sigma[which], responses.observed))
         return [np.concatenate(term) for term in zip(*parts, strict=True)]
 
     def prepare(self, Y: np.ndarray) -> tuple[Structure, Responses, Any]:

@@ -15,7 +15,7 @@ from lmmsim.reml.theta import Coordinates
 
 SINGULAR = 1e-4  # a diagonal entry of theta below this counts as zero, as in lme4
 NEAR_ZERO = 0.03  # relative standard deviations below this are tried at zero
-FAR = (3.0, 10.0)  # theta of standardised columns where a second and a third search begin
+FAR = 3.0  # theta of standardised columns where a second search begins
 LIFT = 0.1  # relative standard deviations are at least this where a search that got stuck begins again
 FIRST_TRY = 50  # evaluations before a response is looked at again
 
@@ -36,14 +36,12 @@ class Search:
     def minimum(self, guessed: np.ndarray) -> Minimum:
         """The optimum of every response, from its own theta (m, t)."""
         found = self.minimum_from(guessed, self.everything)
-        if self.coordinates.size > 1:  # a boundary can be the end of a wrong way: come from elsewhere, too
-            for far in FAR:
-                again = np.flatnonzero(singular(self.coordinates, found.theta))
-                if again.size:
-                    inside, _ = self.guess(far * self.coordinates.diagonal, again)
-                    new = ~np.isclose(inside, guessed[again], 1e-6, 1e-6).all(axis=1)  # never so in a balanced design
-                    if new.any():
-                        found = found.or_better(again[new], self.minimum_from(inside[new], again[new]))
+        again = np.flatnonzero(singular(self.coordinates, found.theta))
+        if again.size and self.coordinates.size > 1:  # a boundary can be the end of a wrong way: come from inside, too
+            inside, _ = self.guess(FAR * self.coordinates.diagonal, again)
+            new = ~np.isclose(inside, guessed[again], 1e-6, 1e-6).all(axis=1)  # never so in a balanced design
+            if new.any():
+                found = found.or_better(again[new], self.minimum_from(inside[new], again[new]))
         return found
 
     def minimum_from(self, start: np.ndarray, which: np.ndarray) -> Minimum:
