@@ -1,7 +1,7 @@
 """Nested factors, eliminated from the innermost outward: log|V| and S = [X, y]'V^-1 [X, y], differentiated twice.
 
-Pupils in classrooms in schools: V = I + Z_1 Psi_1 Z_1' + Z_2 Psi_2 Z_2' + ... with every level of Z_1 inside one level of
-Z_2. Write V_f for the sum up to factor f. A level of factor f knows its own rows of M = [Z_f, outer, X, y] only through
+Pupils in classrooms in schools: V = I + Z_1 Psi_1 Z_1' + Z_2 Psi_2 Z_2' + ... with every level of Z_1 inside one level
+of Z_2. Write V_f for the sum up to factor f. A level of factor f knows its rows of M = [Z_f, outer, X, y] only through
 
     A = Z_f'V_{f-1}^-1 Z_f        B = Z_f'V_{f-1}^-1 [outer, X, y]
 

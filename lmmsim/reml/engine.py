@@ -17,24 +17,18 @@ import numpy as np
 from lmmsim.model.columns import RandomTerm
 from lmmsim.reml.blocks import DENSE_LIMIT, Blocks
 from lmmsim.reml.degrees_of_freedom import kenward_roger, satterthwaite
-from lmmsim.reml.identified import fits_any_response, indistinct
-from lmmsim.reml.mixed_model_equations import ROUNDING
+from lmmsim.reml.identified import indistinct, no_bound
 from lmmsim.reml.nested import Nested
-from lmmsim.reml.newton import Minimum
 from lmmsim.reml.one_component import OneComponent
-from lmmsim.reml.search import Search, singular
+from lmmsim.reml.report import criterion_out, report, variance_gradient
+from lmmsim.reml.search import Search
 from lmmsim.reml.solution import Solution, join, replaced
 from lmmsim.reml.standard_form import Problem, Responses
 from lmmsim.reml.strata import Strata
-from lmmsim.reml.structure import Point, Structure
+from lmmsim.reml.structure import Structure, StructureOfAll
 
 START = 0.5  # theta of standardised columns where nothing better is known
 FEW_DIGITS = 1e8  # a sum of squares over the residual variance from which its digits are counted
-ROUGH = 1e-4  # error of the criterion that is said
-FEW_DIGITS_LEFT = (
-    "the residual is so small beside the random effects that too few of the response's sixteen digits are its own: "
-    "give the response more digits or subtract what is known of it"
-)
 AWAY = 0.05  # a start is never nearer to a zero on the diagonal: every derivative is zero there
 PIECE = 2**19  # numbers of Y that are read together
 NOTHING = np.empty((0, 0))
@@ -86,7 +80,7 @@ class Engine:
     ) -> None:
         self.problem, self.together = Problem(X, terms), together
         self.coordinates = self.problem.coordinates
-        self.blocks: Nested | Blocks = Nested.find(self.problem) or Blocks(self.problem, dense_limit)
+        self.blocks: StructureOfAll = Nested.find(self.problem) or Blocks(self.problem, dense_limit)
         strata = Strata.find(self.problem)
         self.complete: Structure = OneComponent.find(strata) or strata or self.blocks
 
@@ -128,7 +122,7 @@ class Engine:
         out = []
         for which in self._chunks(Y):
             structure, responses, moments = self.prepare(Y[:, which])
-            out.append(self._criterion_out(structure.at(standard[which], moments, reml), responses, reml))
+            out.append(criterion_out(self.problem, structure.at(standard[which], moments, reml), responses, reml))
         return np.concatenate(out)
 
     def satterthwaite(self, solution: Solution, L: np.ndarray | None = None) -> np.ndarray:
@@ -136,10 +130,10 @@ class Engine:
         if L is None and solution.variance_gradient is not None:
             gradient = solution.variance_gradient
         else:
-            structure, parts, L = self._structure(solution.observed), [], self._contrasts(L)
+            structure, parts, L = self._structure(solution.observed), [], self.problem.contrasts(L)
             for _, theta, responses in self._designs(solution, structure):
                 point = structure.at(theta, structure.moments(responses), solution.reml)
-                parts.append(self._variance_gradient(theta, point, L))
+                parts.append(variance_gradient(self.problem, theta, point, L))
             gradient = np.concatenate(parts)
         df = satterthwaite(gradient[..., -1], gradient, solution.information)
         return self._where_fitted(solution, df)
@@ -148,7 +142,7 @@ class Engine:
         """Kenward and Roger's adjusted vcov (r, p, p) and df, (r, p) or (r, q) for L (q, p)."""
         if not solution.reml:
             raise ValueError("the method of Kenward and Roger is defined for REML fits: fit with reml=True")
-        L = self._contrasts(L)
+        L = self.problem.contrasts(L)
         vcov, df = [], []
         for which, theta, responses in self._designs(solution, self.blocks):
             point = self.blocks.at(theta, self.blocks.moments(responses), True)
@@ -186,16 +180,7 @@ class Engine:
             pieces.append(replace(piece, rest=NOTHING))
         if len(pieces) == 1:
             return self.complete, pieces[0], moments[0]
-        together = Responses(
-            self.problem.X,
-            NOTHING,
-            np.concatenate([piece.within for piece in pieces]),
-            np.concatenate([piece.base for piece in pieces]),
-            np.concatenate([piece.scale for piece in pieces]),
-            None,
-            np.concatenate([piece.message for piece in pieces]),
-        )
-        return self.complete, together, type(moments[0]).join(moments)
+        return self.complete, Responses.join(pieces), type(moments[0]).join(moments)
 
     # -- one chunk ------------------------------------------------------------------------------------------------
 
@@ -206,7 +191,7 @@ class Engine:
         guessed, design = search.guess(start, search.everything)
         found = search.minimum(guessed)
         point = found.point or search.at(found.theta, search.everything)
-        solution = self._report(point, found, responses, reml, df)
+        solution = report(self.problem, point, found, responses, reml, df)
         failed = np.isnan(responses.scale)
         few = np.flatnonzero(~(responses.magnitude <= FEW_DIGITS * point.sigma2) & ~failed)
         if few.size and (reml or not self._no_bound):
@@ -230,7 +215,7 @@ class Engine:
             found = search.minimum(search.guess(start, search.everything)[0])
             point = found.point or search.at(found.theta, search.everything)
             beta = around.base + around.scale[:, None] * point.beta
-        return self._report(point, found, around, reml, df)
+        return report(self.problem, point, found, around, reml, df)
 
     def _with_doubts(self, solution: Solution, flat: np.ndarray, failed: np.ndarray) -> Solution:
         """Say where the likelihood is flat or has no bound: no optimum is one."""
@@ -244,10 +229,7 @@ class Engine:
     @cached_property
     def _no_bound(self) -> str:
         """Why full likelihood has no maximum, '' where it has."""
-        if not fits_any_response(self.problem):
-            return ""
-        names = " and ".join(term.name for term in self.problem.terms)
-        return f"the fixed effects and {names} fit any response exactly: the likelihood has no maximum; drop a term"
+        return no_bound(self.problem)
 
     def what_cannot_be_told_apart(self, reml: bool = True) -> str:
         """One sentence on a variance that this design cannot estimate, '' where there is none; see the function."""
@@ -256,63 +238,6 @@ class Engine:
         theta = START * self.coordinates.diagonal[None]
         blank = self.complete.moments(self.problem.no_response(1, None))
         return str(indistinct(self.problem, self.complete.at(theta, blank, True), self.coordinates.psi(theta))[0])
-
-    def _report(self, point: Point, found: Minimum, responses: Responses, reml: bool, df: bool) -> Solution:
-        """Back to the user's columns and units."""
-        theta = found.theta
-        scale, failed = responses.scale, np.isnan(responses.scale)
-        out = self.problem.theta_out(theta)
-        sigma = np.sqrt(point.sigma2) * scale  # NaN where there is no fit, and with it all that is made of it
-        beta = self.problem.beta_out(responses.base + scale[:, None] * point.beta)
-        out[failed] = np.nan
-        message = responses.message.copy()
-        message[~failed & ~found.converged] = "the optimiser did not converge"
-        few = self._few_digits(point, responses)
-        message[~failed & few] = FEW_DIGITS_LEFT
-        return Solution(
-            theta=out,
-            beta=beta,
-            vcov=sigma[:, None, None] ** 2 * self.problem.vcov_out(point.vcov),
-            sigma=sigma,
-            criterion=self._criterion_out(point, responses, reml),
-            converged=found.converged & ~failed & ~few,
-            singular=singular(self.coordinates, theta) & ~failed,
-            evaluations=found.evaluations + 1,
-            message=message,
-            covariances=[sigma[:, None, None] ** 2 * (f @ f.swapaxes(1, 2)) for f in self.coordinates.factors(out)],
-            reml=reml,
-            standard_theta=theta,
-            information=self._information(theta, point),
-            observed=responses.observed,
-            indistinct=np.zeros(len(theta), dtype=bool),
-            variance_gradient=self._variance_gradient(theta, point, self._contrasts(None)) if df else None,
-        )
-
-    def _few_digits(self, point: Point, responses: Responses) -> np.ndarray:
-        """Where too few of the sixteen digits of y, or of a sum of its squares, are the residual's, (m,)."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            share = np.sqrt(len(responses.X) / point.sigma2)
-            return ~(point.dof * ROUNDING * share + point.rounding < ROUGH)
-
-    def _information(self, theta: np.ndarray, point: Point) -> np.ndarray:
-        """Hessian of the criterion in (theta, log sigma^2), (m, t + 1, t + 1)."""
-        squares, t = point.squares, self.coordinates.size
-        joint = point.hessian + squares[:, :, None] * squares[:, None, :] / point.dof[:, None, None]
-        out = np.empty((len(theta), t + 1, t + 1))
-        _, out[:, :t, :t] = self.coordinates.in_theta(theta, point.gradient, joint)
-        out[:, t, :t] = out[:, :t, t] = (squares[:, None] @ self.coordinates.jacobian(theta))[:, 0]
-        out[:, t, t] = point.dof
-        return out
-
-    def _variance_gradient(self, theta: np.ndarray, point: Point, L: np.ndarray) -> np.ndarray:
-        """Derivatives of the contrasts' variances over sigma^2 in (theta, log sigma^2), (m, q, t + 1)."""
-        variance = ((L @ point.vcov) * L).sum(axis=2)
-        slopes = ((L @ point.vcov_slopes) * L).sum(axis=3).swapaxes(1, 2)
-        return np.concatenate([slopes @ self.coordinates.jacobian(theta), variance[..., None]], axis=2)
-
-    def _criterion_out(self, point: Point, responses: Responses, reml: bool) -> np.ndarray:
-        """The criterion in the user's units."""
-        return point.value + 2 * point.dof * np.log(responses.scale) + (self.problem.log_det_R if reml else 0.0)
 
     # -- small things ---------------------------------------------------------------------------------------------
 
@@ -352,15 +277,6 @@ class Engine:
             theta = solution.standard_theta[which]
             observed = None if solution.observed is None else solution.observed[:, which]
             yield which, theta, self.problem.no_response(len(theta), observed)
-
-    def _contrasts(self, L: np.ndarray | None) -> np.ndarray:
-        """Contrasts of the orthonormal coefficients."""
-        L = np.eye(self.problem.p) if L is None else np.atleast_2d(np.asarray(L, dtype=float))
-        if L.ndim != 2 or L.shape[1] != self.problem.p:
-            raise ValueError(
-                f"L has shape {L.shape}, but the model has {self.problem.p} coefficients: give that many columns"
-            )
-        return np.linalg.solve(self.problem.R.T, L.T).T
 
     def _where_fitted(self, solution: Solution, df: np.ndarray) -> np.ndarray:
         """NaN where a response has no fit."""

@@ -33,7 +33,7 @@ def indistinct(problem: Problem, point: Point, psi: np.ndarray) -> np.ndarray:
     out = np.full(len(expected), "", dtype=object)
     flat, why = _taken_up(problem, point)
     out[why != ""] = why[why != ""]
-    size = np.sqrt(np.diagonal(expected, axis1=1, axis2=2))
+    size: np.ndarray = np.sqrt(np.maximum(np.diagonal(expected, axis1=1, axis2=2), 0.0))
     size[:, :-1][flat] = np.inf
     with np.errstate(invalid="ignore", divide="ignore"):
         scaled = expected / size[:, :, None] / size[:, None]
@@ -70,19 +70,22 @@ def _taken_up(problem: Problem, point: Point) -> tuple[np.ndarray, np.ndarray]:
     return flat, why
 
 
-def fits_any_response(problem: Problem) -> bool:
-    """Whether X and Z together leave no dimension to the residual: then full likelihood has no maximum."""
+def no_bound(problem: Problem) -> str:
+    """Why full likelihood has no maximum, '' where it has: X and Z together leave no dimension to the residual."""
     from scipy import sparse
     from scipy.sparse.linalg import lsmr
 
     columns = problem.p + sum(term.levels * term.columns.shape[1] for term in problem.terms)
     if columns < problem.n:
-        return False
+        return ""
     rows, parts = np.arange(problem.n), [sparse.csr_array(problem.X)]
     for term in problem.terms:
         for column in term.columns.T:
             parts.append(sparse.csr_array((column, (rows, term.codes)), shape=(problem.n, term.levels)))
-    y = np.random.default_rng(0).normal(size=problem.n)
+    y = np.random.default_rng(0).normal(size=(problem.n, 1))[:, 0]
     # a response drawn at random lies in the space of the columns only if everything does
     left = lsmr(sparse.hstack(parts, format="csr"), y, atol=1e-10, btol=1e-10, maxiter=10 * problem.n)[3]
-    return bool(left < 1e-6 * np.sqrt(y @ y))
+    if left > 1e-6 * np.sqrt(y @ y):
+        return ""
+    names = " and ".join(term.name for term in problem.terms)
+    return f"the fixed effects and {names} fit any response exactly: the likelihood has no maximum; drop a term"

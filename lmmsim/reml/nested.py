@@ -7,98 +7,23 @@ matrices, one for each level of each factor, which `elimination` works through f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lmmsim.reml.chain import Factor, chain
 from lmmsim.reml.crossproducts import Gram, block_diagonal
 from lmmsim.reml.elimination import Jet, Step, added, added_up, first_step, names, next_step
 from lmmsim.reml.likelihood import Likelihood
-from lmmsim.reml.mixed_model_equations import Layout
 from lmmsim.reml.stacks import product, transpose
 from lmmsim.reml.standard_form import Problem, Responses
+from lmmsim.reml.tables import NestedMoments, Table
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 FEW = 15  # random effects outside the innermost factor up to which a dense matrix of them is as fast
-
-
-@dataclass(frozen=True, eq=False)
-class Factor:
-    """One grouping factor with all its columns, levels numbered so that those of one outer level are neighbours."""
-
-    terms: list[int]
-    codes: np.ndarray  # (n,)
-    columns: np.ndarray  # (n, k)
-    number: np.ndarray  # (J,) the term's own number of every level
-    layout: Layout  # of these terms alone
-
-    def stacked(self, factors: list[np.ndarray]) -> np.ndarray:
-        """Lambda of all columns, (k, k, m, 1)."""
-        k = self.layout.k
-        out = np.zeros((k, k, len(factors[0]), 1))
-        for i, at in zip(self.terms, self.layout.own.values(), strict=True):
-            out[at, at, :, 0] = factors[i].transpose(1, 2, 0)
-        return out
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """The design's numbers: columns are those of the outer factors, from the inside, then those of X."""
-
-    gram: Gram  # of the innermost columns
-    U: np.ndarray  # (k, d, 1 or m, J)
-    outer: list[np.ndarray]  # for each outer factor: cross-products of what is left, (k_f, d_f, 1 or m, J_f)
-    XX: np.ndarray  # (1 or m, p, p)
-
-
-@dataclass(frozen=True, eq=False)
-class NestedMoments:
-    """A table, and what the responses add to it."""
-
-    table: Table
-    n: np.ndarray  # (m,)
-    u: np.ndarray  # (k, m, J)
-    outer_y: list[np.ndarray]  # (k_f, m, J_f)
-    Xy: np.ndarray  # (m, p)
-    yy: np.ndarray  # (m,)
-
-    def take(self, which: np.ndarray) -> NestedMoments:
-        """The moments of some of the responses."""
-        table = self.table
-        if table.XX.shape[0] > 1:
-            outer = [part[:, :, which] for part in table.outer]
-            table = Table(table.gram.take(which), table.U[:, :, which], outer, table.XX[which])
-        return NestedMoments(
-            table,
-            self.n[which],
-            self.u[:, which],
-            [part[:, which] for part in self.outer_y],
-            self.Xy[which],
-            self.yy[which],
-        )
-
-    @staticmethod
-    def join(parts: list[NestedMoments]) -> NestedMoments:
-        """The moments of several pieces of responses, which share their table or each have their own."""
-        first = parts[0].table
-        if any(part.table is not first for part in parts):
-            tables = [part.table for part in parts]
-            gram = Gram(np.concatenate([t.gram.lower for t in tables], 2), np.concatenate([t.gram.d for t in tables], 1))
-            outer = [np.concatenate(own, axis=2) for own in zip(*(t.outer for t in tables), strict=True)]
-            U, XX = np.concatenate([t.U for t in tables], axis=2), np.concatenate([t.XX for t in tables])
-            first = Table(gram, U, outer, XX)
-        return NestedMoments(
-            first,
-            np.concatenate([part.n for part in parts]),
-            np.concatenate([part.u for part in parts], axis=1),
-            [np.concatenate(own, axis=1) for own in zip(*(part.outer_y for part in parts), strict=True)],
-            np.concatenate([part.Xy for part in parts]),
-            np.concatenate([part.yy for part in parts]),
-        )
 
 
 class Nested:
@@ -119,34 +44,10 @@ class Nested:
     @classmethod
     def find(cls, problem: Problem, few: int = FEW) -> Nested | None:
         """The chain of a design; None where two factors are crossed, or where the outer ones have few effects."""
-        factors: list[list[int]] = []
-        for i, term in enumerate(problem.terms):
-            same = [own for own in factors if np.array_equal(problem.terms[own[0]].codes, term.codes)]
-            same[0].append(i) if same else factors.append([i])
-        factors.sort(key=lambda own: -problem.terms[own[0]].levels)
-        outer = sum(problem.terms[i].levels * problem.coordinates.sizes[i] for own in factors[1:] for i in own)
-        codes = [problem.terms[own[0]].codes for own in factors]
-        levels = [problem.terms[own[0]].levels for own in factors]
-        if outer <= few or any(np.bincount(c, minlength=J).min() == 0 for c, J in zip(codes, levels, strict=True)):
+        factors = chain(problem)
+        if factors is None or sum(len(f.number) * f.layout.k for f in factors[1:]) <= few:
             return None
-        parents = []
-        for inside, outside, J in zip(codes, codes[1:], levels, strict=False):
-            parent = np.zeros(J, dtype=np.intp)
-            parent[inside] = outside
-            if not np.array_equal(parent[inside], outside):
-                return None
-            parents.append(parent)
-        made: list[Factor] = []
-        rank = np.arange(levels[-1])
-        for own, code, parent in zip(factors[::-1], codes[::-1], [None, *parents[::-1]], strict=True):
-            number = np.arange(levels[-1]) if parent is None else np.argsort(rank[parent], kind="stable")
-            rank = np.empty_like(number)
-            rank[number] = np.arange(number.size)
-            columns = np.concatenate([problem.terms[i].columns for i in own], axis=1)
-            part = type(problem.coordinates)([problem.coordinates.sizes[i] for i in own])
-            layout = Layout(part, [number.size] * len(own), list(range(len(own))))
-            made.insert(0, Factor(own, rank[code], columns, number, layout))
-        return cls(problem, made)
+        return cls(problem, factors)
 
     @staticmethod
     def _starts(inner: Factor, outside: list[Factor]) -> list[np.ndarray]:
@@ -174,11 +75,12 @@ class Nested:
         A = (sums[0] @ inner.columns).reshape(self.k, self.J, self.k).transpose(0, 2, 1)
         gram = Gram.of(np.ascontiguousarray(A)[:, :, None])
         inverse = gram.inverse()[:, :, 0]
-        solve, left, U = block_diagonal(inverse), self.columns * seen[:, None], 0.0
+        solve, left = block_diagonal(inverse), self.columns * seen[:, None]
+        U = np.zeros((self.k * self.J, self.d))
         for _ in range(2):  # the second pass removes the rounding of the first
             more = solve @ (sums[0] @ left)
             left, U = left - sums[0].T @ more, U + more
-        U = np.asarray(U).reshape(self.k, self.J, self.d).swapaxes(1, 2)[:, :, None]
+        U = U.reshape(self.k, self.J, self.d).swapaxes(1, 2)[:, :, None]
         outer = []
         for factor, begin in zip(self.outside, self.begin[:-1], strict=True):
             k, J = factor.layout.k, len(factor.number)
@@ -206,7 +108,10 @@ class Nested:
         solve, m = block_diagonal(inverse), y.shape[1]
         u = solve @ (inner @ y)
         left = y - inner.T @ u
-        outer_y = [(sums @ left).reshape(f.layout.k, -1, m).swapaxes(1, 2) for sums, f in zip(outside, self.outside, strict=True)]
+        outer_y = [
+            (sums @ left).reshape(f.layout.k, -1, m).swapaxes(1, 2)
+            for sums, f in zip(outside, self.outside, strict=True)
+        ]
         yy = np.einsum("im,im->m", left, left)
         return NestedMoments(table, n, u.reshape(self.k, self.J, m).swapaxes(1, 2), outer_y, left.T @ X_left, yy)
 
@@ -227,7 +132,15 @@ class Nested:
                 S_two[:, a, b] = S_two[:, b, a] = S[name]
         o = self.order
         return Likelihood(
-            log_det[()], one[:, o], two[:, o][:, :, o], S[()], S_one[:, o], S_two[:, o][:, :, o], before, moments.n, reml
+            log_det[()],
+            one[:, o],
+            two[:, o][:, :, o],
+            S[()],
+            S_one[:, o],
+            S_two[:, o][:, :, o],
+            before,
+            moments.n,
+            reml,
         )
 
     def _eliminated(self, theta: np.ndarray, moments: NestedMoments) -> tuple[list[Step], Jet, Jet, np.ndarray]:
@@ -280,7 +193,7 @@ class Nested:
         moments = self.moments(responses)
         steps = self._eliminated(theta, moments)[0]
         known = np.append(-self.at(theta, moments, reml).beta.T, np.ones((1, len(theta))), axis=0)[:, :, None]
-        out = {}
+        out: dict[int, np.ndarray] = {}
         for f in range(len(steps) - 1, -1, -1):
             given = known if f == len(steps) - 1 else known[:, :, self._parents[f]]
             b = product(steps[f].R, given[:, None])[:, 0]  # (k, m, J)
@@ -294,7 +207,7 @@ class Nested:
         That of an effect is K given the outer effects b, and R Var(b) R' more without them.
         """
         steps = self._eliminated(theta, self.moments(self.problem.no_response(len(theta), observed)))[0]
-        joint, out = np.zeros((0, 0, len(theta), 1)), {}
+        joint, out = np.zeros((0, 0, len(theta), 1)), dict[int, np.ndarray]()
         for f in range(len(steps) - 1, -1, -1):
             step, outer = steps[f], joint if f == len(steps) - 1 else joint[..., self._parents[f]]
             R = step.R[:, : len(outer)]
@@ -324,7 +237,9 @@ class Nested:
     def explain(self) -> str:
         """One sentence about the structure."""
         levels = " in ".join(str(len(factor.number)) for factor in self.factors)
-        return f"nested factors: {levels} levels, eliminated from the inside outward; the cost is linear in their number"
+        return (
+            f"nested factors: {levels} levels, eliminated from the inside outward; the cost is linear in their number"
+        )
 
 
 def _by_level(codes: np.ndarray, columns: np.ndarray, J: int) -> csr_array:

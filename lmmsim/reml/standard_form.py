@@ -16,11 +16,13 @@ import numpy as np
 
 from lmmsim.model.columns import RandomTerm
 from lmmsim.model.standard import standardised
+from lmmsim.reml.refused import check, name_of
 from lmmsim.reml.theta import Coordinates, lower_factor, pack
 
 EXACT = 1e-11  # residuals smaller than this share of the response are rounding, not noise
 FEW = 8  # coefficients for whose covariances one product with a Kronecker square is faster than two
 DIGITS = 1e5  # how much rounding is bearable: rows times the explained sum of squares over the residual one
+BY_RESPONSE = ("within", "base", "scale", "message")
 SQUARED = 1e150  # numbers up to this, and down to its inverse, can be squared and added up
 
 
@@ -66,9 +68,17 @@ class Responses:
     def take(self, which: np.ndarray) -> Responses:
         """Some of the responses; `rest` may have been dropped."""
         rest = self.rest[:, which] if self.rest.size else self.rest
-        some = {name: getattr(self, name)[which] for name in ("within", "base", "scale", "message")}
+        some = {name: getattr(self, name)[which] for name in BY_RESPONSE}
         observed = None if self.observed is None else self.observed[:, which]
         return replace(self, rest=rest, observed=observed, **some)
+
+    @staticmethod
+    def join(parts: list[Responses]) -> Responses:
+        """Several pieces of complete responses whose `rest` was dropped."""
+        together: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in BY_RESPONSE
+        }
+        return replace(parts[0], **together)
 
     @property
     def magnitude(self) -> np.ndarray:
@@ -92,7 +102,7 @@ class Problem:
     def __init__(self, X: np.ndarray, terms: Sequence[RandomTerm]) -> None:
         X = np.asarray(X, dtype=float)
         terms = tuple(terms)
-        _check(X, terms)
+        check(X, terms)
         self.n, self.p = X.shape
         self.terms = [_standard_term(term) for term in terms]
         self.X, self.R = _orthonormal(X, max(self.terms, key=lambda term: term.levels))
@@ -120,6 +130,13 @@ class Problem:
             return (vcov.reshape(-1, self.p**2) @ np.kron(back, back).T).reshape(vcov.shape)
         half = (vcov.reshape(-1, self.p) @ back.T).reshape(vcov.shape).swapaxes(-1, -2)
         return (half.reshape(-1, self.p) @ back.T).reshape(vcov.shape)
+
+    def contrasts(self, L: np.ndarray | None) -> np.ndarray:
+        """Contrasts (q, p) of the orthonormal coefficients from those of the user's; None: every coefficient."""
+        L = np.eye(self.p) if L is None else np.atleast_2d(np.asarray(L, dtype=float))
+        if L.ndim != 2 or L.shape[1] != self.p:
+            raise ValueError(f"L has shape {L.shape}, but the model has {self.p} coefficients, one a column")
+        return np.linalg.solve(self.R.T, L.T).T
 
     def responses(self, Y: np.ndarray) -> Responses:
         """Standardise responses (n, m); NaN means not observed."""
@@ -257,7 +274,7 @@ def _standard_term(term: RandomTerm) -> Term:
     """Orthogonal columns with unit mean square, where the term's columns allow it."""
     standard, upper = standardised(np.asarray(term.columns, dtype=float))
     codes = np.asarray(term.codes, dtype=np.intp)
-    return Term(_name(term), standard, codes, len(term.levels), np.linalg.inv(upper))
+    return Term(name_of(term), standard, codes, len(term.levels), np.linalg.inv(upper))
 
 
 def _orthonormal(X: np.ndarray, term: Term) -> tuple[np.ndarray, np.ndarray]:
@@ -282,42 +299,3 @@ def _orthonormal(X: np.ndarray, term: Term) -> tuple[np.ndarray, np.ndarray]:
     means = totals / np.sqrt(np.maximum(counts, 1))[:, None]
     _, turn = np.linalg.eigh(-(means.T @ means))
     return Q @ turn, (turn.T @ R) * sizes
-
-
-def _name(term: RandomTerm) -> str:
-    """A term as it stands in a formula."""
-    return f"({' + '.join('1' if name == 'Intercept' else name for name in term.names)} | {term.group})"
-
-
-def _check(X: np.ndarray, terms: tuple[RandomTerm, ...]) -> None:
-    """Refuse designs without an answer, by name."""
-    if X.ndim != 2 or X.shape[1] == 0:
-        raise ValueError(f"X must be a table of rows by at least one column, not an array of shape {X.shape}")
-    if not terms:
-        raise ValueError("a mixed model needs at least one random term such as (1 | group); use OLS without one")
-    if not np.isfinite(X).all():
-        raise ValueError(f"X has {int((~np.isfinite(X)).sum())} missing or infinite values; drop or fill these rows")
-    n, p = X.shape
-    if n <= p:
-        raise ValueError(f"{n} rows cannot estimate {p} coefficients and a residual variance; drop columns of X")
-    for term in terms:
-        name = _name(term)
-        if term.columns.shape[0] != n or term.codes.shape != (n,):
-            raise ValueError(f"the random term {name} has {term.columns.shape[0]} rows, X has {n}; they must agree")
-        if not np.isfinite(term.columns).all():
-            raise ValueError(f"the columns of the random term {name} have missing or infinite values; fill them")
-        if not (term.columns**2).sum(axis=0).all():
-            raise ValueError(f"a column of the random term {name} is zero everywhere; drop it")
-        levels = np.count_nonzero(np.bincount(term.codes))
-        if levels < 2:
-            raise ValueError(
-                f"the group '{term.group}' of the random term {name} has one level: a variance between "
-                "groups needs at least two; remove the term"
-            )
-        effects = levels * term.columns.shape[1]
-        if effects >= n:
-            raise ValueError(
-                f"the random term {name} has {effects} random effects ({levels} levels x {term.columns.shape[1]} "
-                f"columns) but there are only {n} rows: they cannot be told apart from the residual; "
-                "measure each level more often or drop columns"
-            )

@@ -19,6 +19,7 @@ from lmmsim.reml import stacks
 from lmmsim.reml.standard_form import Problem, Responses
 
 LARGEST = 1500  # random effects of several factors for which eigenvectors are computed
+ENTRIES = 2**22  # of all X'P_s X
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,22 +64,35 @@ class Strata:
         self.multiplicity = np.append(counts, n - counts.sum()).astype(float)
         self.ZX = self.Z @ problem.X
         self.UX = np.split(self._turn(self.ZX), self.starts[1:])
-        self.X_left = self.left(problem.X)
-        parts = [*self.UX, self.X_left]
-        self.XX = np.stack([part.T @ part for part in parts])  # (L, p, p)
-        self.turned = _diagonal_together(self.XX)
+
+    @cached_property
+    def X_left(self) -> np.ndarray:
+        """The part of X in the residual stratum, (n, p)."""
+        return self.left(self.problem.X)
+
+    @cached_property
+    def XX(self) -> np.ndarray:
+        """X'P_s X, (L, p, p)."""
+        return np.stack([part.T @ part for part in [*self.UX, self.X_left]])
+
+    @cached_property
+    def turned(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The same in common eigenvectors, where there are any."""
+        return _diagonal_together(self.XX)
 
     @classmethod
     def find(cls, problem: Problem) -> Strata | None:
         """The strata of a design with single columns whose Z_i Z_i' commute."""
         if any(term.columns.shape[1] > 1 for term in problem.terms):
             return None
-        if len(problem.terms) == 1:
-            return cls(problem, None)
-        if sum(term.levels for term in problem.terms) > LARGEST:
+        one = len(problem.terms) == 1
+        if not one and sum(term.levels for term in problem.terms) > LARGEST:
             return None
-        common = _common_eigenvectors(problem)
-        return None if common is None else cls(problem, common)
+        common = None if one else _common_eigenvectors(problem)
+        if not one and common is None:
+            return None
+        strata = cls(problem, common)
+        return strata if len(strata.d) * problem.p**2 <= ENTRIES else None
 
     @cached_property
     def ml_roots(self) -> tuple[np.ndarray, np.ndarray]:

@@ -61,6 +61,14 @@ class Point(Protocol):
         """Its derivatives, (m, t, p, p)."""
 
 
+class PointOfAll(Point, Protocol):
+    """What a structure for every kind of question knows besides."""
+
+    @property
+    def vcov_curvatures(self) -> np.ndarray:
+        """C X'V^-1 V_a P V_b V^-1 X C, symmetrised over a and b, (m, t, t, p, p), C = (X'V^-1 X)^-1."""
+
+
 class Structure(Protocol):
     """A way to compute the likelihood of a design. What `moments` returns is for `at` only."""
 
@@ -75,3 +83,16 @@ class Structure(Protocol):
 
     def explain(self) -> str:
         """One sentence: what it is, why it fits the design, how large it is."""
+
+
+class StructureOfAll(Structure, Protocol):
+    """A structure that also knows incomplete responses, random effects, and what Kenward and Roger ask."""
+
+    def at(self, theta: np.ndarray, moments: Any, reml: bool) -> PointOfAll:
+        """The likelihood at theta (m, t) of the standard columns."""
+
+    def modes(self, theta: np.ndarray, responses: Responses, reml: bool) -> list[np.ndarray]:
+        """Conditional modes of every term, (m, J, k), in the user's columns and units."""
+
+    def mode_variances(self, theta: np.ndarray, sigma: np.ndarray, observed: np.ndarray | None) -> list[np.ndarray]:
+        """Their conditional variances given theta, (m, J, k, k), in the user's columns and units."""
