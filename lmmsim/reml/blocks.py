@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 DENSE_LIMIT = 2**24  # entries of the design's own cross-products; beyond it blocks are kept apart
+SMALL = 2**18  # entries up to which X* is a plain array
 NOTHING_LEFT = 1e-13  # cross-products below this share of their columns' size are rounding
 
 
@@ -71,24 +72,33 @@ class Blocks:
 
     @cached_property
     def X_star(self) -> np.ndarray | csr_array:
-        """[Z2, X], (n, P): a sparse matrix, or X itself where there is no Z2."""
+        """[Z2, X], (n, P): a sparse matrix if it is large."""
         from scipy import sparse
 
         if not self.layout.rest:
             return self.problem.X
+        if isinstance(self.Z2, np.ndarray):
+            return np.concatenate([self.Z2, self.problem.X], axis=1)
         return sparse.csr_array(sparse.hstack([self.Z2, sparse.csr_array(self.problem.X)], format="csr"))
 
     @cached_property
-    def Z2(self) -> csr_array:
+    def Z2(self) -> np.ndarray | csr_array:
         """Columns of the random terms that are not absorbed, (n, q2)."""
         from scipy import sparse
 
-        rows, parts = np.arange(self.problem.n), [sparse.csr_array((self.problem.n, 0))]
+        n, rows = self.problem.n, np.arange(self.problem.n)[:, None]
+        if n * self.P <= SMALL:
+            dense = np.zeros((n, self.layout.q2))
+            for i, at in self.layout.columns.items():
+                term, k = self.problem.terms[i], self.layout.sizes[i]
+                dense[rows, at.start + term.codes[:, None] * k + np.arange(k)] = term.columns
+            return dense
+        parts = []
         for i in self.layout.rest:
             term, k = self.problem.terms[i], self.layout.sizes[i]
             where = term.codes[:, None] * k + np.arange(k)
             entries = (term.columns.ravel(), (np.repeat(rows, k), where.ravel()))
-            parts.append(sparse.csr_array(entries, shape=(rows.size, term.levels * k)))
+            parts.append(sparse.csr_array(entries, shape=(n, term.levels * k)))
         return sparse.csr_array(sparse.hstack(parts, format="csr"))
 
     @cached_property
@@ -99,7 +109,9 @@ class Blocks:
     @cached_property
     def U(self) -> np.ndarray | csr_array:
         """A_j^+ Z_j'X* of every block, in the same order."""
-        return block_diagonal(self.A_inverse) @ self.B
+        if not isinstance(self.B, np.ndarray):
+            return block_diagonal(self.A_inverse) @ self.B
+        return np.einsum("abj,bjp->ajp", self.A_inverse, self.B.reshape(-1, self.J, self.P)).reshape(-1, self.P)
 
     @cached_property
     def Z1X(self) -> np.ndarray:
@@ -108,11 +120,8 @@ class Blocks:
 
     @cached_property
     def X_left(self) -> np.ndarray:
-        """What least squares within blocks leaves of X, (n, p); the second pass removes the rounding of the first."""
-        left, solve = self.problem.X, block_diagonal(self.A_inverse)
-        for _ in range(2):
-            left = left - self.Z1t.T @ (solve @ (self.Z1t @ left))
-        return left
+        """What least squares within blocks leaves of X, (n, p)."""
+        return self.problem.X - self.Z1t.T @ _dense(self.U[:, self.layout.q2 :])
 
     @cached_property
     def XX(self) -> np.ndarray:
@@ -120,15 +129,19 @@ class Blocks:
         q2, out = self.layout.q2, np.zeros((self.P, self.P))
         out[q2:, q2:] = self.X_left.T @ self.X_left
         if q2:
-            whole, B2, U2 = self.Z2.T @ self.X_star, self.B[:, :q2], self.U
-            out[:q2] = _left(_dense(whole), _dense(B2.T @ U2), self._sizes)
+            out[:q2] = _left(_dense(self.Z2.T @ self.X_star), _dense(self.B[:, :q2].T @ self.U), self._sizes)
             out[q2:, :q2] = out[:q2, q2:].T
         return out
 
     @cached_property
     def _sizes(self) -> np.ndarray:
         """Lengths of the columns of X*, (P,)."""
-        return np.sqrt(np.append(np.asarray(self.Z2.multiply(self.Z2).sum(axis=0)).ravel(), np.ones(self.problem.p)))
+        out = np.ones(self.P)
+        for i, at in self.layout.columns.items():
+            term = self.problem.terms[i]
+            squares = [np.bincount(term.codes, column**2, term.levels) for column in term.columns.T]
+            out[at] = np.sqrt(np.stack(squares, axis=1).ravel())
+        return out
 
     @cached_property
     def _by_pattern(self) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:

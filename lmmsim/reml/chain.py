@@ -31,7 +31,7 @@ class Factor:
 
 
 def chain(problem: Problem) -> list[Factor] | None:
-    """The factors from the inside to the outside, each nested in the next; None where two are crossed."""
+    """The factors from the inside to the outside, each nested in the next; None for one factor or crossed ones."""
     terms, sizes = problem.terms, problem.coordinates.sizes
     owners: list[list[int]] = []  # terms with the same levels belong to one factor
     for i, term in enumerate(terms):
@@ -40,6 +40,8 @@ def chain(problem: Problem) -> list[Factor] | None:
             same[0].append(i)
         else:
             owners.append([i])
+    if len(owners) == 1:
+        return None
     owners.sort(key=lambda own: terms[own[0]].levels)
     factors: list[Factor] = []
     for own in owners:  # from the outside to the inside

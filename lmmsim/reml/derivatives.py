@@ -30,8 +30,18 @@ class Point:
     def __init__(self, state: State) -> None:
         self.state, self.layout = state, state.layout
         self.t1 = len(state.layout.entries1)
-        self.value, self.rounding = state.value, state.rounding
-        self.sigma2, self.dof, self.beta, self.vcov = state.sigma2, state.dof, state.beta, state.vcov
+        self.value, self.sigma2, self.dof, self.beta, self.vcov = (
+            state.value,
+            state.sigma2,
+            state.dof,
+            state.beta,
+            state.vcov,
+        )
+
+    @property
+    def rounding(self) -> np.ndarray:
+        """Size of the rounding error that large variances leave in the value, (m,)."""
+        return self.state.rounding
 
     @cached_property
     def gradient(self) -> np.ndarray:
@@ -74,7 +84,8 @@ class Point:
         rows, T2 = self._trace_rows[0][:, None], self._trace_rows[1]
         between = self._rest_traces(rows @ H, rows)
         scaled = np.stack([self._times_direction(T2, s) for s in self._rest_directions], axis=1)
-        rest = np.einsum("maij,mbji->mab", scaled, scaled, optimize=True)
+        flipped = scaled.swapaxes(2, 3).reshape(m, len(self._rest_directions), -1)
+        rest = scaled.reshape(flipped.shape) @ flipped.swapaxes(1, 2)
         return self._join_blocks(first, between, rest)
 
     @cached_property
@@ -230,7 +241,9 @@ class Point:
         for i in self.layout.rest:
             at, k, J = self.layout.columns[i], self.layout.sizes[i], self.layout.levels[i]
             a, b = (side[..., at, :].reshape(*side.shape[:-2], J, k, -1) for side in (left, right))
-            out.append(np.einsum("...jar,...jbr,sab->...s", a, b, directions(k), optimize=True))
+            a, b = (side.swapaxes(-3, -2).reshape(*side.shape[:-3], k, -1) for side in (a, b))
+            both = a @ b.swapaxes(-2, -1)
+            out.append(both.reshape(*both.shape[:-2], k * k) @ directions(k).reshape(-1, k * k).T)
         return np.concatenate(out, axis=-1)
 
     def _rest_sums(self, matrix: np.ndarray) -> np.ndarray:

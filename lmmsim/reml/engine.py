@@ -17,7 +17,7 @@ import numpy as np
 from lmmsim.model.columns import RandomTerm
 from lmmsim.reml.blocks import DENSE_LIMIT, Blocks
 from lmmsim.reml.degrees_of_freedom import kenward_roger, satterthwaite
-from lmmsim.reml.identified import indistinct, no_bound
+from lmmsim.reml.identified import FLAT, indistinct, no_bound
 from lmmsim.reml.nested import Nested
 from lmmsim.reml.one_component import OneComponent
 from lmmsim.reml.report import criterion_out, report, variance_gradient
@@ -80,9 +80,14 @@ class Engine:
     ) -> None:
         self.problem, self.together = Problem(X, terms), together
         self.coordinates = self.problem.coordinates
-        self.blocks: StructureOfAll = Nested.find(self.problem) or Blocks(self.problem, dense_limit)
+        self.dense_limit = dense_limit
         strata = Strata.find(self.problem)
         self.complete: Structure = OneComponent.find(strata) or strata or self.blocks
+
+    @cached_property
+    def blocks(self) -> StructureOfAll:
+        """What answers every question about any responses; some designs have something faster for complete ones."""
+        return Nested.find(self.problem) or Blocks(self.problem, self.dense_limit)
 
     def explain(self) -> str:
         """One paragraph: which structure of the design is used, why, and how large it is."""
@@ -188,7 +193,7 @@ class Engine:
         """Fit as many responses as are carried together."""
         structure, responses, moments = self.prepare(Y)
         search = Search(self.problem, structure, responses, moments, reml)
-        guessed, design = search.guess(start, search.everything)
+        guessed, determined, design = search.guess(start, search.everything)
         found = search.minimum(guessed)
         point = found.point or search.at(found.theta, search.everything)
         solution = report(self.problem, point, found, responses, reml, df)
@@ -197,6 +202,8 @@ class Engine:
         if few.size and (reml or not self._no_bound):
             beta = (responses.base + responses.scale[:, None] * point.beta)[few]
             solution = replaced(solution, few, self._fit_exactly(Y[:, few], responses.take(few), beta, start, reml, df))
+        if reml and self._surely_distinct and (determined > FLAT).all():
+            return solution
         flat = indistinct(self.problem, design, self.coordinates.psi(start[None]))
         return self._with_doubts(solution, flat, failed)
 
@@ -225,6 +232,11 @@ class Engine:
             return solution
         message = np.where(doubt, why, solution.message)
         return replace(solution, message=message, converged=solution.converged & ~doubt, indistinct=doubt)
+
+    @cached_property
+    def _surely_distinct(self) -> bool:
+        """Whether every term has more levels than X could take up."""
+        return all(term.levels > self.problem.p for term in self.problem.terms)
 
     @cached_property
     def _no_bound(self) -> str:

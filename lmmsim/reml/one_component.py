@@ -59,7 +59,7 @@ class OneComponent:
         """The one component of a design, None if it has more, too many levels, or nothing of Z beside X."""
         if strata is None or len(strata.problem.terms) > 1 or strata.problem.terms[0].levels > LARGEST:
             return None
-        values, vectors = np.linalg.eigh((strata.Z @ strata.Z.T).toarray() - strata.ZX @ strata.ZX.T)
+        values, vectors = np.linalg.eigh(np.diag(strata.roots[:, 0]) - strata.ZX @ strata.ZX.T)
         keep = values > 1e-9 * strata.d.max()
         return cls(strata, values[keep], vectors[:, keep]) if keep.any() else None
 

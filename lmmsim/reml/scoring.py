@@ -32,8 +32,12 @@ def expectations(point: Point, psi: np.ndarray) -> np.ndarray:
     return out
 
 
-def guess(coordinates: Coordinates, psi: np.ndarray, expected: np.ndarray, point: Point) -> np.ndarray:
+def guess(
+    coordinates: Coordinates, psi: np.ndarray, expected: np.ndarray, point: Point
+) -> tuple[np.ndarray, np.ndarray]:
     """Theta (m, t) of the quadratic estimates, moved inside the parameter space.
+
+    The second value is near zero where `expected`, scaled to a diagonal of ones, has not full rank, (1 or m,).
 
     Parameters
     ----------
@@ -47,7 +51,8 @@ def guess(coordinates: Coordinates, psi: np.ndarray, expected: np.ndarray, point
     forms = point.squares * point.sigma2[:, None]
     residual = point.sigma2 * point.dof - (psi * forms).sum(axis=1)
     forms = np.concatenate([forms, residual[:, None]], axis=1)
-    phi = (stacks.pseudo_inverse(expected) @ forms[..., None])[..., 0]
+    phi, smallest = stacks.solve_semidefinite(expected, forms[..., None])
+    phi = phi[..., 0]
     ratios = phi[:, :-1] / np.maximum(phi[:, -1:], 0.1 * point.sigma2[:, None])
     factors = []
     for k, where in zip(coordinates.sizes, coordinates.slices, strict=True):
@@ -55,7 +60,7 @@ def guess(coordinates: Coordinates, psi: np.ndarray, expected: np.ndarray, point
         covariance = np.empty((len(ratios), k, k))
         covariance[:, rows, columns] = covariance[:, columns, rows] = ratios[:, where]
         factors.append(_inside(covariance))
-    return pack(factors)
+    return pack(factors), smallest
 
 
 def _inside(covariance: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ class Search:
         found = self.minimum_from(guessed, self.everything)
         again = np.flatnonzero(singular(self.coordinates, found.theta))
         if again.size and self.coordinates.size > 1:  # a boundary can be the end of a wrong way: come from inside, too
-            inside, _ = self.guess(FAR * self.coordinates.diagonal, again)
+            inside, *_ = self.guess(FAR * self.coordinates.diagonal, again)
             new = ~np.isclose(inside, guessed[again], 1e-6, 1e-6).all(axis=1)  # never so in a balanced design
             if new.any():
                 found = found.or_better(again[new], self.minimum_from(inside[new], again[new]))
@@ -79,12 +79,12 @@ class Search:
             point = self.at(theta, which)
             return point.value, *self.coordinates.in_theta(theta, point.gradient, point.hessian), point
 
-    def guess(self, start: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, Point]:
-        """One scoring step from a common theta (t,), and the point there for what the response does not enter."""
+    def guess(self, start: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray, Point]:
+        """One scoring step from a common theta (t,); how well it was determined; the point there, of the design."""
         here = np.tile(start, (which.size, 1))
         point = design = self.structure.at(here, self.moments.take(which), True)
         if self.responses.observed is None and which.size > 1:
             blank = self.structure.moments(self.problem.no_response(1, None))
             design = self.structure.at(here[:1], blank, True)
         psi = self.coordinates.psi(here[:1])
-        return guess(self.coordinates, psi, expectations(design, psi), point), design
+        return *guess(self.coordinates, psi, expectations(design, psi), point), design

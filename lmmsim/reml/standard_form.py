@@ -173,10 +173,10 @@ class Problem:
         error, as a share of the residual's sum of squares, enters the criterion n times.
         """
         message = np.full(Y.shape[1], "", dtype=object)
-        tame = self._tame(Y, message)
+        tame, total = self._tame(Y, message)
         if tame is not Y:
-            Y, base = tame, tame.T @ self.X
-        total, explained = _squares(Y), (base**2).sum(axis=1)
+            Y, base, total = tame, tame.T @ self.X, _squares(tame)
+        explained = (base**2).sum(axis=1)
         rest, within, square = Y, base, total - explained
         if np.any(self.n * explained > DIGITS * square):
             rest = np.ascontiguousarray(Y) - self.X @ base.T
@@ -188,7 +188,7 @@ class Problem:
     def _incomplete(self, Y: np.ndarray, observed: np.ndarray) -> Responses:
         """Least squares of every column on the rows that it has."""
         message = np.full(Y.shape[1], "", dtype=object)
-        Y = self._tame(Y, message)
+        Y, _ = self._tame(Y, message)
         for term in self.terms:
             levels = _levels_seen(term, observed)
             effects = levels * term.columns.shape[1]
@@ -228,18 +228,18 @@ class Problem:
                 observed[:, failed] = True
         return Responses(self.X, rest, within, base, scale, observed, message)
 
-    def _tame(self, Y: np.ndarray, message: np.ndarray) -> np.ndarray:
-        """Y with a stand-in for columns whose numbers cannot be squared; why, in `message`."""
+    def _tame(self, Y: np.ndarray, message: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Y with a stand-in for columns whose numbers cannot be squared, why in `message`; sums of squares of Y."""
         with np.errstate(over="ignore", invalid="ignore"):
             total = _squares(Y)
         beyond = ~((total < SQUARED**2) & (total > 1 / SQUARED**2))
         if beyond.any():
             beyond &= Y.any(axis=0)
         if not beyond.any():
-            return Y
+            return Y, total
         size = np.abs(Y[:, beyond]).max()
         message[beyond] = f"numbers of size {size:.0e} cannot be squared in floating point: change the response's unit"
-        return np.where(beyond, self._stand_in[:, None], Y)
+        return np.where(beyond, self._stand_in[:, None], Y), total
 
     @cached_property
     def _stand_in(self) -> np.ndarray:
@@ -295,7 +295,6 @@ def _orthonormal(X: np.ndarray, term: Term) -> tuple[np.ndarray, np.ndarray]:
             f"{dependent.tolist()} are linear combinations of the columns before them; remove them"
         )
     counts = np.bincount(term.codes, minlength=term.levels)
-    totals = np.stack([np.bincount(term.codes, column, term.levels) for column in Q.T], axis=1)
-    means = totals / np.sqrt(np.maximum(counts, 1))[:, None]
-    _, turn = np.linalg.eigh(-(means.T @ means))
+    totals = np.stack([np.bincount(term.codes, column, term.levels) for column in Q.T])
+    _, turn = np.linalg.eigh(totals / -np.maximum(counts, 1) @ totals.T)
     return Q @ turn, (turn.T @ R) * sizes

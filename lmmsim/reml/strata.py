@@ -48,15 +48,16 @@ class Strata:
         self.problem = problem
         n, rows = problem.n, np.arange(problem.n)
         parts = [sparse.csr_array((b.columns[:, 0], (b.codes, rows)), shape=(b.levels, n)) for b in problem.terms]
-        self.Z = sparse.csr_array(sparse.vstack(parts))
+        self.Z = parts[0] if len(parts) == 1 else sparse.csr_array(sparse.vstack(parts))
         if common is None:  # one factor: the columns of Z are eigenvectors already
-            sizes = np.asarray(self.Z.multiply(self.Z).sum(axis=1)).ravel()
+            sizes = np.bincount(problem.terms[0].codes, problem.terms[0].columns[:, 0] ** 2, problem.terms[0].levels)
             common = sizes[:, None], np.where(sizes > 0, 1 / np.sqrt(np.where(sizes > 0, sizes, 1.0)), 0.0)
         roots, basis = common
         keys = np.round(roots / np.abs(roots).max() * 1e9)
+        keys = keys[:, 0] if keys.shape[1] == 1 else keys
         _, first, stratum, counts = np.unique(keys, axis=0, return_index=True, return_inverse=True, return_counts=True)
         order = np.argsort(stratum.ravel(), kind="stable")
-        self.basis = basis[order]
+        self.basis, self.roots = basis[order], roots[order]
         if basis.ndim == 1:
             self.Z = self.Z[order]
         self.starts = np.cumsum(counts) - counts
