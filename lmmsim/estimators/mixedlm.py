@@ -26,7 +26,7 @@ from lmmsim.model.columns import Matrices, RandomTerm, build
 from lmmsim.model.formula import split
 from lmmsim.model.identifiable import check_terms, check_X
 from lmmsim.reml.engine import Engine
-from lmmsim.reml.theta import Coordinates, lower_factor
+from lmmsim.reml.theta import lower_factor, pack
 
 OPTIMISERS = (None, "lbfgs", "bfgs", "powell")  # None: its own sequence
 FAR = 0.01  # in -2 log-likelihood, above the minimum that the engine finds
@@ -212,7 +212,7 @@ def theta_of(covariances: tuple[np.ndarray, ...], scale: float) -> np.ndarray:
     for G in covariances:
         values, vectors = np.linalg.eigh(G / scale)
         roots.append(lower_factor((vectors * np.sqrt(values.clip(min=0)))[None]))
-    return Coordinates([len(G) for G in covariances]).pack(roots)[0]
+    return pack(roots)[0]
 
 
 class Layout:

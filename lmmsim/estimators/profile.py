@@ -51,7 +51,7 @@ class Surface:
 
     def covariance(self, parameters: np.ndarray, term: int) -> np.ndarray:
         """Absolute covariances (m, k, k) of one term."""
-        factor = self.problem.bars[term].back @ self.problem.coordinates.factors(parameters[:, : self.t])[term]
+        factor = self.problem.terms[term].back @ self.problem.coordinates.factors(parameters[:, : self.t])[term]
         return np.exp(2 * parameters[:, self.t])[:, None, None] * factor @ factor.swapaxes(1, 2)
 
 
@@ -134,7 +134,7 @@ def quantities(fit: Fit, surface: Surface) -> Iterator[Quantity]:
         for i, name in enumerate(term.names):
             # the variance, not the sd: it is smooth where it is zero. Its unit is that of standardised columns, whose
             # size it shares: far from the data, as at time 0 where time starts at 1000, a variance is large
-            unit = np.exp(2 * surface.best[-1]) * np.sum(surface.problem.bars[b].back[i] ** 2)
+            unit = np.exp(2 * surface.best[-1]) * np.sum(surface.problem.terms[b].back[i] ** 2)
             yield Quantity("sd", term.group, name, partial(entry, surface, b, i, i), root, unit=float(unit))
         for i, name in enumerate(term.names):
             for k, other in enumerate(term.names[:i]):

@@ -2,6 +2,6 @@
 
 Reading order: `formula` (the text, taken apart), `columns` (X and the columns of the random terms), `random_effects`
 and `residual` (their standard deviations), `matrices` (Z and G as labelled tables), `equation` (all of it on one
-design), `describe` (what it means in words), `from_fit`, and `model`, which brings them together; then `blocks` (V,
-block by block) and `identifiable` (what cannot be told apart).
+design), `describe` (what it means in words), `from_fit`, and `model`, which brings them together; then `standard`
+(columns without their units), `blocks` (V, block by block) and `identifiable` (what cannot be told apart).
 """

@@ -13,6 +13,7 @@ import numpy as np
 
 from lmmsim.model.columns import RandomTerm
 from lmmsim.model.equation import Equation
+from lmmsim.model.standard import standardised
 
 DENSE = 200  # a block with fewer rows than this is held in plain arrays, a larger one in sparse ones
 Form = Callable[[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]], Any]
@@ -210,11 +211,8 @@ def diagonal(terms: Sequence[RandomTerm], matrices: Sequence[np.ndarray], form: 
 
 def _standard(term: RandomTerm, root: np.ndarray) -> tuple[RandomTerm, np.ndarray]:
     """The term with orthogonal columns of unit mean square, and the square root of its effects' covariance."""
-    upper = np.linalg.qr(term.columns, mode="r") / np.sqrt(len(term.columns))
-    sizes = np.sqrt((term.columns**2).mean(axis=0))
-    if (np.abs(np.diagonal(upper)) <= 1e-10 * sizes).any():  # collinear: leave them as they are
-        return term, root
-    return replace(term, columns=np.linalg.solve(upper.T, term.columns.T).T), upper @ root
+    standard, upper = standardised(term.columns)
+    return replace(term, columns=standard), upper @ root
 
 
 def _unit_covariances(terms: Sequence[RandomTerm]) -> Iterator[list[np.ndarray]]:

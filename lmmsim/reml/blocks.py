@@ -1,110 +1,29 @@
-"""From a design and its responses to `Moments`: choose the factor to absorb, find its patterns, add up cross-products.
+"""From a design and its responses to `Moments`: what one factor's blocks add up to, and the likelihood of the sums.
 
-The design's part is done once. A response then costs one pass over its rows.
+`absorption` has done the design's part once. A response then costs one pass over its rows.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from lmmsim.reml.crossproducts import Dense, Moments, Sparse
+from lmmsim.reml import modes, stacks
+from lmmsim.reml.absorption import Absorbed, plain, remainder
+from lmmsim.reml.crossproducts import Dense, Gram, Moments, Sparse, block_diagonal
 from lmmsim.reml.derivatives import Point
-from lmmsim.reml.mixed_model_equations import Layout
-from lmmsim.reml.standard_form import Problem, Responses
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+from lmmsim.reml.mixed_model_equations import State
+from lmmsim.reml.standard_form import Responses
 
 
-DENSE_LIMIT = 2**24  # entries of the design's own cross-products; beyond it blocks are kept apart
-
-
-class Blocks:
+class Blocks(Absorbed):
     """Any design, seen as independent blocks of one grouping factor beside everything else."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        bars = problem.bars
-        sizes = [bar.columns.shape[1] for bar in bars]
-        levels = [bar.levels for bar in bars]
-        together = [[j for j in range(len(bars)) if np.array_equal(bars[j].codes, bar.codes)] for bar in bars]
-        absorbed = max(together, key=lambda same: sum(sizes[j] * levels[j] for j in same))
-        self.layout = Layout(sizes, levels, absorbed, problem.coordinates.slices)
-        self.J = levels[absorbed[0]]
-        self.codes = bars[absorbed[0]].codes
-        self.columns = np.concatenate([bars[i].columns for i in absorbed], axis=1)
-        self.P = self.layout.q2 + problem.p
-        self._sums_by_block()
-
-    def _sums_by_block(self) -> None:
-        """A_j and its patterns, blocks sorted by pattern."""
-        from scipy import sparse
-
-        n, k = self.columns.shape
-        order = np.argsort(self.codes, kind="stable")
-        ends = np.arange(k)[:, None] * n + np.cumsum(np.bincount(self.codes, minlength=self.J))
-        entries = (self.columns[order].T.ravel(), np.tile(order, k), np.append(0, ends))
-        self.Z1t = sparse.csr_array(entries, shape=(k * self.J, n))  # Z1', rows ordered by column of Z, then block
-        self.A = self.sums(self.columns).swapaxes(0, 1)
-        digits = np.round(self.A.reshape(self.J, -1) / max(float(np.abs(self.A).max()), 1e-300) * 1e9)
-        if (digits == digits[0]).all():  # balanced: nothing to sort
-            self.pattern = np.zeros(self.J, dtype=np.intp)
-        else:
-            self.pattern = np.unique(digits, axis=0, return_inverse=True)[1].ravel()
-        self.G = int(self.pattern.max()) + 1
-        self.dense = self.G * k * k * self.P**2 <= DENSE_LIMIT
-        self.dense_masked = self.J * k * k * self.P**2 <= DENSE_LIMIT
-
-    def sums(self, values: np.ndarray) -> np.ndarray:
-        """Z1'values (k, J, m) for values (n, m)."""
-        return np.asarray(self.Z1t @ values).reshape(self.layout.k, self.J, -1)
-
-    @cached_property
-    def X_star(self) -> np.ndarray | csr_array:
-        """[Z2, X], (n, P): a sparse matrix, or X itself where there is no Z2."""
-        from scipy import sparse
-
-        if not self.layout.rest:
-            return self.problem.X
-        rows, parts = np.arange(self.problem.n), []
-        for i in self.layout.rest:
-            bar, k = self.problem.bars[i], self.layout.sizes[i]
-            where = bar.codes[:, None] * k + np.arange(k)
-            entries = (bar.columns.ravel(), (np.repeat(rows, k), where.ravel()))
-            parts.append(sparse.csr_array(entries, shape=(rows.size, bar.levels * k)))
-        return sparse.hstack([*parts, sparse.csr_array(self.problem.X)], format="csr")
-
-    @cached_property
-    def Z1X(self) -> np.ndarray:
-        """Z1'X, (k J, p)."""
-        return np.asarray(self.Z1t @ self.problem.X)
-
-    @cached_property
-    def B(self) -> np.ndarray | csr_array:
-        """Z1'X*, (k J, P), sparse where X* is; rows ordered by column of Z, then block."""
-        return self.Z1t @ self.X_star
-
-    @cached_property
-    def XX(self) -> np.ndarray:
-        """X*'X*, (P, P)."""
-        return _dense(self.X_star.T @ self.X_star)
-
-    @cached_property
-    def _by_pattern(self) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
-        """Blocks of every pattern, their B (J_g, k, P), and BB (1, k k G, P P)."""
-        k = self.layout.k
-        B = _dense(self.B).reshape(k, self.J, self.P).swapaxes(0, 1)
-        blocks = np.split(np.argsort(self.pattern, kind="stable"), np.cumsum(np.bincount(self.pattern))[:-1])
-        own = [B[members] for members in blocks]
-        BB = np.stack([np.tensordot(b, b, axes=(0, 0)) for b in own])  # (G, k, P, k, P)
-        return blocks, own, BB.transpose(1, 3, 0, 2, 4).reshape(1, k * k * self.G, self.P**2)
 
     def chunk(self, complete: bool) -> int:
         """How many responses to carry through the optimisation together."""
-        k, t1 = self.layout.k, self.layout.theta1.size
+        k, t1 = self.layout.k, len(self.layout.entries1)
         if not (self.dense if complete else self.dense_masked):
             return 1
         G = self.G if complete else self.J
@@ -116,85 +35,115 @@ class Blocks:
     def moments(self, responses: Responses) -> Moments:
         """The sums that the criterion needs, for every response."""
         if responses.observed is not None:
-            return (self._masked if self.dense_masked else self._masked_sparse)(responses.y, responses.observed)
-        m, k, n = len(responses.scale), self.layout.k, self.problem.n
+            return (self._masked if self.dense_masked else self._masked_sparse)(responses, responses.observed)
+        m, k, n = len(responses.scale), self.layout.k, float(self.problem.n)
         c = responses.sums(self.Z1t, self.Z1X).reshape(k, self.J, m)
-        c = np.ascontiguousarray(c.swapaxes(0, 1))  # (J, k, m)
-        shared = {
-            "XX": self.XX[None],
-            "n": np.full(m, float(n)),
-            "Xy": np.ascontiguousarray(responses.sums(self.X_star.T, self.XX[:, self.layout.q2 :]).T),
-            "yy": np.full(m, float(n)),  # a standardised response has a mean square of 1
-        }
+        u = np.einsum("abj,bjm->ajm", self.A_inverse, c) if k > 1 else self.A_inverse[0][..., None] * c
+        shared: dict[str, Any] = {"gram": self.gram, "n": np.full(m, n), "XX": self.XX[None]}
+        if responses.exact:
+            left = responses.y - self.Z1t.T @ u.reshape(-1, m)
+            beside, X = self.Z2.T @ left, self.X_left.T @ left
+            shared |= {"yy": np.einsum("im,im->m", left, left), "Xy": np.concatenate([beside, X]).T.copy()}
+        else:  # a standardised response has a mean square of 1 and is orthogonal to X
+            Xy = -(self.U.T @ c.reshape(-1, m)).T
+            Xy[:, : self.layout.q2] += self._sums_beside(responses)
+            shared |= {"yy": n - np.einsum("ajm,ajm->m", c, u), "Xy": Xy}
+        u = np.ascontiguousarray(u.swapaxes(0, 1))  # (J, k, m)
         if not self.dense:
-            from scipy import sparse
-
-            A = np.ascontiguousarray(self.A.transpose(1, 2, 0))[:, :, None]
-            cc = (c[:, :, None] * c[:, None]).transpose(1, 2, 3, 0)
-            c_rows = np.ascontiguousarray(c.transpose(2, 1, 0)).reshape(m, -1)
-            B, each = sparse.csr_array(self.B), np.arange(self.J)
-            return Sparse(A=A, count=np.ones((1, self.J)), cc=cc, cross=c_rows, pattern=each, B=B, **shared)
-        blocks, own, BB = self._by_pattern
-        cc = np.empty((k, k, m, self.G))
-        cross = np.empty((m, k, k, self.G, self.P))
-        for g, (members, b) in enumerate(zip(blocks, own, strict=True)):
-            part = c[members]
-            cc[..., g] = np.einsum("jam,jbm->abm", part, part)
-            cross[:, :, :, g] = np.tensordot(b, part, axes=(0, 0)).transpose(3, 0, 2, 1)
-        A = np.stack([self.A[members[0]] for members in blocks], axis=2)[:, :, None]
+            uu = (u[:, :, None] * u[:, None]).transpose(1, 2, 3, 0)
+            return self._apart(self.gram_by_block, u.transpose(2, 1, 0).reshape(m, -1), uu, self.U, shared)
+        blocks, own, UU = self.by_pattern
+        uu, cross = np.empty((k, k, m, self.G)), np.empty((m, k, k, self.G, self.P))
+        for g, (members, U) in enumerate(zip(blocks, own, strict=True)):
+            part = u[members]
+            uu[..., g] = np.einsum("jam,jbm->abm", part, part)
+            cross[:, :, :, g] = np.tensordot(U, part, axes=(0, 0)).transpose(3, 0, 2, 1)
         count = np.array([[float(members.size) for members in blocks]])
         cross = cross.reshape(m, -1, self.P)
-        return Dense(A=A, count=count, cc=cc, cross=cross, pattern=self.pattern, BB=BB, **shared)
+        return Dense(count=count, pattern=self.pattern, uu=uu, cross=cross, UU=UU, **shared)
 
-    def _masked(self, y: np.ndarray, observed: np.ndarray) -> Moments:
+    def _sums_beside(self, responses: Responses) -> np.ndarray:
+        """Z2'y, (m, q2)."""
+        if not self.layout.rest:
+            return np.zeros((len(responses.scale), 0))
+        return responses.sums(self.Z2.T, self.Z2.T @ self.problem.X).T
+
+    @cached_property
+    def gram_by_block(self) -> Gram:
+        """The decomposition of A_j, block by block."""
+        return Gram.of(self.A[:, :, None])
+
+    def _apart(self, gram: Gram, u: np.ndarray, uu: np.ndarray, U: Any, shared: dict[str, Any]) -> Sparse:
+        """Every block its own pattern."""
+        from scipy import sparse
+
+        each, count = np.arange(self.J), np.ones((1, self.J))
+        return Sparse(**shared | {"gram": gram}, count=count, pattern=each, uu=uu, cross=u, U=sparse.csr_array(U))
+
+    def _masked(self, responses: Responses, observed: np.ndarray) -> Moments:
         """Every block of every response is its own pattern: what was observed differs."""
-        m, k = y.shape[1], self.layout.k
-        seen = observed.astype(float)
-        c = np.ascontiguousarray(self.sums(y).swapaxes(0, 1))  # (J, k, m)
+        y, seen, X = responses.y, observed.astype(float), plain(self.X_star)
+        m, k, P = y.shape[1], self.layout.k, self.P
         A = np.stack([self.sums(column[:, None] * seen) for column in self.columns.T], axis=1).swapaxes(2, 3)
-        X = _dense(self.X_star)
-        B = np.empty((m, k, self.J, self.P))
-        for p in range(self.P):
-            B[..., p] = self.sums(X[:, p, None] * seen).transpose(2, 0, 1)
-        BB = np.einsum("majp,mbjq->mabjpq", B, B).reshape(m, -1, self.P**2)
-        cross = np.einsum("majp,jbm->mabjp", B, c).reshape(m, -1, self.P)
+        gram = Gram.of(np.ascontiguousarray(A))
+        inverse = gram.inverse()  # (k, k, m, J)
+        c = self.sums(y).swapaxes(1, 2)  # (k, m, J)
+        u = stacks.product(inverse, c[:, None])[:, 0]
+        B = np.empty((k, m, self.J, P))
+        for j in range(P):
+            B[..., j] = self.sums(X[:, j, None] * seen).swapaxes(1, 2)
+        U = np.stack([sum(inverse[a, b][..., None] * B[b] for b in range(k)) for a in range(k)])
+        XX = np.einsum("ip,iq,im->mpq", X, X, seen, optimize=True)
+        by_response = (1, 0, 2, 3)
+        B, U = B.transpose(by_response), U.transpose(by_response)  # (m, k, J, P)
+        rows = U.reshape(m, -1, P)
+        XX = remainder(XX, B.reshape(m, -1, P).swapaxes(1, 2) @ rows, np.sqrt(np.diagonal(XX, axis1=1, axis2=2)))
+        left = (y - np.einsum("na,amn->nm", self.columns, u[:, :, self.codes])) * seen
         return Dense(
-            A=np.ascontiguousarray(A),
+            gram=gram,
             count=np.ones((m, self.J)),
-            XX=np.einsum("ip,iq,im->mpq", X, X, seen, optimize=True),
-            n=seen.sum(axis=0),
-            Xy=(X.T @ y).T,
-            yy=np.einsum("im,im->m", y, y),
-            cc=(c[:, :, None] * c[:, None]).transpose(1, 2, 3, 0),
-            cross=cross,
             pattern=np.arange(self.J),
-            BB=BB,
+            n=seen.sum(axis=0),
+            XX=XX,
+            Xy=(X.T @ left).T,
+            yy=np.einsum("im,im->m", left, left),
+            uu=u[:, None] * u[None],
+            cross=np.einsum("majp,bmj->mabjp", U, u).reshape(m, -1, P),
+            UU=np.einsum("majp,mbjq->mabjpq", U, U).reshape(m, -1, P**2),
         )
 
-    def _masked_sparse(self, y: np.ndarray, observed: np.ndarray) -> Moments:
+    def _masked_sparse(self, responses: Responses, observed: np.ndarray) -> Moments:
         """The same for one response of a design so large that its blocks are kept apart."""
         from scipy import sparse
 
-        seen = sparse.csr_array(sparse.diags_array(observed[:, 0].astype(float)))
-        c = self.sums(y)[:, :, 0]
-        A = self.sums(self.columns * observed).swapaxes(1, 2)
-        return Sparse(
-            A=np.ascontiguousarray(A)[:, :, None],
-            count=np.ones((1, self.J)),
-            XX=_dense(self.X_star.T @ seen @ self.X_star)[None],
-            n=np.array([float(observed.sum())]),
-            Xy=(self.X_star.T @ y).T,
-            yy=np.einsum("im,im->m", y, y),
-            cc=(c[:, None] * c[None])[:, :, None],
-            cross=c.reshape(1, -1),
-            pattern=np.arange(self.J),
-            B=sparse.csr_array(self.Z1t @ seen @ self.X_star),
-        )
+        y, mask = responses.y, sparse.csr_array(sparse.diags_array(observed[:, 0].astype(float)))
+        gram = Gram.of(np.ascontiguousarray(self.sums(self.columns * observed).swapaxes(1, 2))[:, :, None])
+        solve, Z1t, X = block_diagonal(gram.inverse()[:, :, 0]), self.Z1t @ mask, self.X_star
+        B = Z1t @ X
+        U, u = solve @ B, solve @ (Z1t @ y)
+        left = y - mask @ (self.Z1t.T @ u)
+        shared = {
+            "n": np.array([float(observed.sum())]),
+            "XX": remainder(plain(X.T @ mask @ X), plain(B.T @ U), self.sizes_of_X)[None],
+            "Xy": (X.T @ left).T,
+            "yy": np.einsum("im,im->m", left, left),
+        }
+        by_column = u.reshape(self.layout.k, 1, self.J)
+        return self._apart(gram, u.T, by_column[:, None] * by_column[None], U, shared)
 
     def at(self, theta: np.ndarray, moments: Moments, reml: bool) -> Point:
         """The likelihood and its derivatives at theta (m, t)."""
         factors = self.problem.coordinates.factors(theta)
-        return Point(self.layout, factors, moments, self.problem.p, reml)
+        return Point(State(self.layout, factors, moments, self.problem.p, reml))
+
+    def modes(self, theta: np.ndarray, responses: Responses, reml: bool) -> list[np.ndarray]:
+        """Modes of every term, (m, J, k), in the user's columns and units."""
+        return modes.modes(self, self.at(theta, self.moments(responses), reml), responses)
+
+    def mode_variances(self, theta: np.ndarray, sigma: np.ndarray, observed: np.ndarray | None) -> list[np.ndarray]:
+        """Conditional variances of every term, (m, J, k, k), in the user's columns and units."""
+        blank = self.moments(self.problem.no_response(len(theta), observed))
+        return modes.mode_variances(self, self.at(theta, blank, True), sigma, observed)
 
     def explain(self) -> str:
         """One sentence about the structure."""
@@ -204,8 +153,3 @@ class Blocks:
             f"{self.layout.k} x {self.layout.k} matrices each"
             + (f", then a dense {self.P} x {self.P} system" if self.layout.rest else "")
         )
-
-
-def _dense(matrix: np.ndarray | csr_array) -> np.ndarray:
-    """A matrix as an array."""
-    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()

@@ -14,8 +14,8 @@ from __future__ import annotations
 import numpy as np
 
 from lmmsim.reml import stacks
-from lmmsim.reml.derivatives import Point
 from lmmsim.reml.scoring import expectations
+from lmmsim.reml.structure import PointOfAll
 
 
 def satterthwaite(variance: np.ndarray, gradient: np.ndarray, information: np.ndarray) -> np.ndarray:
@@ -50,19 +50,20 @@ def quadratic_inverse(vectors: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return out
 
 
-def kenward_roger(point: Point, psi: np.ndarray, L: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def kenward_roger(point: PointOfAll, psi: np.ndarray, L: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The adjusted C_A (m, p, p) in units of sigma^2 and the df (m, q) of the contrasts L (q, p).
 
     Parameters
     ----------
-    point : Point
+    point : PointOfAll
         At the REML estimate.
     psi : ndarray, shape (m, t)
         The lower triangles of Psi there.
     L : ndarray, shape (q, p)
     """
     C = point.vcov
-    W = 2 * stacks.pseudo_inverse(expectations(point, psi))
+    expected = expectations(point, psi)
+    W = 2 * stacks.solve_semidefinite(expected, np.eye(expected.shape[1]))[0]
     slopes = point.vcov_slopes
     own = C - np.einsum("ma,mapq->mpq", psi, slopes)
     slopes = np.concatenate([slopes, own[:, None]], axis=1)

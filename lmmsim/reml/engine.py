@@ -9,23 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from lmmsim.model.columns import RandomTerm
-from lmmsim.reml import modes as conditional
+from lmmsim.reml.absorption import DENSE_LIMIT
 from lmmsim.reml.blocks import Blocks
 from lmmsim.reml.degrees_of_freedom import kenward_roger, satterthwaite
-from lmmsim.reml.newton import Minimum
+from lmmsim.reml.identified import FLAT, indistinct, no_bound
+from lmmsim.reml.nested import Nested
 from lmmsim.reml.one_component import OneComponent
-from lmmsim.reml.search import Search, singular
-from lmmsim.reml.solution import Solution, join
+from lmmsim.reml.report import criterion_out, report, variance_gradient
+from lmmsim.reml.search import Search
+from lmmsim.reml.solution import Solution, join, replaced
 from lmmsim.reml.standard_form import Problem, Responses
 from lmmsim.reml.strata import Strata
-from lmmsim.reml.structure import Point, Structure
+from lmmsim.reml.structure import Structure, StructureOfAll
 
 START = 0.5  # theta of standardised columns where nothing better is known
+FEW_DIGITS = 1e8  # a sum of squares over the residual variance from which its digits are counted
 AWAY = 0.05  # a start is never nearer to a zero on the diagonal: every derivative is zero there
 PIECE = 2**19  # numbers of Y that are read together
 NOTHING = np.empty((0, 0))
@@ -40,6 +44,10 @@ class Engine:
         Fixed-effect columns, of full rank.
     terms : sequence of RandomTerm
         At least one.
+    together : int, optional
+        Most responses that are carried through the optimisation together; by default as many as memory suggests.
+    dense_limit : int
+        See `Blocks`.
 
     Raises
     ------
@@ -63,12 +71,19 @@ class Engine:
     ((3, 1), True)
     """
 
-    def __init__(self, X: np.ndarray, terms: Sequence[RandomTerm]) -> None:
-        self.problem = Problem(X, terms)
+    def __init__(
+        self, X: np.ndarray, terms: Sequence[RandomTerm], *, together: int | None = None, dense_limit: int = DENSE_LIMIT
+    ) -> None:
+        self.problem, self.together = Problem(X, terms), together
         self.coordinates = self.problem.coordinates
-        self.blocks = Blocks(self.problem)
+        self.dense_limit = dense_limit
         strata = Strata.find(self.problem)
-        self.complete: Structure = OneComponent.find(self.problem, strata) or strata or self.blocks
+        self.complete: Structure = OneComponent.find(strata) or strata or self.blocks
+
+    @cached_property
+    def blocks(self) -> StructureOfAll:
+        """What answers every question about any responses; some designs have something faster for complete ones."""
+        return Nested.find(self.problem) or Blocks(self.problem, self.dense_limit)
 
     def explain(self) -> str:
         """One paragraph: which structure of the design is used, why, and how large it is."""
@@ -108,7 +123,7 @@ class Engine:
         out = []
         for which in self._chunks(Y):
             structure, responses, moments = self.prepare(Y[:, which])
-            out.append(self._criterion_out(structure.at(standard[which], moments, reml), responses, reml))
+            out.append(criterion_out(self.problem, structure.at(standard[which], moments, reml), responses, reml))
         return np.concatenate(out)
 
     def satterthwaite(self, solution: Solution, L: np.ndarray | None = None) -> np.ndarray:
@@ -116,10 +131,10 @@ class Engine:
         if L is None and solution.variance_gradient is not None:
             gradient = solution.variance_gradient
         else:
-            structure, parts, L = self._structure(solution.observed), [], self._contrasts(L)
+            structure, parts, L = self._structure(solution.observed), [], self.problem.contrasts(L)
             for _, theta, responses in self._designs(solution, structure):
                 point = structure.at(theta, structure.moments(responses), solution.reml)
-                parts.append(self._variance_gradient(theta, point, L))
+                parts.append(variance_gradient(self.problem, theta, point, L))
             gradient = np.concatenate(parts)
         df = satterthwaite(gradient[..., -1], gradient, solution.information)
         return self._where_fitted(solution, df)
@@ -127,8 +142,8 @@ class Engine:
     def kenward_roger(self, solution: Solution, L: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Kenward and Roger's adjusted vcov (r, p, p) and df, (r, p) or (r, q) for L (q, p)."""
         if not solution.reml:
-            raise ValueError("Kenward and Roger's method is defined for REML fits: fit with reml=True.")
-        L = self._contrasts(L)
+            raise ValueError("the method of Kenward and Roger is defined for REML fits: fit with reml=True")
+        L = self.problem.contrasts(L)
         vcov, df = [], []
         for which, theta, responses in self._designs(solution, self.blocks):
             point = self.blocks.at(theta, self.blocks.moments(responses), True)
@@ -142,18 +157,14 @@ class Engine:
         Y = self._table(Y)
         parts = []
         for which, theta, _ in self._designs(solution, self.blocks):
-            responses = self.problem.responses(Y[:, which])
-            point = self.blocks.at(theta, self.blocks.moments(responses), solution.reml)
-            parts.append(conditional.modes(self.blocks, point, responses))
+            parts.append(self.blocks.modes(theta, self.problem.responses(Y[:, which]), solution.reml))
         return [np.concatenate(term) for term in zip(*parts, strict=True)]
 
     def mode_variances(self, solution: Solution) -> list[np.ndarray]:
         """Conditional variances of the modes given theta (lme4's condVar), (r, J, k, k) for every random term."""
         parts = []
         for which, theta, responses in self._designs(solution, self.blocks):
-            point = self.blocks.at(theta, self.blocks.moments(responses), solution.reml)
-            sigma = solution.sigma[which]
-            parts.append(conditional.mode_variances(self.blocks, point, sigma, responses.observed))
+            parts.append(self.blocks.mode_variances(theta, solution.sigma[which], responses.observed))
         return [np.concatenate(term) for term in zip(*parts, strict=True)]
 
     def prepare(self, Y: np.ndarray) -> tuple[Structure, Responses, Any]:
@@ -170,16 +181,7 @@ class Engine:
             pieces.append(replace(piece, rest=NOTHING))
         if len(pieces) == 1:
             return self.complete, pieces[0], moments[0]
-        together = Responses(
-            self.problem.X,
-            NOTHING,
-            np.concatenate([piece.within for piece in pieces]),
-            np.concatenate([piece.base for piece in pieces]),
-            np.concatenate([piece.scale for piece in pieces]),
-            None,
-            np.concatenate([piece.message for piece in pieces]),
-        )
-        return self.complete, together, type(moments[0]).join(moments)
+        return self.complete, Responses.join(pieces), type(moments[0]).join(moments)
 
     # -- one chunk ------------------------------------------------------------------------------------------------
 
@@ -187,59 +189,63 @@ class Engine:
         """Fit as many responses as are carried together."""
         structure, responses, moments = self.prepare(Y)
         search = Search(self.problem, structure, responses, moments, reml)
-        found = search.minimum(start)
-        point = search.at(found.theta, search.everything)
-        solution = self._report(point, found, responses, reml)
-        if not df:
+        guessed, determined, design = search.guess(start, search.everything)
+        found = search.minimum(guessed)
+        point = found.point or search.at(found.theta, search.everything)
+        solution = report(self.problem, point, found, responses, reml, df)
+        failed = np.isnan(responses.scale)
+        few = np.flatnonzero(~(responses.magnitude <= FEW_DIGITS * point.sigma2) & ~failed)
+        if few.size and (reml or not self._no_bound):
+            beta = (responses.base + responses.scale[:, None] * point.beta)[few]
+            solution = replaced(solution, few, self._fit_exactly(Y[:, few], responses.take(few), beta, start, reml, df))
+        if reml and self._surely_distinct and (determined > FLAT).all():
             return solution
-        return replace(solution, variance_gradient=self._variance_gradient(found.theta, point, self._contrasts(None)))
+        flat = indistinct(self.problem, design, self.coordinates.psi(start[None]))
+        return self._with_doubts(solution, flat, failed)
 
-    def _report(self, point: Point, found: Minimum, responses: Responses, reml: bool) -> Solution:
-        """Back to the user's columns and units."""
-        theta = found.theta
-        scale, failed = responses.scale, np.isnan(responses.scale)
-        out = self.problem.theta_out(theta)
-        sigma = np.sqrt(point.sigma2) * scale  # NaN where there is no fit, and with it all that is made of it
-        beta = self.problem.beta_out(responses.base + scale[:, None] * point.beta)
-        out[failed] = np.nan
-        message = responses.message.copy()
-        message[~failed & ~found.converged] = "the optimiser did not converge"
-        return Solution(
-            theta=out,
-            beta=beta,
-            vcov=sigma[:, None, None] ** 2 * self.problem.vcov_out(point.vcov),
-            sigma=sigma,
-            criterion=self._criterion_out(point, responses, reml),
-            converged=found.converged & ~failed,
-            singular=singular(self.coordinates, theta) & ~failed,
-            evaluations=found.evaluations + 1,
-            message=message,
-            covariances=[sigma[:, None, None] ** 2 * (f @ f.swapaxes(1, 2)) for f in self.coordinates.factors(out)],
-            reml=reml,
-            standard_theta=theta,
-            information=self._information(theta, point),
-            observed=responses.observed,
-        )
+    def _fit_exactly(
+        self, Y: np.ndarray, responses: Responses, beta: np.ndarray, start: np.ndarray, reml: bool, df: bool
+    ) -> Solution:
+        """Fit responses whose residual is so small beside them that sums of their squares have lost its digits.
 
-    def _information(self, theta: np.ndarray, point: Point) -> np.ndarray:
-        """Hessian of the criterion in (theta, log sigma^2), (m, t + 1, t + 1)."""
-        squares, t = point.squares, self.coordinates.size
-        joint = point.hessian + squares[:, :, None] * squares[:, None, :] / point.dof[:, None, None]
-        out = np.empty((len(theta), t + 1, t + 1))
-        _, out[:, :t, :t] = self.coordinates.in_theta(theta, point.gradient, joint)
-        out[:, t, :t] = out[:, :t, t] = (squares[:, None] @ self.coordinates.jacobian(theta))[:, 0]
-        out[:, t, t] = point.dof
-        return out
+        What is left after the first fit's coefficients is small in every direction but those of Z, and what least
+        squares within groups leaves of that has all digits. The second round starts from better coefficients.
+        """
+        structure = self._structure(responses.observed)
+        for _ in range(2):
+            around = self.problem.around(Y, np.where(np.isfinite(beta), beta, responses.base), responses)
+            search = Search(self.problem, structure, around, structure.moments(around), reml)
+            found = search.minimum(search.guess(start, search.everything)[0])
+            point = found.point or search.at(found.theta, search.everything)
+            beta = around.base + around.scale[:, None] * point.beta
+        return report(self.problem, point, found, around, reml, df)
 
-    def _variance_gradient(self, theta: np.ndarray, point: Point, L: np.ndarray) -> np.ndarray:
-        """Derivatives of the contrasts' variances over sigma^2 in (theta, log sigma^2), (m, q, t + 1)."""
-        variance = ((L @ point.vcov) * L).sum(axis=2)
-        slopes = ((L @ point.vcov_slopes) * L).sum(axis=3).swapaxes(1, 2)
-        return np.concatenate([slopes @ self.coordinates.jacobian(theta), variance[..., None]], axis=2)
+    def _with_doubts(self, solution: Solution, flat: np.ndarray, failed: np.ndarray) -> Solution:
+        """Say where the likelihood is flat or has no bound: no optimum is one."""
+        why = np.where(failed, "", flat if solution.reml else self._no_bound)
+        doubt = why != ""
+        if not doubt.any():
+            return solution
+        message = np.where(doubt, why, solution.message)
+        return replace(solution, message=message, converged=solution.converged & ~doubt, indistinct=doubt)
 
-    def _criterion_out(self, point: Point, responses: Responses, reml: bool) -> np.ndarray:
-        """The criterion in the user's units."""
-        return point.value + 2 * point.dof * np.log(responses.scale) + (self.problem.log_det_R if reml else 0.0)
+    @cached_property
+    def _surely_distinct(self) -> bool:
+        """Whether every term has more levels than X could take up."""
+        return all(term.levels > self.problem.p for term in self.problem.terms)
+
+    @cached_property
+    def _no_bound(self) -> str:
+        """Why full likelihood has no maximum, '' where it has."""
+        return no_bound(self.problem)
+
+    def what_cannot_be_told_apart(self, reml: bool = True) -> str:
+        """One sentence on a variance that this design cannot estimate, '' where there is none; see the function."""
+        if not reml:
+            return self._no_bound
+        theta = START * self.coordinates.diagonal[None]
+        blank = self.complete.moments(self.problem.no_response(1, None))
+        return str(indistinct(self.problem, self.complete.at(theta, blank, True), self.coordinates.psi(theta))[0])
 
     # -- small things ---------------------------------------------------------------------------------------------
 
@@ -248,7 +254,7 @@ class Engine:
         Y = np.asarray(Y, dtype=float)
         Y = Y[:, None] if Y.ndim == 1 else Y
         if Y.ndim != 2 or Y.shape[0] != self.problem.n or Y.shape[1] == 0:
-            raise ValueError(f"The response has shape {Y.shape}, but the design has {self.problem.n} rows.")
+            raise ValueError(f"the response has shape {Y.shape}, but the design has {self.problem.n} rows")
         return Y
 
     def _start(self, start: np.ndarray | None) -> np.ndarray:
@@ -257,7 +263,7 @@ class Engine:
             return START * self.coordinates.diagonal
         start = np.asarray(start, dtype=float)
         if start.shape != (self.coordinates.size,) or not np.isfinite(start).all():
-            raise ValueError(f"start must be {self.coordinates.size} finite numbers (theta), not {start!r}.")
+            raise ValueError(f"start must be {self.coordinates.size} finite numbers (theta), not {start!r}")
         theta = self.problem.theta_in(start[None])[0]
         return np.where(self.coordinates.diagonal & (np.abs(theta) < AWAY), AWAY, theta)
 
@@ -268,25 +274,46 @@ class Engine:
     def _chunks(self, Y: np.ndarray) -> list[slice]:
         """Columns of Y that are carried together."""
         complete = not np.isnan(Y.sum())
-        size = (self.complete if complete else self.blocks).chunk(complete)
+        size = self.together or (self.complete if complete else self.blocks).chunk(complete)
         return [slice(first, first + size) for first in range(0, Y.shape[1], size)]
 
     def _designs(self, solution: Solution, structure: Structure) -> Iterator[tuple[slice, np.ndarray, Responses]]:
         """Chunks of a solution, for questions that do not need Y: their places, theta, and zeros as responses."""
-        size = structure.chunk(solution.observed is None)
+        size = self.together or structure.chunk(solution.observed is None)
         for first in range(0, len(solution.theta), size):
             which = slice(first, first + size)
             theta = solution.standard_theta[which]
             observed = None if solution.observed is None else solution.observed[:, which]
             yield which, theta, self.problem.no_response(len(theta), observed)
 
-    def _contrasts(self, L: np.ndarray | None) -> np.ndarray:
-        """Contrasts of the orthonormal coefficients."""
-        L = np.eye(self.problem.p) if L is None else np.atleast_2d(np.asarray(L, dtype=float))
-        if L.ndim != 2 or L.shape[1] != self.problem.p:
-            raise ValueError(f"L has shape {L.shape}, but the model has {self.problem.p} coefficients.")
-        return np.linalg.solve(self.problem.R.T, L.T).T
-
     def _where_fitted(self, solution: Solution, df: np.ndarray) -> np.ndarray:
         """NaN where a response has no fit."""
-        return np.where(np.isfinite(solution.sigma)[:, None], df, np.nan)
+        return np.where((np.isfinite(solution.sigma) & ~solution.indistinct)[:, None], df, np.nan)
+
+
+def what_cannot_be_told_apart(X: np.ndarray, terms: Sequence[RandomTerm], reml: bool = True) -> str:
+    """One sentence on a variance that a design cannot estimate, '' where there is none.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n, p)
+        Of full rank.
+    terms : sequence of RandomTerm
+    reml : bool
+        Whether restricted likelihood is asked, which is flat where the fixed effects take up all groups or two
+        variances do the same, or full likelihood, which has no maximum where X and Z fit any response exactly.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from lmmsim.model.columns import RandomTerm
+    >>> school = np.repeat([0, 1], 10)
+    >>> term = RandomTerm("school", ("Intercept",), np.ones((20, 1)), school, pd.RangeIndex(2))
+    >>> what_cannot_be_told_apart(np.column_stack([np.ones(20), school]), [term])
+    'the fixed effects take up all that (1 | school) could explain; drop one of the two'
+    """
+    return Engine(X, terms).what_cannot_be_told_apart(reml)

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from lmmsim.reml import stacks
 
-Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, Any]]
 TOLERANCE = 1e-10  # predicted decrease of the criterion at which a response is finished
 ALMOST = 5e-6  # the same where no step of the length that is left can be told from rounding
 LONGEST = 2.0  # a Newton step is never longer than this, plus the length of theta
@@ -32,27 +33,29 @@ class Minimum:
     value: np.ndarray
     converged: np.ndarray
     evaluations: np.ndarray
+    point: Any = None  # of a single response: what `evaluate` knows about this theta
 
-    def where(self, which: np.ndarray, keep: np.ndarray, theta: np.ndarray, value: np.ndarray) -> Minimum:
-        """The same with other theta and values in those of the responses `which` that `keep` says."""
-        here, new = which[keep], replace(self, theta=self.theta.copy(), value=self.value.copy())
-        new.theta[here], new.value[here] = theta[keep], value[keep]
-        return new
+    def where(self, which: np.ndarray, keep: np.ndarray, other: Minimum) -> Minimum:
+        """The same with the theta and value of `other` in those of the responses `which` that `keep` says."""
+        if not keep.any():
+            return self
+        here, theta, value = which[keep], self.theta.copy(), self.value.copy()
+        theta[here], value[here] = other.theta[keep], other.value[keep]
+        return replace(self, theta=theta, value=value, point=other.point if len(value) == 1 else None)
 
     def or_better(self, which: np.ndarray, other: Minimum) -> Minimum:
         """The lower of two minima for the responses `which`; one that converged before one that did not."""
         mine = self.value[which]
         lower = other.value < mine - 1e-8
         keep = np.where(self.converged[which] == other.converged, lower, other.converged & (other.value < mine + 1e-6))
-        new = self.where(which, keep, other.theta, other.value)
         converged, evaluations = self.converged.copy(), self.evaluations.copy()
         converged[which[keep]] = other.converged[keep]
         evaluations[which] += other.evaluations
-        return replace(new, converged=converged, evaluations=evaluations)
+        return replace(self.where(which, keep, other), converged=converged, evaluations=evaluations)
 
 
 def minimise(evaluate: Evaluate, start: np.ndarray, most: int = 100) -> Minimum:
-    """Minimise `evaluate(theta, which)` -> value, gradient, Hessian for every row of `start`.
+    """Minimise `evaluate(theta, which)` -> value, gradient, Hessian and anything, for every row of `start`.
 
     Parameters
     ----------
@@ -66,15 +69,17 @@ def minimise(evaluate: Evaluate, start: np.ndarray, most: int = 100) -> Minimum:
     base, value = start.copy(), np.full(r, np.inf)
     step, slope, length = np.zeros_like(start), np.zeros(r), np.ones(r)
     converged, evaluations = np.zeros(r, dtype=bool), np.zeros(r, dtype=int)
-    active = np.arange(r)
+    active, point = np.arange(r), None
     for _ in range(most):
         proposal = base[active] + length[active, None] * step[active]
-        new, gradient, hessian = evaluate(proposal, active)
+        new, gradient, hessian, there = evaluate(proposal, active)
         evaluations[active] += 1
         with np.errstate(invalid="ignore"):
             allowed = value[active] + 1e-4 * length[active] * slope[active] + ROUNDING * (1 + np.abs(new))
             better = new <= allowed
         accepted = active[better]
+        if r == 1 and better[0]:
+            point = there
         base[accepted], value[accepted] = proposal[better], new[better]
         step[accepted], slope[accepted], curved = direction(gradient[better], hessian[better], proposal[better])
         length[accepted] = 1.0
@@ -88,7 +93,7 @@ def minimise(evaluate: Evaluate, start: np.ndarray, most: int = 100) -> Minimum:
         active = active[~done & ~stuck]
         if active.size == 0:
             break
-    return Minimum(base, value, converged, evaluations)
+    return Minimum(base, value, converged, evaluations, point)
 
 
 def direction(
@@ -115,7 +120,7 @@ def direction(
 def _limit(step: np.ndarray, longest: np.ndarray) -> np.ndarray:
     """Steps no longer than allowed."""
     size = np.sqrt((step**2).sum(axis=1))
-    return step * np.minimum(1.0, longest / np.maximum(size, 1e-300))[:, None]
+    return step * np.minimum(1.0, longest / np.maximum(size, 1e-100))[:, None]
 
 
 def _back_substitute(factor: np.ndarray, right: np.ndarray) -> np.ndarray:

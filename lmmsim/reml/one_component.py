@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lmmsim.reml.standard_form import Problem, Responses
+from lmmsim.reml.standard_form import Responses
 from lmmsim.reml.strata import Strata, StrataMoments, StrataPoint
 
 LARGEST = 1000  # levels for which the eigenvectors are computed
@@ -44,15 +44,10 @@ class OneMoments:
 
 
 class OneComponent:
-    """A design with one bar of one column."""
+    """A design with one term of one column."""
 
-    def __init__(self, problem: Problem, strata: Strata) -> None:
-        self.problem, self.strata = problem, strata
-        Z = strata.Z
-        across = strata.ZX
-        values, vectors = np.linalg.eigh((Z @ Z.T).toarray() - across @ across.T)
-        keep = values > 1e-9 * values[-1]
-        values, vectors = values[keep], vectors[:, keep]
+    def __init__(self, strata: Strata, values: np.ndarray, vectors: np.ndarray) -> None:
+        self.problem, self.strata = strata.problem, strata
         digits = np.round(values / values[-1] * 1e9)
         starts = np.flatnonzero(np.diff(digits, prepend=-1.0))  # eigh sorts: equal ones are neighbours
         self.starts, self.basis = starts, (vectors / np.sqrt(values)).T
@@ -60,11 +55,13 @@ class OneComponent:
         self.counts = np.append(np.diff(starts, append=values.size), 0.0)
 
     @classmethod
-    def find(cls, problem: Problem, strata: Strata | None) -> OneComponent | None:
-        """The one component of a design, None if it has more or too many levels."""
-        if strata is None or len(problem.bars) > 1 or problem.bars[0].levels > LARGEST:
+    def find(cls, strata: Strata | None) -> OneComponent | None:
+        """The one component of a design, None if it has more, too many levels, or nothing of Z beside X."""
+        if strata is None or len(strata.problem.terms) > 1 or strata.problem.terms[0].levels > LARGEST:
             return None
-        return cls(problem, strata)
+        values, vectors = np.linalg.eigh(np.diag(strata.roots[:, 0]) - strata.ZX @ strata.ZX.T)
+        keep = values > 1e-9 * strata.d.max()
+        return cls(strata, values[keep], vectors[:, keep]) if keep.any() else None
 
     def chunk(self, complete: bool) -> int:
         """How many responses to carry through the optimisation together."""
@@ -72,12 +69,18 @@ class OneComponent:
 
     def moments(self, responses: Responses) -> OneMoments:
         """Sums of squares of every response."""
-        sums = responses.sums(self.strata.Z, self.strata.ZX)
+        strata, sums = self.strata, responses.sums(self.strata.Z, self.strata.ZX)
+        moments = strata.moments_of_sums(sums, strata.left(responses.y) if responses.exact else None)
+        if responses.exact:  # y is a residual of other than least squares
+            sums = sums - strata.ZX @ (self.problem.X.T @ responses.y)
         along = self.basis @ sums
         squares = np.empty((len(self.roots), sums.shape[1]))
         squares[:-1] = np.add.reduceat(along * along, self.starts, axis=0)
         squares[-1] = np.maximum(self.problem.n - squares[:-1].sum(axis=0), 0.0)  # y'y is n
-        return OneMoments(squares, self.strata.moments_of_sums(sums))
+        if responses.exact:
+            Xy = moments.Xy[:, -1]
+            squares[-1] = moments.yy[:, -1] - np.einsum("mp,mp->m", Xy @ np.linalg.pinv(strata.XX[-1]), Xy)
+        return OneMoments(squares, moments)
 
     def at(self, theta: np.ndarray, moments: OneMoments, reml: bool) -> OnePoint:
         """The likelihood and its derivatives at theta (m, 1)."""
@@ -87,12 +90,14 @@ class OneComponent:
         """One sentence about the structure."""
         return (
             f"one variance component: {len(self.roots) - 1} distinct eigenvalue(s) of Z Z' beside X for "
-            f"{self.problem.bars[0].levels} levels, so each fit is a sum of {len(self.roots)} numbers"
+            f"{self.problem.terms[0].levels} levels, so each fit is a sum of {len(self.roots)} numbers"
         )
 
 
 class OnePoint:
     """One theta with the value and the derivatives there."""
+
+    rounding = 0.0  # sums without a minus sign
 
     def __init__(self, design: OneComponent, theta: np.ndarray, moments: OneMoments, reml: bool) -> None:
         self.design, self.theta, self.moments, self.reml = design, theta, moments, reml

@@ -12,7 +12,7 @@ import numpy as np
 
 from lmmsim.reml import stacks
 from lmmsim.reml.structure import Point
-from lmmsim.reml.theta import Coordinates, lower_factor, triangle
+from lmmsim.reml.theta import Coordinates, lower_factor, pack, triangle
 
 SMALLEST = 1e-3  # variances, relative to the residual's, from which the optimiser starts
 
@@ -32,22 +32,27 @@ def expectations(point: Point, psi: np.ndarray) -> np.ndarray:
     return out
 
 
-def guess(coordinates: Coordinates, psi: np.ndarray, design: Point, point: Point) -> np.ndarray:
+def guess(
+    coordinates: Coordinates, psi: np.ndarray, expected: np.ndarray, point: Point
+) -> tuple[np.ndarray, np.ndarray]:
     """Theta (m, t) of the quadratic estimates, moved inside the parameter space.
+
+    The second value is near zero where `expected`, scaled to a diagonal of ones, has not full rank, (1 or m,).
 
     Parameters
     ----------
     psi : ndarray, shape (1, t)
-        Where both points are.
-    design : Point
-        For what the response does not enter, m or 1 of it.
+        Where the point is.
+    expected : ndarray, shape (1 or m, t + 1, t + 1)
+        The `expectations` there: the response does not enter them.
     point : Point
         For the responses.
     """
     forms = point.squares * point.sigma2[:, None]
     residual = point.sigma2 * point.dof - (psi * forms).sum(axis=1)
     forms = np.concatenate([forms, residual[:, None]], axis=1)
-    phi = (stacks.pseudo_inverse(expectations(design, psi)) @ forms[..., None])[..., 0]
+    phi, smallest = stacks.solve_semidefinite(expected, forms[..., None])
+    phi = phi[..., 0]
     ratios = phi[:, :-1] / np.maximum(phi[:, -1:], 0.1 * point.sigma2[:, None])
     factors = []
     for k, where in zip(coordinates.sizes, coordinates.slices, strict=True):
@@ -55,7 +60,7 @@ def guess(coordinates: Coordinates, psi: np.ndarray, design: Point, point: Point
         covariance = np.empty((len(ratios), k, k))
         covariance[:, rows, columns] = covariance[:, columns, rows] = ratios[:, where]
         factors.append(_inside(covariance))
-    return coordinates.pack(factors)
+    return pack(factors), smallest
 
 
 def _inside(covariance: np.ndarray) -> np.ndarray:

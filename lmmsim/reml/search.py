@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lmmsim.reml.newton import Minimum, minimise
-from lmmsim.reml.scoring import guess
+from lmmsim.reml.scoring import expectations, guess
 from lmmsim.reml.standard_form import Problem, Responses
 from lmmsim.reml.structure import Point, Structure
 from lmmsim.reml.theta import Coordinates
@@ -32,29 +32,20 @@ class Search:
         self.problem, self.coordinates, self.structure = problem, problem.coordinates, structure
         self.responses, self.moments, self.reml = responses, moments, reml
         self.everything = np.arange(len(responses.scale))
-        self.last: tuple[np.ndarray, np.ndarray, Point] | None = None
 
-    def minimum(self, start: np.ndarray) -> Minimum:
-        """The optimum of every response; `start` (t,) is a theta of the standard columns."""
-        guessed = self._guess(start, self.everything)
-        found = self._from(guessed, self.everything)
+    def minimum(self, guessed: np.ndarray) -> Minimum:
+        """The optimum of every response, from its own theta (m, t)."""
+        found = self.minimum_from(guessed, self.everything)
         again = np.flatnonzero(singular(self.coordinates, found.theta))
         if again.size and self.coordinates.size > 1:  # a boundary can be the end of a wrong way: come from inside, too
-            inside = self._guess(FAR * self.coordinates.diagonal, again)
+            inside, *_ = self.guess(FAR * self.coordinates.diagonal, again)
             new = ~np.isclose(inside, guessed[again], 1e-6, 1e-6).all(axis=1)  # never so in a balanced design
             if new.any():
-                found = found.or_better(again[new], self._from(inside[new], again[new]))
+                found = found.or_better(again[new], self.minimum_from(inside[new], again[new]))
         return found
 
-    def at(self, theta: np.ndarray, which: np.ndarray) -> Point:
-        """The likelihood of some responses; the last point is kept, as the search for one response ends there."""
-        if self.last is None or not (np.array_equal(theta, self.last[0]) and np.array_equal(which, self.last[1])):
-            self.last = None  # its memory is needed
-            self.last = theta, which, self.structure.at(theta, self.moments.take(which), self.reml)
-        return self.last[2]
-
-    def _from(self, start: np.ndarray, which: np.ndarray) -> Minimum:
-        """Newton's method, and again for those that do not arrive.
+    def minimum_from(self, start: np.ndarray, which: np.ndarray) -> Minimum:
+        """Newton's method from given theta (m, t), and again for those that do not arrive.
 
         A narrow curved valley, usually towards a zero that has just been set, needs more time. One that winds around a
         zero above the last row of Lambda, where the entries below turn freely, is left by a step inside.
@@ -67,26 +58,33 @@ class Search:
                 found = found.or_better(late, self._newton(again, which[late], 2 * FIRST_TRY))
         return found
 
+    def at(self, theta: np.ndarray, which: np.ndarray) -> Point:
+        """The likelihood of some responses."""
+        return self.structure.at(theta, self.moments.take(which), self.reml)
+
     def _newton(self, start: np.ndarray, which: np.ndarray, most: int) -> Minimum:
         """Newton's method for some responses: diagonals >= 0, and variances set to zero where that is no worse."""
         found = minimise(lambda theta, rows: self._evaluate(theta, which[rows]), start, most)
         found = replace(found, theta=self.coordinates.positive(found.theta))
         near, cut = self.coordinates.without_smallest(found.theta, NEAR_ZERO)
         if near.size:
-            value = self._evaluate(cut, which[near])[0]
-            found = found.where(near, value <= found.value[near] + 1e-9, cut, value)
+            there = self.at(cut, which[near])
+            at_zero = Minimum(cut, there.value, found.converged[near], found.evaluations[near], there)
+            found = found.where(near, there.value <= found.value[near] + 1e-9, at_zero)
         return found
 
-    def _evaluate(self, theta: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Value, gradient and Hessian with respect to theta."""
-        point = self.at(theta, which)
-        return point.value, *self.coordinates.in_theta(theta, point.gradient, point.hessian)
+    def _evaluate(self, theta: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, Point]:
+        """Value, gradient and Hessian with respect to theta, and where they come from."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # where rounding leaves no residual
+            point = self.at(theta, which)
+            return point.value, *self.coordinates.in_theta(theta, point.gradient, point.hessian), point
 
-    def _guess(self, start: np.ndarray, which: np.ndarray) -> np.ndarray:
-        """One scoring step from a common start; what the response does not enter is computed once."""
+    def guess(self, start: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray, Point]:
+        """One scoring step from a common theta (t,); how well it was determined; the point there, of the design."""
         here = np.tile(start, (which.size, 1))
         point = design = self.structure.at(here, self.moments.take(which), True)
         if self.responses.observed is None and which.size > 1:
             blank = self.structure.moments(self.problem.no_response(1, None))
             design = self.structure.at(here[:1], blank, True)
-        return guess(self.coordinates, self.coordinates.psi(here[:1]), design, point)
+        psi = self.coordinates.psi(here[:1])
+        return *guess(self.coordinates, psi, expectations(design, psi), point), design

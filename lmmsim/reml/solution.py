@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -48,6 +48,7 @@ class Solution:
     standard_theta: np.ndarray = field(repr=False)  # of the standardised columns
     information: np.ndarray = field(repr=False)  # Hessian of the criterion in (standard theta, log sigma^2)
     observed: np.ndarray | None = field(repr=False)  # (n, r), None when complete
+    indistinct: np.ndarray = field(repr=False)  # (r,) bool: REML is flat in some variance, no test is right
     # variances of beta over sigma^2, differentiated like `information`, (r, p, t + 1); None when not asked for
     variance_gradient: np.ndarray | None = field(repr=False, default=None)
 
@@ -76,8 +77,25 @@ def join(parts: Sequence[Solution]) -> Solution:
         standard_theta=together("standard_theta"),
         information=together("information"),
         observed=_observed(parts),
+        indistinct=together("indistinct"),
         variance_gradient=None if first.variance_gradient is None else together("variance_gradient"),
     )
+
+
+def replaced(whole: Solution, which: np.ndarray, part: Solution) -> Solution:
+    """The same with the responses `which` from elsewhere."""
+    out = {}
+    for item in fields(Solution):
+        old, new = getattr(whole, item.name), getattr(part, item.name)
+        if isinstance(old, np.ndarray) and item.name != "observed":
+            old = old.copy()
+            old[which] = new
+        elif isinstance(old, list):
+            old = [term.copy() for term in old]
+            for term, other in zip(old, new, strict=True):
+                term[which] = other
+        out[item.name] = old
+    return Solution(**out)
 
 
 def _observed(parts: Sequence[Solution]) -> np.ndarray | None:

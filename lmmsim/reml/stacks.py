@@ -1,7 +1,8 @@
 """Linear algebra on many small symmetric matrices at once, without a Python loop over the matrices.
 
-Two layouts are used. *Indices first*, (k, k, ...): every entry of the matrix is one long array, and the loops below
-run over k. *Batch first*, (m, p, p): what NumPy's own stacked routines expect. Nothing here knows about models.
+Two layouts are used (the room's page has an example). *Indices first*, (k, k, ...): every entry of the matrix is one
+long array, and the loops below run over k. *Batch first*, (m, p, p): what NumPy's own stacked routines expect. Nothing
+here knows about models.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import numpy as np
 
 SMALL = 12  # up to this size a loop over the indices is faster than LAPACK called once per matrix
 FEW = 8  # and for so few matrices LAPACK is faster again
+DEPENDENT = 1e-10  # a pivot below this share of its diagonal entry is rounding
 
 
 def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -37,6 +39,22 @@ def cholesky(stack: np.ndarray) -> np.ndarray:
             factor[j, j] = pivot
             factor[j + 1 :, j] = column[1:] / pivot
     return factor
+
+
+def decompose(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """L and d with L diag(d) L' = A for a stack of positive semidefinite matrices with indices first.
+
+    L (k, k, ...) has a diagonal of ones. d (k, ...) is 0, and the column of L below the diagonal too, where a column of
+    A depends on those before it (Golub & Van Loan 2013, section 4.2.8).
+    """
+    lower, d = np.zeros_like(stack), np.zeros(stack.shape[1:])
+    for j in range(stack.shape[0]):
+        column = stack[j:, j] - (lower[j:, :j] * (d[:j] * lower[j, :j])).sum(axis=1)
+        alone = column[0] > DEPENDENT * stack[j, j]
+        d[j] = np.where(alone, column[0], 0.0)
+        lower[j, j] = 1.0
+        lower[j + 1 :, j] = np.where(alone, column[1:] / np.where(alone, column[0], 1.0), 0.0)
+    return lower, d
 
 
 def solve_lower(factor: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -72,13 +90,19 @@ def inverse(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.linalg.inv(stack), 2 * np.log(np.diagonal(factor, axis1=1, axis2=2))
 
 
-def pseudo_inverse(stack: np.ndarray) -> np.ndarray:
-    """Moore-Penrose inverses of symmetric matrices (m, p, p)."""
-    values, vectors = np.linalg.eigh(stack)
-    size = np.abs(values)
-    nonzero = size > 1e-15 * size.max(axis=1, keepdims=True)
-    inverses = nonzero / np.where(nonzero, values, 1.0)
-    return (vectors * inverses[:, None]) @ vectors.swapaxes(1, 2)
+def solve_semidefinite(stack: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Solutions (m, p, c) of A x = b for symmetric positive semidefinite A (1 or m, p, p), whatever the rows' units.
+
+    Directions in which the matrix, scaled to a diagonal of ones, is zero stay out. The second value is the smallest
+    eigenvalue of the scaled matrix, (1 or m,).
+    """
+    diagonal = np.diagonal(stack, axis1=1, axis2=2)
+    unit = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    scaled = np.nan_to_num(stack * unit[:, :, None] * unit[:, None])
+    values, vectors = np.linalg.eigh(scaled)
+    nonzero = values > DEPENDENT
+    along = (vectors.swapaxes(1, 2) @ (unit[..., None] * right)) * (nonzero / np.where(nonzero, values, 1.0))[..., None]
+    return unit[..., None] * (vectors @ along), values[:, 0]
 
 
 def _inverse_one_by_one(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

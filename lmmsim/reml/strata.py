@@ -19,6 +19,7 @@ from lmmsim.reml import stacks
 from lmmsim.reml.standard_form import Problem, Responses
 
 LARGEST = 1500  # random effects of several factors for which eigenvectors are computed
+ENTRIES = 2**22  # of all X'P_s X
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +47,17 @@ class Strata:
 
         self.problem = problem
         n, rows = problem.n, np.arange(problem.n)
-        parts = [sparse.csr_array((b.columns[:, 0], (b.codes, rows)), shape=(b.levels, n)) for b in problem.bars]
-        self.Z = sparse.csr_array(sparse.vstack(parts))
+        parts = [sparse.csr_array((b.columns[:, 0], (b.codes, rows)), shape=(b.levels, n)) for b in problem.terms]
+        self.Z = parts[0] if len(parts) == 1 else sparse.csr_array(sparse.vstack(parts))
         if common is None:  # one factor: the columns of Z are eigenvectors already
-            sizes = np.asarray(self.Z.multiply(self.Z).sum(axis=1)).ravel()
+            sizes = np.bincount(problem.terms[0].codes, problem.terms[0].columns[:, 0] ** 2, problem.terms[0].levels)
             common = sizes[:, None], np.where(sizes > 0, 1 / np.sqrt(np.where(sizes > 0, sizes, 1.0)), 0.0)
         roots, basis = common
         keys = np.round(roots / np.abs(roots).max() * 1e9)
+        keys = keys[:, 0] if keys.shape[1] == 1 else keys
         _, first, stratum, counts = np.unique(keys, axis=0, return_index=True, return_inverse=True, return_counts=True)
         order = np.argsort(stratum.ravel(), kind="stable")
-        self.basis = basis[order]
+        self.basis, self.roots = basis[order], roots[order]
         if basis.ndim == 1:
             self.Z = self.Z[order]
         self.starts = np.cumsum(counts) - counts
@@ -63,21 +65,35 @@ class Strata:
         self.multiplicity = np.append(counts, n - counts.sum()).astype(float)
         self.ZX = self.Z @ problem.X
         self.UX = np.split(self._turn(self.ZX), self.starts[1:])
-        between = np.stack([u.T @ u for u in self.UX])
-        self.XX = np.concatenate([between, [np.eye(problem.p) - between.sum(axis=0)]])  # (L, p, p)
-        self.turned = _diagonal_together(self.XX)
+
+    @cached_property
+    def X_left(self) -> np.ndarray:
+        """The part of X in the residual stratum, (n, p)."""
+        return self.left(self.problem.X)
+
+    @cached_property
+    def XX(self) -> np.ndarray:
+        """X'P_s X, (L, p, p)."""
+        return np.stack([part.T @ part for part in [*self.UX, self.X_left]])
+
+    @cached_property
+    def turned(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The same in common eigenvectors, where there are any."""
+        return _diagonal_together(self.XX)
 
     @classmethod
     def find(cls, problem: Problem) -> Strata | None:
         """The strata of a design with single columns whose Z_i Z_i' commute."""
-        if any(bar.columns.shape[1] > 1 for bar in problem.bars):
+        if any(term.columns.shape[1] > 1 for term in problem.terms):
             return None
-        if len(problem.bars) == 1:
-            return cls(problem, None)
-        if sum(bar.levels for bar in problem.bars) > LARGEST:
+        one = len(problem.terms) == 1
+        if not one and sum(term.levels for term in problem.terms) > LARGEST:
             return None
-        common = _common_eigenvectors(problem)
-        return None if common is None else cls(problem, common)
+        common = None if one else _common_eigenvectors(problem)
+        if not one and common is None:
+            return None
+        strata = cls(problem, common)
+        return strata if len(strata.d) * problem.p**2 <= ENTRIES else None
 
     @cached_property
     def ml_roots(self) -> tuple[np.ndarray, np.ndarray]:
@@ -88,6 +104,14 @@ class Strata:
         """U'y from Z'y, for the common eigenvectors U outside the residual stratum."""
         return self.basis[:, None] * sums if self.basis.ndim == 1 else self.basis @ sums
 
+    def left(self, values: np.ndarray) -> np.ndarray:
+        """The part (n, m) of values in the residual stratum; the second pass removes the rounding of the first."""
+        for _ in range(2):
+            along = self._turn(self.Z @ values)
+            back = self.basis[:, None] * along if self.basis.ndim == 1 else self.basis.T @ along
+            values = values - self.Z.T @ back
+        return values
+
     def chunk(self, complete: bool) -> int:
         """How many responses to carry through the optimisation together."""
         each = len(self.d) * (self.problem.p + 8) + 8 * self.problem.p**2
@@ -95,18 +119,25 @@ class Strata:
 
     def moments(self, responses: Responses) -> StrataMoments:
         """Sums of squares and products of every response in every stratum."""
-        return self.moments_of_sums(responses.sums(self.Z, self.ZX))
+        left = self.left(responses.y) if responses.exact else None
+        return self.moments_of_sums(responses.sums(self.Z, self.ZX), left)
 
-    def moments_of_sums(self, sums: np.ndarray) -> StrataMoments:
-        """Moments from the sums over levels Z'y; the sum of squares y'y of a standardised response is n."""
+    def moments_of_sums(self, sums: np.ndarray, left: np.ndarray | None = None) -> StrataMoments:
+        """Moments from the sums over levels Z'y, and what is left of y where that is known.
+
+        Where it is not, it follows from the whole: a standardised response has y'y = n and X'y = 0.
+        """
         L, p, m = len(self.d), self.problem.p, sums.shape[1]
         Uy = self._turn(sums)
         yy, Xy = np.empty((m, L)), np.empty((m, L, p))
         yy[:, :-1] = np.add.reduceat(Uy**2, self.starts, axis=0).T
-        yy[:, -1] = np.maximum(self.problem.n - yy[:, :-1].sum(axis=1), 0.0)
         for s, (ux, uy) in enumerate(zip(self.UX, np.split(Uy, self.starts[1:]), strict=True)):
             Xy[:, s] = uy.T @ ux
-        Xy[:, -1] = -Xy[:, :-1].sum(axis=1)  # y is a least-squares residual: X'y = 0
+        if left is None:
+            yy[:, -1] = np.maximum(self.problem.n - yy[:, :-1].sum(axis=1), 0.0)
+            Xy[:, -1] = -Xy[:, :-1].sum(axis=1)
+        else:
+            yy[:, -1], Xy[:, -1] = np.einsum("im,im->m", left, left), left.T @ self.X_left
         return StrataMoments(Xy, yy)
 
     def at(self, theta: np.ndarray, moments: StrataMoments, reml: bool) -> StrataPoint:
@@ -124,6 +155,8 @@ class Strata:
 
 class StrataPoint:
     """One theta with the value and the derivatives there."""
+
+    rounding = 0.0  # sums without a minus sign
 
     def __init__(self, strata: Strata, theta: np.ndarray, moments: StrataMoments, reml: bool) -> None:
         self.strata, self.reml, p = strata, reml, strata.problem.p
@@ -240,7 +273,7 @@ def _diagonal_together(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray] | 
     diagonals = np.diagonal(turned, axis1=1, axis2=2)
     off = np.abs(turned - diagonals[:, :, None] * np.eye(Q.shape[0])).max(initial=0.0)
     squares = (Q.T[:, :, None] * Q.T[:, None, :]).reshape(Q.shape[0], -1)
-    return (squares, diagonals.copy()) if off < 1e-12 else None
+    return (squares, np.where(diagonals > 1e-13, diagonals, 0.0)) if off < 1e-12 else None
 
 
 def _common_eigenvectors(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
@@ -248,17 +281,17 @@ def _common_eigenvectors(problem: Problem) -> tuple[np.ndarray, np.ndarray] | No
     from scipy import sparse
 
     rows = np.arange(problem.n)
-    parts = [sparse.csr_array((b.columns[:, 0], (rows, b.codes)), shape=(problem.n, b.levels)) for b in problem.bars]
+    parts = [sparse.csr_array((b.columns[:, 0], (rows, b.codes)), shape=(problem.n, b.levels)) for b in problem.terms]
     if not _commute(parts):
         return None
     gram = {(i, j): (a.T @ b).toarray() for i, a in enumerate(parts) for j, b in enumerate(parts)}
     full = np.block([[gram[i, j] for j in range(len(parts))] for i in range(len(parts))])
     # a sum with unequal, irrational weights has the common eigenvectors and separates the strata
-    weights = np.concatenate([np.full(b.levels, np.sqrt(2.0 + 3.0 * i)) for i, b in enumerate(problem.bars)])
+    weights = np.concatenate([np.full(b.levels, np.sqrt(2.0 + 3.0 * i)) for i, b in enumerate(problem.terms)])
     values, vectors = np.linalg.eigh(weights[:, None] ** 0.5 * full * weights**0.5)
     keep = values > 1e-10 * values[-1]
     basis = (weights[:, None] ** 0.5 * vectors[:, keep] / np.sqrt(values[keep])).T
-    starts = np.cumsum([0] + [bar.levels for bar in problem.bars])
+    starts = np.cumsum([0] + [term.levels for term in problem.terms])
     roots = np.empty((keep.sum(), len(parts)))
     for i in range(len(parts)):
         coordinates = basis @ full[:, starts[i] : starts[i + 1]]  # U'Z_i

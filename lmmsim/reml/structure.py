@@ -49,12 +49,24 @@ class Point(Protocol):
         """(m, p)."""
 
     @property
+    def rounding(self) -> np.ndarray | float:
+        """Size of the rounding error in the value that large variances leave, (m,)."""
+
+    @property
     def vcov(self) -> np.ndarray:
         """(X'V^-1 X)^-1, (m, p, p): without the residual variance."""
 
     @property
     def vcov_slopes(self) -> np.ndarray:
         """Its derivatives, (m, t, p, p)."""
+
+
+class PointOfAll(Point, Protocol):
+    """What a structure for every kind of question knows besides."""
+
+    @property
+    def vcov_curvatures(self) -> np.ndarray:
+        """C X'V^-1 V_a P V_b V^-1 X C, symmetrised over a and b, (m, t, t, p, p), C = (X'V^-1 X)^-1."""
 
 
 class Structure(Protocol):
@@ -71,3 +83,16 @@ class Structure(Protocol):
 
     def explain(self) -> str:
         """One sentence: what it is, why it fits the design, how large it is."""
+
+
+class StructureOfAll(Structure, Protocol):
+    """A structure that also knows incomplete responses, random effects, and what Kenward and Roger ask."""
+
+    def at(self, theta: np.ndarray, moments: Any, reml: bool) -> PointOfAll:
+        """The likelihood at theta (m, t) of the standard columns."""
+
+    def modes(self, theta: np.ndarray, responses: Responses, reml: bool) -> list[np.ndarray]:
+        """Conditional modes of every term, (m, J, k), in the user's columns and units."""
+
+    def mode_variances(self, theta: np.ndarray, sigma: np.ndarray, observed: np.ndarray | None) -> list[np.ndarray]:
+        """Their conditional variances given theta, (m, J, k, k), in the user's columns and units."""

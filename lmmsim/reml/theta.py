@@ -1,7 +1,8 @@
 """Coordinates of the random effects' covariance: theta, Lambda, Psi and the chain rule between them.
 
-For one bar, Lambda is lower triangular, Psi = Lambda Lambda' is the covariance in units of the residual variance,
-theta is the lower triangle of Lambda and psi the lower triangle of Psi, both read down the columns (lme4's order).
+For one random term, Lambda is lower triangular, Psi = Lambda Lambda' is the covariance in units of the residual
+variance, theta is the lower triangle of Lambda and psi the lower triangle of Psi, both read down the columns (lme4's
+order).
 Psi is quadratic in theta, psi_s = theta' D_s theta / 2, so one constant array D holds both derivatives.
 
 The optimiser works on theta without bounds. The criterion only sees Lambda Lambda', which does not change when a
@@ -23,32 +24,56 @@ def triangle(k: int) -> tuple[np.ndarray, np.ndarray]:
     return rows, columns
 
 
+def pack(matrices: Sequence[np.ndarray]) -> np.ndarray:
+    """Lower triangles of matrices (..., k, k), read down the columns, one after the other: (..., t).
+
+    Examples
+    --------
+    >>> pack([np.array([[1.0, 0.0], [2.0, 3.0]]), np.array([[4.0]])]).tolist()
+    [1.0, 2.0, 3.0, 4.0]
+    """
+    return np.concatenate([matrix[..., *triangle(matrix.shape[-1])] for matrix in matrices], axis=-1)
+
+
+def unpack(theta: np.ndarray, sizes: Sequence[int]) -> list[np.ndarray]:
+    """Lower triangular matrices (..., k, k) of these sizes k: what `pack` undoes.
+
+    Examples
+    --------
+    >>> [factor.tolist() for factor in unpack(np.array([1.0, 2.0, 3.0, 4.0]), [2, 1])]
+    [[[1.0, 0.0], [2.0, 3.0]], [[4.0]]]
+    """
+    out, start = [], 0
+    for k in sizes:
+        stop = start + k * (k + 1) // 2
+        factor = np.zeros((*theta.shape[:-1], k, k))
+        factor[..., *triangle(k)] = theta[..., start:stop]
+        out.append(factor)
+        start = stop
+    return out
+
+
+def place_of_terms(sizes: Sequence[int]) -> list[slice]:
+    """Where every term's part of theta stands."""
+    stops = np.cumsum([k * (k + 1) // 2 for k in sizes])
+    return [slice(int(stop) - k * (k + 1) // 2, int(stop)) for k, stop in zip(sizes, stops, strict=True)]
+
+
 class Coordinates:
-    """The layout of theta for bars with `sizes` columns."""
+    """The order of theta for terms with `sizes` columns."""
 
     def __init__(self, sizes: Sequence[int]) -> None:
         self.sizes = tuple(sizes)
-        lengths = [k * (k + 1) // 2 for k in self.sizes]
-        stops = np.cumsum(lengths)
-        self.slices = [slice(int(stop - length), int(stop)) for stop, length in zip(stops, lengths, strict=True)]
-        self.size = int(stops[-1])
+        self.slices = place_of_terms(self.sizes)
+        self.size = self.slices[-1].stop
         self.curvature = np.zeros((self.size, self.size, self.size))
         for k, where in zip(self.sizes, self.slices, strict=True):
             self.curvature[where, where, where] = _curvature(k)
         self.diagonal = np.concatenate([rows == columns for rows, columns in map(triangle, self.sizes)])
 
     def factors(self, theta: np.ndarray) -> list[np.ndarray]:
-        """Lambda of every bar: theta (m, t) to arrays (m, k, k)."""
-        out = []
-        for k, where in zip(self.sizes, self.slices, strict=True):
-            factor = np.zeros((theta.shape[0], k, k))
-            factor[:, *triangle(k)] = theta[:, where]
-            out.append(factor)
-        return out
-
-    def pack(self, factors: Sequence[np.ndarray]) -> np.ndarray:
-        """Theta (m, t) of lower triangular factors (m, k, k)."""
-        return np.concatenate([f[:, *triangle(k)] for k, f in zip(self.sizes, factors, strict=True)], axis=1)
+        """Lambda of every term: theta (m, t) to arrays (m, k, k)."""
+        return unpack(theta, self.sizes)
 
     def psi(self, theta: np.ndarray) -> np.ndarray:
         """Lower triangles of Psi, (m, t)."""
@@ -57,7 +82,7 @@ class Coordinates:
     def positive(self, theta: np.ndarray) -> np.ndarray:
         """The same covariances with every diagonal entry of Lambda >= 0."""
         out = [f * np.where(np.diagonal(f, axis1=1, axis2=2) < 0, -1.0, 1.0)[:, None] for f in self.factors(theta)]
-        return self.pack(out)
+        return pack(out)
 
     def without_smallest(self, theta: np.ndarray, below: float) -> tuple[np.ndarray, np.ndarray]:
         """Which rows have a principal standard deviation under `below`, and their theta with those set to zero."""
@@ -70,7 +95,7 @@ class Coordinates:
         for factor in factors:
             left, values, _ = np.linalg.svd(factor[near])
             cut.append(lower_factor(left * np.where(values < below, 0.0, values)[:, None, :]))
-        return near, self.pack(cut)
+        return near, pack(cut)
 
     def inside(self, theta: np.ndarray, least: float) -> np.ndarray:
         """Theta with every principal standard deviation at least this large."""
@@ -78,7 +103,7 @@ class Coordinates:
         for factor in self.factors(theta):
             left, values, _ = np.linalg.svd(factor)
             raised.append(lower_factor(left * np.maximum(values, least)[:, None, :]))
-        return self.pack(raised)
+        return pack(raised)
 
     def jacobian(self, theta: np.ndarray) -> np.ndarray:
         """d psi / d theta, (m, t, t): rows psi, columns theta."""
@@ -99,7 +124,7 @@ class Coordinates:
 
 @cache
 def _curvature(k: int) -> np.ndarray:
-    """Second derivatives of psi with respect to theta for one bar: psi_ij = sum_c Lambda_ic Lambda_jc."""
+    """Second derivatives of psi with respect to theta for one term: psi_ij = sum_c Lambda_ic Lambda_jc."""
     rows, columns = triangle(k)
     out = np.zeros((len(rows),) * 3)
     place = {(int(i), int(j)): s for s, (i, j) in enumerate(zip(rows, columns, strict=True))}

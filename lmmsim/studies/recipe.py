@@ -18,7 +18,7 @@ import pandas as pd
 from lmmsim.estimators.estimates import Component, Effects, component_table, effects_of
 from lmmsim.model.equation import Equation
 from lmmsim.model.model import Model
-from lmmsim.reml.theta import Coordinates
+from lmmsim.reml.theta import pack
 from lmmsim.simulation.mechanisms import Observer
 from lmmsim.simulation.simulate import Simulation, drawn, equation_of, responses, simulate
 from lmmsim.streams import BLOCK
@@ -166,7 +166,7 @@ def true_theta(recipe: Recipe, effects: tuple[Effects, ...]) -> np.ndarray | Non
         factors = [np.linalg.cholesky(G / sigma**2)[None] for G in equation.covariances]
     except np.linalg.LinAlgError:
         return None
-    return Coordinates([len(names) for _, names in effects]).pack(factors)[0]
+    return pack(factors)[0]
 
 
 def true_components(recipe: Recipe) -> dict[Component, float]:

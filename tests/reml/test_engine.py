@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from lmmsim.model.columns import RandomTerm
-from lmmsim.reml.engine import Engine
+from lmmsim.reml.blocks import Blocks
+from lmmsim.reml.engine import Engine, what_cannot_be_told_apart
+from lmmsim.reml.nested import Nested
 
 
 def term(group, columns, codes):
@@ -33,6 +35,10 @@ def worlds():
     z = rng.normal(size=group.size)
     kept = rng.random(60) < 0.8
     full = np.column_stack([one, week, arm, arm * week])
+    of_class = np.repeat(np.arange(20), rng.integers(1, 4, size=20))
+    pupils = rng.permutation(np.repeat(np.arange(of_class.size), rng.integers(1, 7, size=of_class.size)))
+    hours, district = rng.normal(size=pupils.size), np.repeat(np.arange(5), 4)[of_class[pupils]]
+    with_hours = np.column_stack([np.ones(pupils.size), hours])
     return {
         "one component": (full, [term("plot", one, plot)], [np.eye(1)], 1.0),
         "one component, unbalanced": (
@@ -58,6 +64,23 @@ def worlds():
             np.column_stack([np.ones(group.size), time, z]),
             [term("group", np.column_stack([np.ones(group.size), time]), group)],
             [S],
+            1.0,
+        ),
+        "nested, unbalanced": (
+            with_hours,
+            [term("school", with_hours, of_class[pupils]), term("class", with_hours[:, :1], pupils)],
+            [S, np.eye(1)],
+            1.0,
+        ),
+        "nested three deep, class slopes apart": (
+            with_hours,
+            [
+                term("class", with_hours[:, :1], pupils),
+                term("district", with_hours[:, :1], district),
+                term("school", with_hours, of_class[pupils]),
+                term("class", hours, pupils),
+            ],
+            [np.eye(1), np.eye(1), S, 0.3 * np.eye(1)],
             1.0,
         ),
         "crossed with slopes": (
@@ -161,36 +184,35 @@ def test_derivatives_are_those_of_the_criterion(world, reml):
 
 def test_a_specialised_structure_agrees_with_blocks(world):
     _, engine, Y = world
+    blocks = Blocks(engine.problem)
     theta = np.abs(np.random.default_rng(5).normal(size=(12, engine.coordinates.size)))
     structure, responses, moments = engine.prepare(Y)
     responses = engine.problem.responses(Y)
     special = structure.at(theta, moments, True)
-    general = engine.blocks.at(theta, engine.blocks.moments(responses), True)
+    general = blocks.at(theta, blocks.moments(responses), True)
     for name in ("value", "gradient", "hessian", "traces", "squares", "beta", "vcov", "vcov_slopes", "sigma2"):
         np.testing.assert_allclose(getattr(special, name), getattr(general, name), rtol=1e-7, atol=1e-8, err_msg=name)
 
 
-def test_a_large_design_kept_sparse_gives_the_same_likelihood(world, monkeypatch):
-    name, engine, Y = world
-    monkeypatch.setattr("lmmsim.reml.blocks.DENSE_LIMIT", 0)
-    X, terms, _, _ = WORLDS[name]
-    sparse = Engine(X, terms).blocks
+def test_a_large_design_kept_sparse_gives_the_same_likelihood(world):
+    _, engine, Y = world
+    dense, sparse = Blocks(engine.problem), Blocks(engine.problem, dense_limit=0)
+    assert dense.dense
     assert not sparse.dense
     theta = np.abs(np.random.default_rng(6).normal(size=(1, engine.coordinates.size)))
     responses = engine.problem.responses(Y[:, :1])
     one = sparse.at(theta, sparse.moments(responses), True)
-    other = engine.blocks.at(theta, engine.blocks.moments(responses), True)
+    other = dense.at(theta, dense.moments(responses), True)
     for quantity in ("value", "gradient", "hessian", "beta", "vcov", "vcov_slopes", "vcov_curvatures"):
         np.testing.assert_allclose(getattr(one, quantity), getattr(other, quantity), rtol=1e-7, atol=1e-8)
 
 
-def test_a_large_design_with_missing_values_is_kept_sparse_too(world, monkeypatch):
+def test_a_large_design_with_missing_values_is_kept_sparse_too(world):
     name, engine, Y = world
     X, terms, _, _ = WORLDS[name]
     Y = np.where(np.random.default_rng(2).random(Y.shape) < 0.1, np.nan, Y)[:, :2]
     want = engine.fit(Y)
-    monkeypatch.setattr("lmmsim.reml.blocks.DENSE_LIMIT", 0)
-    large = Engine(X, terms)
+    large = Engine(X, terms, dense_limit=0)
     got = large.fit(Y)
     np.testing.assert_allclose(got.criterion, want.criterion, atol=1e-6)
     np.testing.assert_allclose(large.satterthwaite(got), engine.satterthwaite(want), rtol=1e-3)
@@ -403,6 +425,7 @@ def test_user_input_is_never_changed():
         ("one component", "one variance component"),
         ("strata", "strata"),
         ("blocks", "independent blocks"),
+        ("nested, unbalanced", "nested factors"),
         ("crossed with slopes", "crossed"),
     ],
 )
@@ -443,13 +466,10 @@ def test_responses_without_an_answer_are_refused():
         engine.satterthwaite(fits, [[1.0, 0.0]])
 
 
-def test_a_batch_in_chunks_is_the_same_batch(monkeypatch):
+def test_a_batch_in_chunks_is_the_same_batch():
     X, terms, _, _ = WORLDS["one component"]
-    engine, Y = Engine(X, terms), draw("one component", 50)
-    whole = engine.fit(Y)
-    monkeypatch.setattr("lmmsim.reml.engine.PIECE", 60 * 7)
-    monkeypatch.setattr(type(engine.complete), "chunk", lambda self, complete: 20)
-    parts = engine.fit(Y)
+    Y = draw("one component", 9000)  # more than are read in one piece
+    whole, parts = Engine(X, terms).fit(Y), Engine(X, terms, together=1700).fit(Y)
     np.testing.assert_allclose(parts.criterion, whole.criterion, atol=1e-9)
     np.testing.assert_allclose(parts.beta, whole.beta, atol=1e-9)
 
@@ -506,3 +526,190 @@ def dense(one):
     """Z of one term, (n, J k)."""
     indicator = np.eye(len(one.levels))[one.codes]
     return np.einsum("nj,na->nja", indicator, one.columns).reshape(len(one.codes), -1)
+
+
+@pytest.mark.parametrize("reml", [True, False])
+@pytest.mark.parametrize("name", [name for name in WORLDS if name.startswith("nested")])
+def test_nested_factors_eliminated_one_by_one_give_the_likelihood_of_all_at_once(name, reml):
+    X, terms, _, _ = WORLDS[name]
+    engine, Y = Engine(X, terms), draw(name, 6)
+    assert isinstance(engine.blocks, Nested)
+    blocks, responses = Blocks(engine.problem), engine.problem.responses(Y)
+    theta = np.abs(np.random.default_rng(5).normal(size=(6, engine.coordinates.size)))
+    one = engine.blocks.at(theta, engine.blocks.moments(responses), reml)
+    other = blocks.at(theta, blocks.moments(responses), reml)
+    for quantity in ("value", "gradient", "hessian", "traces", "beta", "vcov", "vcov_slopes", "vcov_curvatures"):
+        got, want = getattr(one, quantity), getattr(other, quantity)
+        np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-8, err_msg=quantity)
+    fits = engine.fit(Y, reml=reml)
+    modes, variances = engine.modes(fits, Y), engine.mode_variances(fits)
+    for i, want in enumerate(blocks.modes(fits.standard_theta, responses, reml)):
+        np.testing.assert_allclose(modes[i], want, atol=1e-8)
+    for i, want in enumerate(blocks.mode_variances(fits.standard_theta, fits.sigma, None)):
+        np.testing.assert_allclose(variances[i], want, atol=1e-8)
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_pupils_in_four_thousand_classes_in_a_thousand_schools_take_little_memory():
+    import tracemalloc
+
+    rng = np.random.default_rng(1)
+    classroom = rng.integers(0, 4000, 100_000)
+    school, x = classroom // 4, rng.normal(size=100_000)
+    y = x + rng.normal(size=1000)[school] + rng.normal(size=4000)[classroom] + rng.normal(size=100_000)
+    X, one = np.column_stack([np.ones(x.size), x]), np.ones(x.size)
+    tracemalloc.start()
+    fit = Engine(X, [term("school", one, school), term("class", one, classroom)]).fit(y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert fit.converged[0]
+    assert peak < 100e6  # one 1000 x 1000 matrix for each of the terms of a dense solution would be a part of that
+    for covariance in fit.covariances:
+        assert covariance[0, 0, 0] == pytest.approx(1.0, abs=5 * np.sqrt(2 / 1000))
+
+
+def one_way(ratio, columns=1):
+    """8 unequal groups whose sd is so many times the residual's: engine, response, X."""
+    rng = np.random.default_rng(5)
+    g = np.repeat(np.arange(8), rng.integers(3, 8, 8))
+    x = rng.normal(size=g.size)
+    y = x + rng.normal(size=8)[g] * ratio + rng.normal(size=g.size)
+    X = np.column_stack([np.ones(g.size), x])
+    terms = [term("g", column, g) for column in X.T[:columns]]
+    return Engine(X, terms), y
+
+
+# mpmath, 70 digits: V written out, Cholesky, the root of the derivative of the REML criterion in log psi
+ONE_WAY = {
+    1e6: (318.85624204729, 349011.2791, 0.8717247198),
+    1e7: (351.09243781581, 3490113.911, 0.8717247194),
+    1e8: (383.3286297143, 34901140.23, 0.8717247213),
+}
+
+
+@pytest.mark.parametrize("ratio", ONE_WAY)
+def test_groups_a_hundred_million_times_as_different_as_their_rows_cost_no_digits(ratio):
+    engine, y = one_way(ratio)
+    criterion, se, sigma = ONE_WAY[ratio]
+    for fits in (engine.fit(y), engine.fit(np.column_stack([y, y]))):
+        assert fits.converged.all()
+        assert fits.criterion == pytest.approx(criterion, abs=1e-6)
+        assert np.sqrt(fits.vcov[:, 0, 0]) == pytest.approx(se, rel=1e-5)
+        assert fits.sigma == pytest.approx(sigma, rel=1e-6)
+        np.testing.assert_allclose(engine.satterthwaite(fits), [[7.0, 34.0]] * len(fits.beta), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "criterion"), [(1e5, 285.245707537645), (1e6, 317.481956385377), (1e7, 349.718153415719)]
+)
+def test_an_intercept_that_varies_far_more_than_a_slope_costs_no_digits(ratio, criterion):
+    engine, y = one_way(ratio, columns=2)  # mpmath at the optimum, where its gradient is below 1e-6
+    fits = engine.fit(np.column_stack([y, y]))
+    assert fits.converged.all()
+    assert fits.criterion == pytest.approx(criterion, abs=1e-6)
+    np.testing.assert_allclose(engine.fit(y).criterion, fits.criterion[:1], atol=1e-6)
+
+
+@pytest.mark.parametrize("ratio", [1e10, 1e12])
+def test_a_residual_below_the_digits_of_the_response_is_said(ratio):
+    engine, y = one_way(ratio)
+    for fits in (engine.fit(y), engine.fit(np.column_stack([y, y]))):
+        assert not fits.converged.any()
+        assert all("sixteen digits" in message for message in fits.message)
+
+
+@pytest.mark.parametrize("ratio", [1e3, 4e3, 1e4, 1e5])
+def test_kenward_roger_has_the_df_of_the_groups_at_any_ratio_of_variances(ratio):
+    # the limit: 8 group means less one for the intercept; 43 rows within 8 groups, less one for the slope
+    engine, y = one_way(ratio)
+    fits = engine.fit(y)
+    np.testing.assert_allclose(engine.kenward_roger(fits)[1], [[7.0, 34.0]], rtol=2e-3)
+
+
+def test_a_response_without_a_square_is_refused_in_words():
+    X, terms, _, _ = WORLDS["blocks"]
+    engine, Y = Engine(X, terms), draw("blocks", 4)
+    want = engine.fit(Y)
+    Y[:, 0] *= 1e160
+    Y[:, 1] *= 1e-170
+    fits = engine.fit(Y)
+    assert "numbers of size 1e+161 cannot be squared" in fits.message[0]
+    assert "cannot be squared" in fits.message[1]
+    assert np.isnan(fits.criterion[:2]).all()
+    assert not fits.converged[:2].any()
+    np.testing.assert_allclose(fits.criterion[2:], want.criterion[2:], atol=1e-8)
+
+
+def test_means_of_a_hundred_thousand_residual_sds_cost_no_digits():
+    rng = np.random.default_rng(8)
+    plot, week = np.repeat(np.arange(200), 5), np.tile(np.arange(5.0), 200)
+    X, one = np.column_stack([np.ones(1000), week]), np.ones(1000)
+    item = np.tile(np.arange(10), 100)
+    noise = np.round(rng.normal(scale=5e-4, size=1000) * 2.0**40) / 2.0**40  # so that a mean is added without rounding
+    y = np.round(rng.normal(size=200) * 2.0**20)[plot] / 2.0**20 + noise
+    for terms in ([term("plot", one, plot)], [term("plot", one, plot), term("item", one, item)]):
+        engine = Engine(X, terms)
+        want = engine.fit(y).criterion[0]
+        for mean in (20.0, 60.0):
+            assert engine.fit(y + mean).criterion[0] == pytest.approx(want, abs=1e-6)
+            assert engine.fit(np.column_stack([y + mean, y])).criterion == pytest.approx(want, abs=1e-6)
+
+
+def test_fixed_effects_that_take_up_all_groups_leave_no_test():
+    rng = np.random.default_rng(0)
+    school, x = np.repeat(np.arange(4), 6), rng.normal(size=24)
+    arms, one = np.eye(4)[school], np.ones(24)
+    y = rng.normal(size=24)
+    for terms in ([term("school", one, school)], [term("school", np.column_stack([one, x]), school)]):
+        engine = Engine(np.column_stack([arms, x]), terms)
+        fits = engine.fit(np.column_stack([y, 2 * y]))
+        assert not fits.converged.any()
+        assert all("take up all that" in message for message in fits.message)
+        assert "take up all that" in what_cannot_be_told_apart(np.column_stack([arms, x]), terms)
+        assert np.isnan(engine.satterthwaite(fits)).all()
+        assert np.isnan(engine.kenward_roger(fits)[1]).all()
+    # full likelihood has a maximum: no variance between groups, and least squares
+    engine = Engine(arms, [term("school", one, school)])
+    ml = engine.fit(y, reml=False)
+    assert ml.converged[0]
+    assert ml.covariances[0][0, 0, 0] == 0.0
+    means = np.array([y[school == j].mean() for j in range(4)])
+    assert ml.sigma[0] ** 2 == pytest.approx(np.mean((y - means[school]) ** 2))
+
+
+def test_random_and_residual_variances_that_do_the_same_are_said_to():
+    # 6 pairs, and a fixed contrast within each: what is left are 5 differences between pairs, and no variance within
+    rng = np.random.default_rng(0)
+    pair = np.repeat(np.arange(6), 2)
+    X = np.column_stack([np.ones(12), np.eye(6)[pair] * np.tile([-1.0, 1.0], 6)[:, None]])
+    terms, y = [term("pair", np.ones(12), pair)], rng.normal(size=12)
+    assert "(c0 | pair) and the residual cannot be told apart" in what_cannot_be_told_apart(X, terms)
+    assert "fit any response exactly" in what_cannot_be_told_apart(X, terms, reml=False)
+    for reml, says in ((True, "cannot be told apart"), (False, "has no maximum")):
+        fits = Engine(X, terms).fit(y, reml=reml)
+        assert not fits.converged[0]
+        assert says in fits.message[0]
+    # the same partition under two names
+    X, terms, _, _ = WORLDS["one component"]
+    twice = [terms[0], term("other", np.ones(60), terms[0].codes[::-1])]
+    assert "(c0 | plot) and (c0 | other) cannot be told apart" in what_cannot_be_told_apart(X, twice)
+
+
+@pytest.mark.parametrize("name", list(WORLDS))
+def test_ordinary_designs_tell_everything_apart(name):
+    X, terms, _, _ = WORLDS[name]
+    assert what_cannot_be_told_apart(X, terms) == ""
+    assert what_cannot_be_told_apart(X, terms, reml=False) == ""
+
+
+@pytest.mark.parametrize("name", ["blocks, unbalanced", "nested, unbalanced", "crossed, unbalanced, slopes on both"])
+def test_the_order_of_levels_and_of_terms_does_not_matter(name):
+    X, terms, _, _ = WORLDS[name]
+    rng, Y = np.random.default_rng(4), np.random.default_rng(1).normal(size=(len(X), 60))  # many singular fits
+    shuffled = [
+        RandomTerm(t.group, t.names, t.columns, rng.permutation(len(t.levels))[t.codes], t.levels) for t in terms[::-1]
+    ]
+    for reml in (True, False):
+        one, other = Engine(X, terms).fit(Y, reml=reml), Engine(X, shuffled).fit(Y, reml=reml)
+        assert one.singular.any()
+        np.testing.assert_allclose(one.criterion, other.criterion, atol=1e-6)

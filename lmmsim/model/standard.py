@@ -1,0 +1,37 @@
+"""Columns of a random term without their units: orthogonal, with a mean square of 1."""
+
+from __future__ import annotations
+
+import numpy as np
+
+COLLINEAR = 1e-10  # what a column has beside those before it, as a share of its size
+
+
+def standardised(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns in which time may be counted in weeks or from the birth of Christ.
+
+    Parameters
+    ----------
+    columns : ndarray, shape (n, k)
+
+    Returns
+    -------
+    standard : ndarray, shape (n, k)
+        Orthogonal columns with a mean square of 1; only rescaled where the columns are collinear.
+    upper : ndarray, shape (k, k)
+        `columns = standard @ upper`, upper triangular with a positive diagonal.
+
+    Examples
+    --------
+    >>> standard, upper = standardised(np.column_stack([np.ones(5), np.arange(2000.0, 2005.0)]))
+    >>> (standard.T @ standard / 5).round(9).tolist(), upper.round(3).tolist()
+    ([[1.0, 0.0], [0.0, 1.0]], [[1.0, 2002.0], [0.0, 1.414]])
+    """
+    sizes = np.sqrt((columns**2).mean(axis=0))
+    upper = np.diag(np.where(sizes > 0, sizes, 1.0))
+    if columns.shape[1] == 1:
+        return columns / upper[0, 0], upper
+    triangle = np.linalg.qr(columns, mode="r") / np.sqrt(len(columns))
+    if np.all(np.abs(np.diagonal(triangle)) > COLLINEAR * sizes):
+        upper = triangle * np.where(np.diagonal(triangle) < 0, -1.0, 1.0)[:, None]
+    return np.linalg.solve(upper.T, columns.T).T, upper

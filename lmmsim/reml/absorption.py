@@ -1,0 +1,164 @@
+"""The design's part of absorbing a factor: which one, its patterns, and the cross-products that no response changes.
+
+The letters are those of `crossproducts`.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lmmsim.reml.crossproducts import Gram, block_diagonal
+from lmmsim.reml.mixed_model_equations import Layout
+from lmmsim.reml.standard_form import Problem
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+DENSE_LIMIT = 2**24  # entries of the design's own cross-products; beyond it blocks are kept apart
+SMALL = 2**18  # entries up to which X* is a plain array
+NOTHING_LEFT = 1e-13  # cross-products below this share of their columns' size are rounding
+
+
+class Absorbed:
+    """A design with one grouping factor absorbed: independent blocks of that factor beside everything else.
+
+    Parameters
+    ----------
+    problem : Problem
+    dense_limit : int
+        Most entries of the cross-products summed over patterns; a larger design keeps its blocks apart.
+    """
+
+    def __init__(self, problem: Problem, dense_limit: int = DENSE_LIMIT) -> None:
+        self.problem = problem
+        terms, sizes = problem.terms, problem.coordinates.sizes
+        together = [[j for j, t in enumerate(terms) if np.array_equal(t.codes, term.codes)] for term in terms]
+        absorbed = max(together, key=lambda same: sum(sizes[j] * terms[j].levels for j in same))
+        self.layout = Layout(problem.coordinates, [term.levels for term in terms], absorbed)
+        self.J, self.codes = terms[absorbed[0]].levels, terms[absorbed[0]].codes
+        self.columns = np.concatenate([terms[i].columns for i in absorbed], axis=1)
+        self.P = self.layout.q2 + problem.p
+        self._find_patterns()
+        entries = self.layout.k**2 * self.P**2
+        self.dense, self.dense_masked = self.G * entries <= dense_limit, self.J * entries <= dense_limit
+
+    def _find_patterns(self) -> None:
+        """Z1', A_j, and which blocks have the same A_j."""
+        from scipy import sparse
+
+        n, k = self.columns.shape
+        order = np.argsort(self.codes, kind="stable")
+        ends = np.arange(k)[:, None] * n + np.cumsum(np.bincount(self.codes, minlength=self.J))
+        entries = (self.columns[order].T.ravel(), np.tile(order, k), np.append(0, ends))
+        self.Z1t = sparse.csr_array(entries, shape=(k * self.J, n))  # rows ordered by column of Z, then block
+        self.A = self.sums(self.columns).transpose(0, 2, 1)  # (k, k, J)
+        digits = np.round(self.A.reshape(k * k, -1).T / max(float(np.abs(self.A).max()), 1e-300) * 1e9)
+        first, self.pattern = np.zeros(1, dtype=np.intp), np.zeros(self.J, dtype=np.intp)
+        if not (digits == digits[0]).all():
+            _, first, self.pattern = np.unique(digits, axis=0, return_index=True, return_inverse=True)
+            self.pattern = self.pattern.ravel()
+        self.G = first.size
+        self.gram = Gram.of(self.A[:, :, None, first])
+        self.A_inverse = self.gram.inverse()[:, :, 0, self.pattern]  # (k, k, J)
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Z1'values (k, J, m) for values (n, m)."""
+        return np.asarray(self.Z1t @ values).reshape(self.layout.k, self.J, -1)
+
+    @cached_property
+    def X_star(self) -> np.ndarray | csr_array:
+        """[Z2, X], (n, P): a sparse matrix if it is large."""
+        from scipy import sparse
+
+        if not self.layout.rest:
+            return self.problem.X
+        if isinstance(self.Z2, np.ndarray):
+            return np.concatenate([self.Z2, self.problem.X], axis=1)
+        return sparse.csr_array(sparse.hstack([self.Z2, sparse.csr_array(self.problem.X)], format="csr"))
+
+    @cached_property
+    def Z2(self) -> np.ndarray | csr_array:
+        """Columns of the random terms that are not absorbed, (n, q2)."""
+        from scipy import sparse
+
+        n, rows = self.problem.n, np.arange(self.problem.n)[:, None]
+        if n * self.P <= SMALL:
+            dense = np.zeros((n, self.layout.q2))
+            for i, at in self.layout.columns.items():
+                term, k = self.problem.terms[i], self.layout.sizes[i]
+                dense[rows, at.start + term.codes[:, None] * k + np.arange(k)] = term.columns
+            return dense
+        parts = []
+        for i in self.layout.rest:
+            term, k = self.problem.terms[i], self.layout.sizes[i]
+            where = term.codes[:, None] * k + np.arange(k)
+            entries = (term.columns.ravel(), (np.repeat(rows, k), where.ravel()))
+            parts.append(sparse.csr_array(entries, shape=(n, term.levels * k)))
+        return sparse.csr_array(sparse.hstack(parts, format="csr"))
+
+    @cached_property
+    def B(self) -> np.ndarray | csr_array:
+        """Z1'X*, (k J, P), sparse where X* is; rows ordered by column of Z, then block."""
+        return self.Z1t @ self.X_star
+
+    @cached_property
+    def U(self) -> np.ndarray | csr_array:
+        """A_j^+ Z_j'X* of every block, in the same order."""
+        if not isinstance(self.B, np.ndarray):
+            return block_diagonal(self.A_inverse) @ self.B
+        return np.einsum("abj,bjp->ajp", self.A_inverse, self.B.reshape(-1, self.J, self.P)).reshape(-1, self.P)
+
+    @cached_property
+    def Z1X(self) -> np.ndarray:
+        """Z1'X, (k J, p)."""
+        return np.asarray(self.Z1t @ self.problem.X)
+
+    @cached_property
+    def X_left(self) -> np.ndarray:
+        """What least squares within blocks leaves of X, (n, p)."""
+        return self.problem.X - self.Z1t.T @ plain(self.U[:, self.layout.q2 :])
+
+    @cached_property
+    def XX(self) -> np.ndarray:
+        """Cross-products of what is left of X*, (P, P)."""
+        q2, out = self.layout.q2, np.zeros((self.P, self.P))
+        out[q2:, q2:] = self.X_left.T @ self.X_left
+        if q2:
+            out[:q2] = remainder(plain(self.Z2.T @ self.X_star), plain(self.B[:, :q2].T @ self.U), self.sizes_of_X)
+            out[q2:, :q2] = out[:q2, q2:].T
+        return out
+
+    @cached_property
+    def sizes_of_X(self) -> np.ndarray:
+        """Lengths of the columns of X*, (P,)."""
+        out = np.ones(self.P)
+        for i, at in self.layout.columns.items():
+            term = self.problem.terms[i]
+            squares = [np.bincount(term.codes, column**2, term.levels) for column in term.columns.T]
+            out[at] = np.sqrt(np.stack(squares, axis=1).ravel())
+        return out
+
+    @cached_property
+    def by_pattern(self) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
+        """Blocks of every pattern, their U (J_g, k, P), and UU (1, k k G, P P)."""
+        k = self.layout.k
+        U = plain(self.U).reshape(k, self.J, self.P).swapaxes(0, 1)
+        blocks = np.split(np.argsort(self.pattern, kind="stable"), np.cumsum(np.bincount(self.pattern))[:-1])
+        own = [U[members] for members in blocks]
+        UU = np.stack([np.tensordot(u, u, axes=(0, 0)) for u in own])  # (G, k, P, k, P)
+        return blocks, own, UU.transpose(1, 3, 0, 2, 4).reshape(1, k * k * self.G, self.P**2)
+
+
+def remainder(whole: np.ndarray, explained: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Cross-products (..., P, P) of columns of some size less what blocks explain of them; rounding is set to zero."""
+    left = whole - explained
+    rows = size[..., : left.shape[-2], None]
+    return np.where(np.abs(left) > NOTHING_LEFT * rows * size[..., None, :], left, 0.0)
+
+
+def plain(matrix: np.ndarray | csr_array) -> np.ndarray:
+    """A matrix as an array."""
+    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
