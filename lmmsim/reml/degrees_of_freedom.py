@@ -62,8 +62,7 @@ def kenward_roger(point: PointOfAll, psi: np.ndarray, L: np.ndarray) -> tuple[np
     L : ndarray, shape (q, p)
     """
     C = point.vcov
-    expected = expectations(point, psi)
-    W = 2 * stacks.solve_semidefinite(expected, np.eye(expected.shape[1]))[0]
+    W = 2 * stacks.pseudo_inverse(expectations(point, psi))[0]
     slopes = point.vcov_slopes
     own = C - np.einsum("ma,mapq->mpq", psi, slopes)
     slopes = np.concatenate([slopes, own[:, None]], axis=1)

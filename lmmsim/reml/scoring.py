@@ -51,8 +51,8 @@ def guess(
     forms = point.squares * point.sigma2[:, None]
     residual = point.sigma2 * point.dof - (psi * forms).sum(axis=1)
     forms = np.concatenate([forms, residual[:, None]], axis=1)
-    phi, smallest = stacks.solve_semidefinite(expected, forms[..., None])
-    phi = phi[..., 0]
+    inverse, smallest = stacks.pseudo_inverse(expected)
+    phi = forms @ inverse[0] if len(inverse) == 1 else (inverse @ forms[..., None])[..., 0]
     ratios = phi[:, :-1] / np.maximum(phi[:, -1:], 0.1 * point.sigma2[:, None])
     factors = []
     for k, where in zip(coordinates.sizes, coordinates.slices, strict=True):

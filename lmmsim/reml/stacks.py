@@ -90,19 +90,19 @@ def inverse(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.linalg.inv(stack), 2 * np.log(np.diagonal(factor, axis1=1, axis2=2))
 
 
-def solve_semidefinite(stack: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Solutions (m, p, c) of A x = b for symmetric positive semidefinite A (1 or m, p, p), whatever the rows' units.
+def pseudo_inverse(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Generalised inverses of symmetric positive semidefinite matrices (m, p, p), whatever the units of their rows.
 
-    Directions in which the matrix, scaled to a diagonal of ones, is zero stay out. The second value is the smallest
-    eigenvalue of the scaled matrix, (1 or m,).
+    Directions in which a matrix, scaled to a diagonal of ones, is zero stay out. The second value is the smallest
+    eigenvalue of the scaled matrix, (m,).
     """
     diagonal = np.diagonal(stack, axis1=1, axis2=2)
     unit = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    scaled = np.nan_to_num(stack * unit[:, :, None] * unit[:, None])
-    values, vectors = np.linalg.eigh(scaled)
+    values, vectors = np.linalg.eigh(np.nan_to_num(stack * unit[:, :, None] * unit[:, None]))
     nonzero = values > DEPENDENT
-    along = (vectors.swapaxes(1, 2) @ (unit[..., None] * right)) * (nonzero / np.where(nonzero, values, 1.0))[..., None]
-    return unit[..., None] * (vectors @ along), values[:, 0]
+    weights = nonzero / np.where(nonzero, values, 1.0)
+    vectors = vectors * unit[:, :, None]
+    return (vectors * weights[:, None]) @ vectors.swapaxes(1, 2), values[:, 0]
 
 
 def _inverse_one_by_one(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
