@@ -2,19 +2,11 @@
 
 Reading order: `stacks` (small linear algebra), `theta` (coordinates of a covariance), `refused` and `standard_form`
 (one design, checked and rescaled), `structure` (what every kind of design must answer). Then the kinds: `strata` and
-<<<<<<< HEAD
 `one_component`; `crossproducts`, `mixed_model_equations`, `derivatives` and `absorption`, brought together by `modes`
 and `blocks`; for nested factors `chain`, `tables`, `elimination`, `likelihood`, brought together by `nested`. How the
 optimum is found: `scoring` (the first guess), `identified` (what no guess can find), `newton` (the steps), `search`
 (start, zero variances, second try). What comes after: `solution`, `report`, `degrees_of_freedom`. The `engine` is
 what others call.
-=======
-`one_component`; `crossproducts`, `mixed_model_equations` and `derivatives`, brought together by `modes` and `blocks`;
-for nested factors `chain`, `tables`, `elimination`, `likelihood`, brought together by `nested`. How the optimum is
-found: `scoring` (the first guess), `identified` (what no guess can find), `newton` (the steps), `search` (start, zero
-variances, second try). What comes after: `solution`, `report`, `degrees_of_freedom`. The `engine` is what others
-call.
->>>>>>> reml
 
 **How arrays are laid out.** A study asks the same question about m responses, each at its own theta, and most formulas
 are about small matrices, k x k, one for each of G patterns of groups. Such matrices are kept with their indices first,
