@@ -247,9 +247,9 @@ OBSERVERS = {
 
 
 @pytest.mark.parametrize("observer", OBSERVERS.values(), ids=OBSERVERS.keys())
-def test_many_responses_lose_what_one_at_a_time_would(observer, monkeypatch):
-    monkeypatch.setattr("lmmsim.simulation.mechanisms.BLOCK", 1000)  # several blocks
-    data = panel(units=30).sample(frac=1, random_state=3)
+@pytest.mark.parametrize("units", [30, 1200])  # 120,000 values: more than a function is given in one table
+def test_many_responses_lose_what_one_at_a_time_would(observer, units):
+    data = panel(units=units).sample(frac=1, random_state=3)
     Y = np.random.default_rng(20).standard_normal((len(data), 25))
     kept = Y.copy()
     many = observer.many(Y, data.drop(columns="y"), 21)
