@@ -3,7 +3,6 @@
 import re
 
 import numpy as np
-import pytest
 from places import TOP
 
 from lmmsim import assign, counterbalance, crossed, nested
