@@ -48,7 +48,7 @@ class Frontier:
         how = "computed exactly" if self.method == "exact" else "by simulation"
         pairs = f"{len(self.table)} pairs just have" if len(self.table) > 1 else "1 pair just has"
         return (
-            f"{pairs} a power of {self.wanted:g}, {how}; the cheapest is {pair}, at a cost of "
+            f"{pairs} a power of {self.wanted:g}, {how};\nthe cheapest is {pair}, at a cost of "
             f"{self.table['cost'].min():g}\n\n{self.table.to_string(index=False, float_format='{:.4g}'.format)}"
         )
 

@@ -278,6 +278,101 @@ def test_an_observer_can_be_sent_to_another_process():
     pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(observer))(data, 1), observer(data, 1))
 
 
+# ---------------------------------------------------------------- whole units
+
+
+def schools(n, size=5, rng=0):
+    """Schools of pupils, half of them in each arm, school effects in the response."""
+    rng = np.random.default_rng(rng)
+    frame = pd.DataFrame({"school": np.repeat([f"s{k}" for k in range(n)], size)})
+    frame["arm"] = np.repeat(np.where(np.arange(n) % 2, "new", "usual"), size)
+    return frame.assign(y=np.repeat(rng.normal(size=n), size) + rng.normal(size=n * size))
+
+
+def share_lost(data):
+    """Share of the schools that are gone; none is half gone."""
+    gone = data["y"].isna().groupby(data["school"]).mean()
+    assert gone.isin([0, 1]).all()
+    return gone
+
+
+def test_a_unit_is_lost_as_a_whole_with_the_probability_that_is_given():
+    n, p = 20_000, 0.15
+    gone = share_lost(drop_out(schools(n), unit="school", hazard=p, response="y", rng=1))
+    assert abs(gone.mean() - p) < 4.5 * np.sqrt(p * (1 - p) / n)
+
+
+def test_every_arm_loses_units_at_its_own_rate_and_neighbours_independently():
+    n, rates = 20_000, {"usual": 0.05, "new": 0.3}
+    data = schools(n)
+    lost = drop_out(data, unit="school", hazard=rates, by="arm", response="y", rng=2)
+    gone = share_lost(lost).reindex(data["school"].unique())
+    for arm, part in gone.groupby(data.groupby("school", sort=False)["arm"].first()):
+        assert abs(part.mean() - rates[arm]) < 4.5 * np.sqrt(rates[arm] * (1 - rates[arm]) / len(part))
+    assert abs(np.corrcoef(gone[:-2], gone[2:])[0, 1]) < 0.2
+
+
+def test_units_lost_at_random_do_not_move_the_mean_and_units_lost_by_their_mean_do():
+    data = schools(5000)
+    means = data.groupby("school")["y"].mean()
+    at_random = drop_out(data, unit="school", hazard=0.4, response="y", rng=3)["y"].mean()
+    assert abs(at_random - means.mean()) < 4.5 * means.std() * np.sqrt(0.4 / 3000)
+    worst = drop_out(data, unit="school", hazard=lambda seen: seen["y"] < 0, response="y", rng=3)
+    gone = share_lost(worst)
+    assert (gone.reindex(means.index) == (means < 0)).all()
+
+
+def test_a_hazard_of_units_sees_one_row_for_each_with_the_mean_of_what_was_measured():
+    data = schools(4).assign(size=np.repeat([10, 20, 30, 40], 5))
+    data.loc[[0, 1], "y"] = np.nan
+    tables = []
+    drop_out(data, unit="school", hazard=lambda seen: tables.append(seen) or 0.0, response="y", rng=1)
+    [table] = tables
+    assert table["size"].tolist() == [10, 20, 30, 40]
+    assert table["y"].tolist() == pytest.approx(data.groupby("school", sort=False)["y"].mean().tolist())
+
+
+def test_many_responses_lose_the_units_that_one_at_a_time_would():
+    data = schools(40).sample(frac=1, random_state=1)
+    Y = np.random.default_rng(4).standard_normal((len(data), 30))
+    Y[::7] = np.nan
+    for hazard in (0.3, lambda seen: 1 / (1 + np.exp(-seen["y"]))):
+        observer = drop_out(unit="school", hazard=hazard, response="y")
+        many = observer.many(Y, data.drop(columns="y"), 5)
+        rng = np.random.default_rng(5)
+        one_by_one = [observer(data.assign(y=y), rng)["y"].to_numpy() for y in Y.T]
+        assert np.array_equal(many, np.column_stack(one_by_one), equal_nan=True)
+        assert 0.1 < (np.isnan(many) & ~np.isnan(Y)).mean() < 0.9
+
+
+def test_units_without_any_value_have_none_to_lose():
+    data = schools(3)
+    data.loc[data["school"] == "s1", "y"] = np.nan
+    lost = drop_out(data, unit="school", hazard=lambda seen: 0.0 * seen["y"], response="y", rng=1)
+    pd.testing.assert_frame_equal(lost, data)
+    assert len(drop_out(data, unit="school", hazard=0.0, response="y", keep_rows=False, rng=1)) == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sees": "past"}, "sees='past' is about what was measured before: give time=, or leave it out"),
+        ({"hazard": 1.5}, "hazard must be a probability"),
+        (
+            {"hazard": {"a": 0.1, "b": 0.2}, "by": "pupil"},
+            "'pupil' has several values in school s0: a unit",
+        ),
+        ({"unit": "classroom"}, "'classroom' is not a column of the data"),
+    ],
+)
+def test_impossible_losses_of_units_are_refused(arguments, message):
+    data = schools(4).assign(pupil=list("ab") * 10)
+    with pytest.raises(ValueError, match=message):
+        drop_out(data, **{"unit": "school", "hazard": 0.1, "response": "y", **arguments})
+    with pytest.raises(ValueError, match="'school' is missing in 20 rows"):
+        drop_out(data.assign(school=None), unit="school", hazard=0.1, response="y")
+
+
 # ---------------------------------------------------------------- refusals
 
 
