@@ -278,6 +278,36 @@ def test_an_observer_can_be_sent_to_another_process():
     pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(observer))(data, 1), observer(data, 1))
 
 
+# ---------------------------------------------------------------- numbers that do not come out
+
+
+def test_shares_of_unequal_arms_are_of_the_units_of_each_arm():
+    """Three patients of whom one leaves, seven of whom six leave: a third and six sevenths, not of ten."""
+    data = pd.DataFrame({"patient": np.repeat(np.arange(10), 2), "month": [0, 1] * 10})
+    data["arm"] = np.where(data["patient"] < 3, "few", "many")
+    data["y"] = 1.0
+    data.loc[(data["month"] == 1) & data["patient"].isin([0, 3, 4, 5, 6, 7, 8]), "y"] = np.nan
+    pattern = dropout_pattern(data, "patient", "month", "y", by="arm").set_index(["arm", "month"])
+    assert pattern["units"].tolist() == [3, 3, 7, 7]
+    assert pattern["observed"].tolist() == [3, 2, 7, 1]
+    assert pattern["share"].tolist() == [1, 2 / 3, 1, 1 / 7]
+    together = dropout_pattern(data, "patient", "month", "y").set_index("month")
+    assert together["share"].tolist() == [1, 0.3] and together["units"].tolist() == [10, 10]
+
+
+@pytest.mark.parametrize(
+    ("share", "rows", "lost"), [(0.3, 9, 3), (0.1, 14, 1), (0.1, 16, 2), (0.99, 7, 7), (0.05, 9, 0)]
+)
+def test_a_share_is_rounded_to_the_nearest_whole_number_of_values(share, rows, lost):
+    data = pd.DataFrame({"y": np.arange(float(rows))})
+    for seed in range(5):
+        assert knock_out(data, share=share, response="y", rng=seed)["y"].isna().sum() == lost
+    Y = np.arange(float(rows))[:, None] + np.zeros(20)
+    Y[0, ::2] = np.nan  # one value less is at risk in every other response
+    gone = np.isnan(knock_out(share=share, response="y").many(Y, data, 1)).sum(axis=0)
+    assert (gone[1::2] == lost).all() and (gone[::2] == 1 + np.rint(share * (rows - 1))).all()
+
+
 # ---------------------------------------------------------------- whole units
 
 
