@@ -11,7 +11,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 STAMP := $(VENV)/installed
 PORT ?= 8000
 
-.PHONY: help env book test test-quick book-test check serve lint format bench clean distclean
+.PHONY: help env book test test-quick test-oldest book-test check serve lint format bench clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,11 @@ test: $(STAMP)  ## test the package and the repository
 
 test-quick: $(STAMP)  ## the same without the slow statistical tests
 	$(BIN)/python -m pytest -m "not slow and not chapters and not pages"
+
+test-oldest:  ## the same with every dependency at its lower bound
+	"$(PYTHON)" -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -c requirements-oldest.txt -e ".[book,test]"
+	.venv-oldest/bin/python -m pytest -m "not slow and not chapters and not pages"
 
 book-test: book  ## build the book and read its pages, in a browser if there is one
 	$(BIN)/python -m pytest -n auto tests/book/test_pages.py tests/book/test_search.py
@@ -53,8 +58,8 @@ clean:  ## remove what was built
 	rm -rf _build build dist .pytest_cache .ruff_cache .mypy_cache
 	find book lmmsim tests -name __pycache__ -prune -exec rm -rf {} +
 
-distclean: clean  ## remove the environment too
-	rm -rf $(VENV) lmmsim.egg-info
+distclean: clean  ## remove the environments too
+	rm -rf $(VENV) .venv-oldest lmmsim.egg-info
 
 # Installed once, and again when what is to be installed changes.
 $(STAMP): pyproject.toml requirements-lock.txt

@@ -14,6 +14,7 @@ from lmmsim import convert, covariance, draws, scenarios, theory
 from lmmsim.design.allocation import assign, counterbalance
 from lmmsim.design.covariates import covariate
 from lmmsim.design.crossing import crossed, nested, repeated
+from lmmsim.design.extend import extend
 from lmmsim.design.units import check_units, relabel
 from lmmsim.diagnostics.diagnose import Diagnosis, diagnose
 from lmmsim.diagnostics.lineup import Lineup, lineup
@@ -27,10 +28,13 @@ from lmmsim.model.random_effects import Random
 from lmmsim.model.residual import AR1, IID, CompoundSymmetry
 from lmmsim.simulation.missing import drop_out, dropout_pattern, knock_out
 from lmmsim.simulation.simulate import Simulation, simulate, simulate_many
+from lmmsim.studies.effects import Effect, find_effect
+from lmmsim.studies.frontier import Frontier, find_sizes
 from lmmsim.studies.performance import performance, replicates_for
 from lmmsim.studies.sizes import Size, exact_size, find_size
 from lmmsim.studies.study import Study, study
 from lmmsim.studies.sweeps import calibrate, sweep
+from lmmsim.theory.intervals import exact_equivalence, exact_precision
 from lmmsim.theory.power import exact_power
 
 if TYPE_CHECKING:
@@ -45,7 +49,9 @@ __all__ = [
     "OLS",
     "CompoundSymmetry",
     "Diagnosis",
+    "Effect",
     "Fit",
+    "Frontier",
     "GroupMeans",
     "Lineup",
     "Model",
@@ -68,9 +74,14 @@ __all__ = [
     "draws",
     "drop_out",
     "dropout_pattern",
+    "exact_equivalence",
     "exact_power",
+    "exact_precision",
     "exact_size",
+    "extend",
+    "find_effect",
     "find_size",
+    "find_sizes",
     "knock_out",
     "lineup",
     "nested",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
+from keyword import iskeyword
 from math import sqrt
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import pandas as pd
@@ -49,45 +50,111 @@ def icc(*, sd_group: float, sd_residual: float) -> float:
     return sd_group**2 / (sd_group**2 + sd_residual**2)
 
 
-def sd_from_icc(icc: float, *, sd_total: float | None = None, sd_residual: float | None = None) -> tuple[float, float]:
-    """Find the two standard deviations behind an intraclass correlation, given one more number.
+@overload
+def sd_from_icc(
+    icc: float, *, sd_total: float | None = None, sd_residual: float | None = None, total: float | None = None
+) -> tuple[float, float]: ...
+@overload
+def sd_from_icc(
+    icc: Mapping[str, float] | None = None,
+    *,
+    sd_total: float | None = None,
+    sd_residual: float | None = None,
+    total: float | None = None,
+    **shares: float,
+) -> dict[str, float]: ...
+def sd_from_icc(
+    icc: float | Mapping[str, float] | None = None,
+    *,
+    sd_total: float | None = None,
+    sd_residual: float | None = None,
+    total: float | None = None,
+    **shares: float,
+) -> tuple[float, float] | dict[str, float]:
+    """Find the standard deviations behind one intraclass correlation, or one for each level, given one more number.
 
     Parameters
     ----------
-    icc : float
-        Share of the variance that lies between groups, 0 or more and below 1 (1 is allowed with `sd_total`).
+    icc : float or mapping, optional
+        Share of the variance that lies between groups, 0 or more and below 1 (1 is allowed with `sd_total`). Of several
+        levels, the share of each by name, as keywords or as a mapping: ``{"school": 0.10, "school:class": 0.05}``.
     sd_total : float, optional
-        Standard deviation of single measurements around the fixed effects: ``sqrt(sd_group**2 + sd_residual**2)``.
+        Standard deviation of single measurements around the fixed effects: the root of the sum of all variances.
     sd_residual : float, optional
-        Standard deviation within groups. Give this or `sd_total`.
+        Standard deviation within the innermost groups. Give this or `sd_total`.
+    total : float, optional
+        Short for `sd_total`.
+    **shares : float
+        Share of each level. A word that Python keeps for itself ends in "_", as `class_`; the result has "class".
 
     Returns
     -------
-    sd_group, sd_residual : float
-        In the units of the response.
+    (sd_group, sd_residual) or dict
+        In the units of the response. Of several levels a dict with the sd of each by name, and of "residual".
 
     Raises
     ------
     ValueError
-        If `icc` is outside its range, or not exactly one sd is given.
+        If a share is outside its range, the shares add up to more than 1, or not exactly one sd is given.
+
+    Notes
+    -----
+    The shares are those of the levels themselves: with 0.10 for schools and 0.05 for classes, two pupils of one school
+    but of different classes correlate by 0.10, two of one class by 0.15. Some authors call the latter the ICC of
+    classes (Hox, Moerbeek & van de Schoot 2018, section 2.4, have both): subtract the one of schools from it first.
 
     Examples
     --------
     >>> sd_group, sd_residual = sd_from_icc(0.1, sd_total=10.0)
     >>> round(sd_group, 3), round(sd_residual, 3)
     (3.162, 9.487)
+    >>> sds = sd_from_icc(school=0.10, class_=0.05, total=10.0)
+    >>> {name: round(sd, 3) for name, sd in sds.items()}
+    {'school': 3.162, 'class': 2.236, 'residual': 9.22}
     """
+    if total is not None and sd_total is not None:
+        raise ValueError("total= is short for sd_total=: give one of the two")
+    sd_total = total if sd_total is None else sd_total
     if (sd_total is None) == (sd_residual is None):
         raise ValueError("an ICC is a ratio: give exactly one of sd_total= and sd_residual= to set the scale")
+    if isinstance(icc, Mapping) or icc is None:
+        return _sds_of_levels({**(icc or {}), **shares}, sd_total, sd_residual)
+    if shares:
+        raise ValueError(f"icc={quoted(icc)} has no name: name all levels, as school=0.10, class_=0.05")
     if not (is_number(icc) and 0 <= icc <= 1):
         raise ValueError(f"an ICC of a random intercept lies between 0 and 1; got {quoted(icc)}")
-    if sd_residual is None:
-        total = _sd(sd_total, "sd_total")
-        return total * sqrt(icc), total * sqrt(1 - icc)
-    if icc == 1:
+    group, residual = _sds_of_levels({"group": icc}, sd_total, sd_residual).values()
+    return group, residual
+
+
+def _sds_of_levels(shares: Mapping[str, float], sd_total: Any, sd_residual: Any) -> dict[str, float]:
+    """Standard deviation of each level and of the residual, given the shares of the variance."""
+    if not shares:
+        raise ValueError("give an ICC, or the share of each level by its name, as school=0.10, class_=0.05")
+    for name, share in shares.items():
+        if not (is_number(share) and 0 <= share <= 1):
+            raise ValueError(f"the ICC of {quoted(name)} is {quoted(share)}; a share lies between 0 and 1")
+    left = 1 - sum(shares.values())
+    if -1e-12 < left < 1e-12:
+        left = 0.0
+    named = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+    if left < 0:
+        raise ValueError(
+            f"the shares add up to {1 - left:g}, more than the whole variance ({named}): give the share of each level "
+            "alone, without those of the levels that it is nested in"
+        )
+    if sd_residual is not None and left == 0:
         raise ValueError("an ICC of 1 leaves no residual variance: give sd_total= instead of sd_residual=")
-    residual = _sd(sd_residual, "sd_residual")
-    return residual * sqrt(icc / (1 - icc)), residual
+    variance = _sd(sd_total, "sd_total") ** 2 if sd_residual is None else _sd(sd_residual, "sd_residual") ** 2 / left
+    sds = {_plain_name(name): sqrt(share * variance) for name, share in shares.items()}
+    if len(sds) < len(shares) or "residual" in sds:
+        raise ValueError(f"the levels {', '.join(shares)} need names of their own, other than 'residual'")
+    return {**sds, "residual": sqrt(left * variance) if sd_residual is None else float(sd_residual)}
+
+
+def _plain_name(name: str) -> str:
+    """The name of a level without the underscore that keeps it from being a word of Python."""
+    return name[:-1] if name.endswith("_") and iskeyword(name[:-1]) else name
 
 
 def effect_from_d(

@@ -117,3 +117,68 @@ two = pd.MultiIndex.from_tuples([("u", "x"), ("u", "y"), ("v", "x")], names=["a"
 def test_impossible_requests_say_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# -- several levels ------------------------------------------------------------
+
+
+def test_shares_of_several_levels_add_up_to_the_whole_variance():
+    sds = sd_from_icc(school=0.10, class_=0.05, total=10.0)
+    assert list(sds) == ["school", "class", "residual"]
+    assert {name: sd**2 for name, sd in sds.items()} == pytest.approx({"school": 10, "class": 5, "residual": 85})
+    assert sds == sd_from_icc({"school": 0.10, "class": 0.05}, sd_total=10.0)
+    assert sd_from_icc({"school:class": 0.05}, school=0.10, total=10.0)["school:class"] == sds["class"]
+
+
+def test_the_residual_may_set_the_scale_of_several_levels():
+    sds = sd_from_icc(school=0.2, class_=0.3, sd_residual=3.0)
+    total = sum(sd**2 for sd in sds.values())
+    assert sds["residual"] == 3.0 and sds["school"] ** 2 / total == pytest.approx(0.2)
+    assert sds["class"] ** 2 / total == pytest.approx(0.3)
+
+
+def test_pupils_correlate_as_the_shares_say():
+    """Of one school 0.10, of one class of it 0.10 + 0.05."""
+    from lmmsim import Model, nested
+
+    sds = sd_from_icc(school=0.10, class_=0.05, total=10.0)
+    random = {"school": sds["school"], "school:klass": sds["class"]}
+    model = Model("y ~ 1 + (1 | school/klass)", {"Intercept": 0}, random, sds["residual"])
+    V = model.V(nested(school=2, klass=2, pupil=2)) / 100
+    assert V[0].tolist() == pytest.approx([1, 0.15, 0.10, 0.10, 0, 0, 0, 0])
+
+
+def test_one_named_level_is_what_the_two_level_call_says():
+    group, residual = sd_from_icc(0.3, total=5.0)
+    assert sd_from_icc(school=0.3, total=5.0) == {"school": group, "residual": residual}
+
+
+def test_a_variance_may_be_used_up_exactly():
+    sds = sd_from_icc(a=0.1, b=0.2, c=0.7, total=2.0)
+    assert sds["residual"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: sd_from_icc(school=0.7, class_=0.5, total=1.0),
+            r"add up to 1.2, .* \(school 0.7, class_ 0.5\)",
+        ),
+        (lambda: sd_from_icc(school=-0.1, total=1.0), "the ICC of 'school' is -0.1; a share lies between 0 and 1"),
+        (lambda: sd_from_icc(school="0.1", total=1.0), "the ICC of 'school' is '0.1'"),
+        (lambda: sd_from_icc(0.1, school=0.1, total=1.0), "icc=0.1 has no name: name all levels"),
+        (lambda: sd_from_icc(total=1.0), "give an ICC, or the share of each level by its name"),
+        (lambda: sd_from_icc(0.1, total=1.0, sd_total=1.0), "total= is short for sd_total=: give one of the two"),
+        (lambda: sd_from_icc(school=0.1), "give exactly one of sd_total= and sd_residual="),
+        (lambda: sd_from_icc(school=0.5, class_=0.5, sd_residual=1.0), "leaves no residual variance"),
+        (lambda: sd_from_icc(residual=0.5, total=1.0), "need names of their own, other than 'residual'"),
+        (
+            lambda: sd_from_icc({"class": 0.1}, class_=0.1, total=1.0),
+            "the levels class, class_ need names",
+        ),
+    ],
+)
+def test_shares_that_are_none_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

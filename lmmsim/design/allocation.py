@@ -201,7 +201,7 @@ def _shares(n: int, n_cells: int, counts: Any, to: Columns | None, where: str, l
     if shares.sum() != n:
         there = f"{shares.sum():.0f}, but there are {counted(n, to)}"
         raise ValueError(f"{where}{given} add up to {there}: make them add up to {n}")
-    return shares.astype(np.int64)
+    return shares.astype(np.intp)
 
 
 def _per_cell(counts: Any, n_cells: int) -> np.ndarray:
@@ -220,7 +220,7 @@ def _shared(
     """Share the levels (or combinations) exactly among the units, and return the one of each row."""
     codes, first = units_of(design, to)
     n_cells = int(np.prod([len(values) for values in levels.values()]))
-    cells = np.empty(len(first), dtype=np.int64)
+    cells = np.empty(len(first), dtype=np.intp)
     for where, block in _blocks(design, to, by, codes, first):
         dealt = _dealt(_shares(len(block), n_cells, counts, to, where, levels))
         cells[block] = dealt if rng is None else rng.permutation(dealt)
@@ -239,7 +239,7 @@ def _independent(
     if not np.isfinite(shares).all() or (shares < 0).any() or shares.sum() == 0:
         raise ValueError(f"counts={shares.tolist()}: proportions are 0 or more, and not all 0")
     codes, first = units_of(design, to)
-    return rng.choice(n_cells, size=len(first), p=shares / shares.sum())[codes]
+    return rng.choice(n_cells, size=len(first), p=shares / shares.sum()).astype(np.intp)[codes]
 
 
 def _blocks(

@@ -169,7 +169,7 @@ def _sizes(name: str, value: Any, parents: list[str], parent: str, rng: np.rando
         k = int(np.argmax(wrong))
         where = f" in {parents[k]}" if parent else ""
         raise ValueError(f"{name!r} has a size of {sizes[k]:g}{where}: sizes are whole numbers, at least 1 everywhere")
-    return sizes.astype(np.int64)
+    return sizes.astype(np.intp)
 
 
 def _labels(parents: list[str], sizes: np.ndarray) -> list[str]:

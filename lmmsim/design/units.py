@@ -117,10 +117,11 @@ def check_design(design: pd.DataFrame, columns: Iterable[str] = (), new: Iterabl
 def units_of(design: pd.DataFrame, unit: Columns | None) -> tuple[np.ndarray, np.ndarray]:
     """Return each row's unit, numbered by first appearance, and the first row of each unit."""
     columns = columns_of(unit)
-    codes = np.zeros(len(design), dtype=np.int64) if columns else np.arange(len(design))
+    codes = np.zeros(len(design), dtype=np.intp) if columns else np.arange(len(design), dtype=np.intp)
     for column in columns:
         inner, labels = pd.factorize(design[column])
-        codes, _ = pd.factorize(codes * len(labels) + inner)
+        pairs = codes * np.int64(len(labels)) + inner  # as many as the product of both, which 32 bits may not hold
+        codes = pd.factorize(pairs)[0].astype(np.intp)
     return codes, np.flatnonzero(~pd.Series(codes).duplicated())
 
 

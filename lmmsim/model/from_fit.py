@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,24 @@ def numbers(fit: Any) -> dict[str, Any]:
         components do not bear the name of their column.
     """
     if hasattr(fit, "random") and hasattr(fit, "coef"):
+        _warn_if_singular(fit)
         return _world(fit.formula, fit.coef["estimate"].to_dict(), fit.random, fit.sigma)
     if hasattr(fit, "fe_params") and hasattr(fit, "cov_re"):
         return _from_statsmodels(fit)
     raise TypeError(
         f"a model can be made from a Fit or from statsmodels' MixedLMResults, not from {type(fit).__name__}"
     )
+
+
+def _warn_if_singular(fit: Any) -> None:
+    """Say that variances of zero, or correlations of one, would be the truth of this world."""
+    if getattr(fit, "singular", False):
+        warnings.warn(
+            "this fit is singular: an sd that was estimated as 0, or a correlation as 1 or -1, becomes the truth of "
+            "the world, and a study planned with it is too sure of itself; a pilot cannot show that a variance is 0, "
+            "so give plausible numbers with dataclasses.replace(model, random=...)",
+            stacklevel=4,
+        )
 
 
 def _world(formula: str, beta: dict[str, float], random: dict[str, pd.DataFrame], sigma: float) -> dict[str, Any]:

@@ -203,6 +203,11 @@ class Model:
             With the estimates as its truth. Its effects are as uncertain as the fit: plan with the smallest one that
             matters, `dataclasses.replace(model, beta={**model.beta, "week": 0.5})`.
 
+        Warns
+        -----
+        UserWarning
+            If the fit is singular: its zeros are no knowledge.
+
         Examples
         --------
         >>> from lmmsim import LMM, Model, crossed, simulate

@@ -1,16 +1,15 @@
-"""Rules: how probable it is that a value gets lost, said by a number, by arm, or by a function of the rows.
+"""Mechanisms: who loses which values: single values, all from some moment on, whole units.
 
-A rule is judged for many responses of one design at once, as arrays of one row per response. Whatever it gives is
-checked to be a probability.
+An `Observer` works on many responses of one design at once, as arrays of one row per response, and asks a rule
+(`lmmsim.simulation.rules`) how probable each loss is.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,101 +17,8 @@ from numpy.typing import ArrayLike
 
 from lmmsim import streams
 from lmmsim.checks import check_columns, is_number, quoted
+from lmmsim.simulation.rules import Rule, chances_of, check_rule, judge
 from lmmsim.streams import Rng
-
-# A probability for everyone, one for each value of the column `by`, or a judge of the rows of a table.
-Rule = float | Mapping[Any, float] | Callable[[pd.DataFrame], ArrayLike]
-# Rows of a table that a function judges at once: bounds the memory when many responses share one design.
-BLOCK = 100_000
-
-
-def check_rule(what: str, rule: Rule, by: str | None) -> None:
-    """Refuse what is wrong with a rule whatever the data."""
-    if isinstance(rule, Mapping) != (by is not None):
-        raise ValueError(
-            f"{what} and by belong together: a mapping such as {{'Control': 0.05, 'drug': 0.2}} needs by= with the "
-            "column of its keys, and nothing else does"
-        )
-    if not callable(rule):
-        given = list(rule.values()) if isinstance(rule, Mapping) else [rule]
-        if wrong := [value for value in given if not isinstance(value, Real)]:
-            raise ValueError(
-                f"{what} is a number, one for each value of a column, or a function of the data; got {quoted(wrong[0])}"
-            )
-        _check_chances(what, np.array(given, dtype=float))
-
-
-def chances_of(
-    what: str, rule: Rule, by: str | None, table: pd.DataFrame, Y: np.ndarray, response: str | None, at_risk: np.ndarray
-) -> np.ndarray:
-    """Probability of a loss for every row of every response, (r, n) or broadcastable to it; checked where at risk."""
-    if callable(rule):
-        chances = judge(what, rule, table, Y, response)
-        _check_chances(what, chances[at_risk])
-        return chances
-    if not isinstance(rule, Mapping):
-        return np.array([[float(rule)]])
-    check_columns(table, [by])
-    chances = table[by].map(dict(rule)).to_numpy(dtype=float, na_value=np.nan)[None, :]
-    missing = table[by][np.isnan(chances[0]) & at_risk.any(axis=0)].unique()
-    extra = [key for key in rule if key not in set(table[by])]
-    if len(missing) or extra:
-        alike = set(map(str, table[by].unique())) & set(map(str, extra))
-        raise ValueError(
-            f"{what} does not match the column {by!r}.\n  without a value: {', '.join(map(str, missing)) or 'none'}\n"
-            f"  not in the column: {', '.join(map(str, extra)) or 'none'}"
-            + ("\n  numbers and text are not the same: 1 is not '1'" if alike else "")
-        )
-    return chances
-
-
-def judge(
-    what: str, rule: Callable[[pd.DataFrame], ArrayLike], table: pd.DataFrame, Y: np.ndarray, response: str | None
-) -> np.ndarray:
-    """What a function says of every row of every response, (r, n), many tables stacked into one at a time."""
-    r, n = Y.shape
-    per_block = max(1, BLOCK // max(1, n))
-    out = np.empty((r, n))
-    for first in range(0, r, per_block):
-        block = Y[first : first + per_block]
-        out[first : first + per_block] = _ask(what, rule, table, block, response)
-    # rtol: a vectorised function may round the last bit another way in a longer array.
-    if r > 1 and not np.allclose(_ask(what, rule, table, Y[:1], response)[0], out[0], rtol=1e-9, equal_nan=True):
-        raise ValueError(
-            f"{what} judges a row by the other rows of its table (by their mean, say): with many data sets in one "
-            "table this means something else. Compare each row with a fixed number, or with another column"
-        )
-    return out
-
-
-def _ask(
-    what: str, rule: Callable[[pd.DataFrame], ArrayLike], table: pd.DataFrame, Y: np.ndarray, response: str | None
-) -> np.ndarray:
-    """One call of the function on the table repeated for every response; (r, n)."""
-    r, n = Y.shape
-    stacked = table.iloc[np.tile(np.arange(n), r)] if r > 1 else table
-    if response is not None:
-        stacked = stacked.assign(**{response: Y.ravel()})
-    answer = np.asarray(rule(stacked), dtype=float)
-    if answer.ndim and answer.shape != (r * n,):
-        raise ValueError(f"{what} must give one number per row; for {r * n} rows it gave the shape {answer.shape}")
-    return np.broadcast_to(answer, (r * n,)).reshape(r, n)
-
-
-def _check_chances(what: str, chances: np.ndarray) -> None:
-    """Refuse probabilities that are none, saying how many and giving one."""
-    unknown = int(np.isnan(chances).sum())
-    if unknown:
-        raise ValueError(
-            f"{what} is NaN for {unknown} of {chances.size} rows: does it use a column, or a first measurement, "
-            "that is missing?"
-        )
-    wrong = chances[(chances < 0) | (chances > 1)]
-    if wrong.size:
-        raise ValueError(
-            f"{what} must be a probability, between 0 and 1; {wrong.size} of {chances.size} are not, "
-            f"the first is {wrong[0]:g}"
-        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -272,6 +178,32 @@ class DropOut(Observer):
         return lost
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class UnitLoss(Observer):
+    """Loses whole units: made by `drop_out` without a time, where its fields are explained."""
+
+    unit: str
+    hazard: Rule
+    by: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse an impossible rule."""
+        check_rule("hazard", self.hazard, self.by)
+
+    def _lost(self, Y: np.ndarray, U: np.ndarray, data: pd.DataFrame, response: str | None) -> np.ndarray:
+        """Lose all rows of a unit, by the number that its first row was given."""
+        units, first = _first_rows(data, self.unit, self.by)
+        seen = ~np.isnan(Y)
+        counts, sums = np.zeros((2, len(Y), len(first)))
+        for i, (there, y) in enumerate(zip(seen, np.where(seen, Y, 0.0), strict=True)):
+            counts[i] = np.bincount(units[there], minlength=len(first))
+            sums[i] = np.bincount(units, y, minlength=len(first))
+        means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+        table, at_risk = data.iloc[first], counts > 0
+        chance = chances_of("hazard", self.hazard, self.by, table, means, response, at_risk)
+        return (at_risk & (chance > U[:, first]))[:, units]
+
+
 def response_of(data: pd.DataFrame, response: str | None) -> str:
     """Find the name of the response, which must be a column."""
     if not isinstance(data, pd.DataFrame):
@@ -284,6 +216,22 @@ def response_of(data: pd.DataFrame, response: str | None) -> str:
         )
     check_columns(data, [name])
     return name
+
+
+def _first_rows(data: pd.DataFrame, unit: str, by: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Number the unit of each row, and find the first row of each; `by` must be the same in all rows of a unit."""
+    check_columns(data, [unit] if by is None else [unit, by])
+    if data[unit].isna().any():
+        raise ValueError(f"{unit!r} is missing in {data[unit].isna().sum()} rows; dropout needs to know who")
+    units = pd.factorize(data[unit])[0]
+    first = np.flatnonzero(~pd.Series(units).duplicated())
+    if by is not None:
+        values = pd.factorize(data[by])[0]
+        wrong = np.flatnonzero(values != values[first][units])
+        if wrong.size:
+            label = data[unit].iloc[wrong[0]]
+            raise ValueError(f"{by!r} has several values in {unit} {label}: a unit that is lost as a whole needs one")
+    return units, first
 
 
 def _by_unit_and_time(data: pd.DataFrame, unit: str, time: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,8 @@
 """Missing data: which values get lost, and who stops coming.
 
 A lost value is a NaN in the response; its row stays, unless `keep_rows=False`. The data given are never changed.
-`knock_out` loses single values, `drop_out` everything from some moment on. Called without data, both return an
-`Observer` that does the same to any data later: `observer(data, rng)`.
+`knock_out` loses single values, `drop_out` everything from some moment on, or whole units. Called without data, both
+return an `Observer` that does the same to any data later: `observer(data, rng)`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from lmmsim.checks import check_columns
-from lmmsim.simulation.mechanisms import DropOut, KnockOut, Observer, Rule, response_of
+from lmmsim.simulation.mechanisms import DropOut, KnockOut, Observer, UnitLoss, response_of
+from lmmsim.simulation.rules import Rule
 from lmmsim.streams import Rng
 
 
@@ -88,10 +89,10 @@ def drop_out(
     data: pd.DataFrame | None = None,
     *,
     unit: str,
-    time: str,
+    time: str | None = None,
     hazard: Rule,
     by: str | None = None,
-    sees: Literal["past", "present"] = "past",
+    sees: Literal["past", "present"] | None = None,
     rng: Rng = None,
     response: str | None = None,
     keep_rows: bool = True,
@@ -103,21 +104,26 @@ def drop_out(
     the last one observed if ``sees="past"`` (MAR), the one about to be lost if ``sees="present"``
     (MNAR; Diggle & Kenward 1994).
 
+    Without a `time`, whole units are lost: schools that withdraw before anything is measured, each with probability
+    `hazard`.
+
     Parameters
     ----------
     data : DataFrame, optional
         Without it, the result is an `Observer`, to be called on data later.
     unit, time : str
-        Columns that say who is measured and when; a unit has one row per time.
+        Columns that say who is measured and when; a unit has one row per time. Without a time, units are lost as a
+        whole.
     hazard : float, mapping or callable
         Probability of leaving before a measurement, given that one came so far: a number; one for each value of the
         column `by`; or a function of a table that gives one per row. A row of this table is the measurement before
         the one at stake (``sees="past"``) or that one itself (``"present"``), and its response is the last value
-        observed. The function must judge each row without looking at the others.
+        observed. Without a time a row is a unit, with the columns of its first row and the mean of its responses
+        (MNAR). The function must judge each row without looking at the others.
     by : str
         Column whose values are the keys of a mapping: an arm, or `time` for a hazard that changes with time.
     sees : "past" or "present"
-        What a function sees.
+        What a function sees: "past" unless something is said.
     rng : Generator, int or None
     response : str, optional
         Column that loses values; by default the one noted in ``data.attrs["response"]``, as `simulate` does.
@@ -131,7 +137,8 @@ def drop_out(
     Raises
     ------
     ValueError
-        If a hazard is not between 0 and 1, a column is not there, or a unit has two rows at one time.
+        If a hazard is not between 0 and 1, a column is not there, a unit has two rows at one time, or `sees` is given
+        without a time.
 
     Examples
     --------
@@ -142,8 +149,15 @@ def drop_out(
     ...                  hazard=lambda seen: np.where(seen["systolic"] < 140, 1.0, 0.0))
     >>> leave(visits, rng=1)["systolic"].tolist()       # below 140 is seen once, and then no more is
     [150.0, 130.0, nan, 160.0, 155.0, 120.0]
+    >>> drop_out(visits, unit="patient", hazard=0.5, response="systolic", rng=4)["systolic"].tolist()
+    [150.0, 130.0, 135.0, nan, nan, nan]
     """
-    observer = DropOut(unit=unit, time=time, hazard=hazard, by=by, sees=sees, response=response, keep_rows=keep_rows)
+    common: dict[str, Any] = {"unit": unit, "hazard": hazard, "by": by, "response": response, "keep_rows": keep_rows}
+    if time is None:
+        if sees is not None:
+            raise ValueError(f"sees={sees!r} is about what was measured before: give time=, or leave it out")
+        return _now_or_later(UnitLoss(**common), data, rng)
+    observer = DropOut(**common, time=time, sees="past" if sees is None else sees)
     return _now_or_later(observer, data, rng)
 
 

@@ -6,29 +6,24 @@ curve crosses the wanted one and says how sure it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lmmsim import streams
-from lmmsim.checks import check_probability
-from lmmsim.estimators.least_squares import OLS
-from lmmsim.estimators.lmm import LMM
 from lmmsim.model.model import Model
-from lmmsim.model.residual import IID
-from lmmsim.studies.crossing import Search
-from lmmsim.studies.recipe import Analysis, Recipe
-from lmmsim.studies.run import conduct
-from lmmsim.studies.study import check
+from lmmsim.studies.crossing import NotReached, Search, bracket, counted_looks, unwrapped
+from lmmsim.studies.goals import Goal, Looker, takes_exact
+from lmmsim.studies.recipe import Analysis
 from lmmsim.studies.sweeps import made
-from lmmsim.theory.power import Alternative, Contrasts, Df, exact_power
+from lmmsim.theory.intervals import Margin
+from lmmsim.theory.power import Alternative, Contrasts, Df
 
 World = Callable[[int], tuple[Model, pd.DataFrame]]
-# Streams of the looks of a search, beside those of the cells of a sweep.
-LOOK = 2**25
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,10 +71,14 @@ def find_size(
     *,
     term: str,
     alpha: float = 0.05,
+    margin: Margin | None = None,
+    width: float | None = None,
     rng: streams.Rng = None,
     mcse: float = 0.005,
     n_jobs: int | None = None,
     method: str = "auto",
+    progress: bool = True,
+    **question: Any,
 ) -> Size:
     """Find the smallest size with the wanted power.
 
@@ -88,14 +87,19 @@ def find_size(
     world : callable
         `world(size)` gives `(model, design)`; size is the number of groups, or of members, or whatever is wanted.
     sizes : sequence of int
-        The sizes that are possible, increasing: `range(4, 200, 2)`. Power is taken to rise along them.
+        The sizes that are possible, increasing: `range(4, 200, 2)`. Power is taken to rise along them. The search
+        begins with the smallest, which cost least; one at which nothing can be analysed is not enough.
     analysis : estimator, optional
         Whose test it is. None is the mixed model of the world, its residual included, with Satterthwaite's t.
     power : float
         Wanted power.
     term : str
-        The coefficient that is tested.
+        The coefficient, or contrast, that is tested.
     alpha : float
+    margin : float or (float, float), optional
+        The power is that of showing equivalence within these margins, as in `exact_equivalence`.
+    width : float, optional
+        The power is the probability that the interval of level 1 - alpha is no wider, as in `exact_precision`.
     rng : Generator, int or None
         For a search by simulation.
     mcse : float
@@ -104,6 +108,10 @@ def find_size(
         As for `study`.
     method : "auto", "exact" or "simulation"
         "auto" is exact where the analysis is the model of the world, with normal draws, one residual sd, and a t test.
+    progress : bool
+        Count the looks in a bar, if the search takes longer than a second and standard error is a terminal.
+    **question
+        `contrasts`, `alternative` and `df`, as for `exact_power`; only where the answer is exact.
 
     Returns
     -------
@@ -117,8 +125,8 @@ def find_size(
 
     Notes
     -----
-    The search fits power = Phi(a + b sqrt(size)) to all looks near the crossing, each with streams of its own, and
-    looks where the fit is; the interval is that of the fitted curve.
+    The search by simulation fits power = Phi(a + b sqrt(size)) to all looks near the crossing, each with streams of its
+    own, and looks where the fit is; the interval is that of the fitted curve.
 
     Examples
     --------
@@ -126,62 +134,21 @@ def find_size(
     >>> find_size(lambda schools: teaching_methods(schools, effect=4), range(4, 100, 2), term="method[T.new]")
     28 is the smallest size with a power of 0.8 or more: there it is 0.829, computed exactly
     """
-    sizes = increasing(sizes)
-    check_probability("power", power)
-    check_probability("alpha", alpha)
-    if not mcse > 0:
-        raise ValueError(f"mcse is {mcse}; a search by simulation ends at an error above 0, as 0.005")
-    if method not in ("auto", "exact", "simulation"):
-        raise ValueError(f"method is {method!r}; it is 'auto', 'exact' or 'simulation'")
+    sizes, goal = increasing(sizes), Goal(term, power, alpha, margin, width, question)
+    check_mcse(mcse)
+    with unwrapped(), counted_looks(progress) as before:
 
-    def world_of(size: int) -> tuple[Model, pd.DataFrame]:
-        return made(world, size)
+        def world_of(size: int) -> tuple[Model, pd.DataFrame]:
+            before(size)
+            return made(world, size)
 
-    exact = has_exact_power(world_of(sizes[-1])[0], analysis)
-    if method == "exact" and not exact:
-        raise ValueError(
-            f"{analysis} has no exact power in this world: it is exact for the model of the world itself, with normal "
-            "draws, one residual sd, and a t test; method='simulation' finds the size of any analysis"
-        )
-    if exact and method != "simulation":
-        return exact_size(world, sizes, power, term=term, alpha=alpha)
-    return _simulated(world_of, sizes, analysis, power, term, alpha, streams.root(rng), n_jobs, mcse)
-
-
-def _simulated(
-    world: World,
-    sizes: list[int],
-    analysis: Analysis | None,
-    power: float,
-    term: str,
-    alpha: float,
-    root: np.random.SeedSequence,
-    n_jobs: int | None,
-    mcse: float,
-) -> Size:
-    """Size by looks at simulated studies, each with streams that no other has."""
-
-    def look(size: int, replicates: int, number: int) -> tuple[int, int]:
-        model, design = world(size)
-        seed = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, LOOK + number))
-        recipe = Recipe(model, design, {"analysis": analysis or LMM(model.formula)}, seed)
-        check(recipe, replicates)
-        [(_, results)] = conduct([recipe], replicates, n_jobs, progress=False)
-        one = results["analysis"]
-        if term not in one.terms:
-            raise ValueError(f"there is no term '{term}'; the analysis has {', '.join(one.terms)}")
-        p = one.p[one.converged, one.terms.index(term)]
-        return int((~np.isnan(p)).sum()), int((p < alpha).sum())
-
-    curve = Search(look, sizes, power).run(mcse)
-    found = curve.looks.assign(power=lambda d: d["hits"] / d["replicates"]).drop(columns="hits")
-    found["mcse"] = np.sqrt(found["power"] * (1 - found["power"]) / found["replicates"])
-    size = curve.crossing
-    return Size(size, *curve.power(size), *curve.between, "simulation", power, found)
+        if takes_exact(made(world, sizes[0])[0], analysis, method):
+            return exactly(world_of, sizes, goal)
+        return simulated(world_of, sizes, analysis, goal, streams.root(rng), n_jobs, mcse)
 
 
 def exact_size(
-    world: Callable[[int], tuple[Model, pd.DataFrame]],
+    world: World,
     sizes: Sequence[int],
     power: float = 0.8,
     *,
@@ -191,19 +158,13 @@ def exact_size(
     alternative: Alternative = "two-sided",
     df: Df | Callable[[int], float] = "satterthwaite",
 ) -> Size:
-    """Find the smallest size whose power is enough.
+    """Find the smallest size whose exact power is enough, for the test of the model of the world.
 
     Parameters
     ----------
-    world : callable
-        `world(size)` gives `(model, design)`; size is the number of groups, or whatever is to be found.
-    sizes : sequence of int
-        The sizes that are possible, increasing, as `range(4, 400, 2)`. Power is taken to rise along them.
-    power : float
-        Wanted power.
-    term : str
-        Coefficient, or contrast, whose power it is.
-    alpha, contrasts, alternative
+    world, sizes, power, term, alpha
+        As for `find_size`.
+    contrasts, alternative
         As for `exact_power`.
     df : str, float, mapping or callable
         As for `exact_power`; a callable is given the size.
@@ -224,48 +185,51 @@ def exact_size(
     >>> exact_size(lambda schools: teaching_methods(schools, effect=4), range(4, 100, 2), term="method[T.new]")
     28 is the smallest size with a power of 0.8 or more: there it is 0.829, computed exactly
     """
-    sizes = increasing(sizes)
-    check_probability("power", power)
+    question = {"contrasts": contrasts, "alternative": alternative, "df": df}
+    with unwrapped():
+        return exactly(lambda size: made(world, size), increasing(sizes), Goal(term, power, alpha, question=question))
 
+
+def exactly(world: World, sizes: list[int], goal: Goal, start: int = 0) -> Size:
+    """Size by exact power, looking from the size number `start` on."""
     looks: dict[int, float] = {}
+    df = goal.question.get("df")
 
-    def reached(size: int) -> float:
-        if size not in looks:
-            table = exact_power(*made(world, size), alpha, contrasts, alternative, df(size) if callable(df) else df)
-            if term not in table.index:
-                raise ValueError(f"there is no term '{term}'; the terms are {', '.join(table.index)}")
-            looks[size] = float(table.loc[term, "power"])
-        return looks[size]
+    def reached(place: int) -> bool:
+        size = sizes[place]
+        model, design = world(size)
+        looks[size] = float(goal.exact(model, design, {"df": df(size)} if callable(df) else None)["power"])
+        return looks[size] >= goal.power
 
-    best = reached(sizes[-1])
-    if np.isnan(best):
-        raise ValueError(f"there is no test of '{term}' even at the largest size, {sizes[-1]}; it needs larger sizes")
-    if best < power:
-        raise ValueError(
-            f"the power for '{term}' is {best:.3f} at the largest size, {sizes[-1]}; {power:g} needs larger sizes"
+    _, place = bracket(reached, len(sizes), start)
+    if place == len(sizes):
+        best, largest = looks[sizes[-1]], sizes[-1]
+        if np.isnan(best):
+            raise NotReached(
+                f"there is no test of '{goal.term}' even at the largest size, {largest}; it needs larger sizes"
+            )
+        raise NotReached(
+            f"the power for '{goal.term}' is {best:.3f} at the largest size, {largest}; {goal.power:g} needs larger "
+            "sizes"
         )
-    low, high = 0, len(sizes) - 1  # the answer is sizes[low] .. sizes[high]
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reached(sizes[middle]) >= power else (middle + 1, high)
-    reached(sizes[max(low - 1, 0)])  # of the size before, to be seen beside it
-    size, seen = sizes[low], sorted(looks)
+    size, seen = sizes[place], sorted(looks)
     table = pd.DataFrame({"size": seen, "replicates": 0, "power": [looks[n] for n in seen], "mcse": 0.0})
-    return Size(size, looks[size], 0.0, size, size, "exact", power, table)
+    return Size(size, looks[size], 0.0, size, size, "exact", goal.power, table)
 
 
-def has_exact_power(model: Model, analysis: Analysis | None) -> bool:
-    """Whether `exact_power` describes the test of an analysis in the world of a model."""
-    shapes = [model.residual.shape, *(effect.shape for effect in model.random.values())]
-    if any(shape.name != "normal" for shape in shapes):
-        return False
-    if analysis is None:
-        return True
-    if not isinstance(model.residual, IID) or isinstance(model.residual.sd, Mapping):
-        return False
-    if isinstance(analysis, OLS):
-        return not model.random and analysis.cluster is None and analysis.formula == model.formula
-    return isinstance(analysis, LMM) and analysis.reml and analysis.df != "z" and analysis.formula == model.formula
+def simulated(
+    world: World,
+    sizes: list[int],
+    analysis: Analysis | None,
+    goal: Goal,
+    root: np.random.SeedSequence,
+    n_jobs: int | None,
+    mcse: float,
+) -> Size:
+    """Size by looks at simulated studies."""
+    curve = Search(Looker(world, analysis, goal, root, n_jobs), sizes, goal.power).run(mcse)
+    size = curve.crossing
+    return Size(size, *curve.power(size), *curve.between, "simulation", goal.power, curve.rates)
 
 
 def increasing(sizes: Sequence[int]) -> list[int]:
@@ -274,3 +238,9 @@ def increasing(sizes: Sequence[int]) -> list[int]:
     if not sizes or any(big <= small for small, big in pairwise(sizes)):
         raise ValueError(f"sizes must be increasing whole numbers, as range(4, 400, 2); got {sizes[:6]}")
     return sizes
+
+
+def check_mcse(mcse: float) -> None:
+    """Refuse an error that no search reaches."""
+    if not mcse > 0:
+        raise ValueError(f"mcse is {mcse}; a search by simulation ends at an error above 0, as 0.005")

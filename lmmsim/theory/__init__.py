@@ -1,9 +1,11 @@
 """Theory: the small exact answers that a simulation should find, to be put beside its numbers.
 
 Each function is one formula, with its source: `design_effect`, `dropout_means` and `ar1_design_effects` are about data
-(`clusters`); `variance_of_variance`, `variance_estimates`, `boundary_probability`, `p_boundary`, `forgotten_level` and
-`group_mean_mse` about estimates (`variances`); the `type1_` functions about the level that an analysis really has
-(`type1`). Generalised least squares at known variances (`gls`) gives the exact power of a test (`power`).
+(`clusters`). The others average over the chance in an estimated variance (`averages`): `variance_of_variance`,
+`variance_estimates`, `boundary_probability`, `p_boundary`, `forgotten_level` and `group_mean_mse` are about estimates
+(`variances`), the `type1_` functions about the level that an analysis really has (`type1`). From generalised least
+squares at known variances (`gls`) follow the exact power of a test (`power`) and what an interval will show
+(`intervals`).
 """
 
 from lmmsim.theory.clusters import ar1_design_effects, design_effect, dropout_means

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lmmsim.theory.variances import beta_mean
+from lmmsim.theory.averages import beta_mean, t_quantile
 
 Analysis = Literal["OLS", "LMM z", "LMM z, ML", "LMM t", "LMM LRT, ML", "group means", "CR0 z", "CR1 t"]
 
@@ -54,7 +54,7 @@ def type1_between(clusters: int, size: int, icc: float, analysis: Analysis = "OL
     >>> round(type1_between(20, 10, icc=0.2), 4), round(type1_between(20, 10, icc=0.2, analysis="group means"), 4)
     (0.2448, 0.05)
     """
-    from scipy.special import ndtri, stdtr, stdtrit
+    from scipy.special import ndtri, stdtr
 
     if analysis not in get_args(Analysis):
         raise ValueError(f"analysis is {analysis!r}; it is one of {', '.join(get_args(Analysis))}")
@@ -66,7 +66,7 @@ def type1_between(clusters: int, size: int, icc: float, analysis: Analysis = "OL
         return float(2 * stdtr(means, -z * np.sqrt(means / J)))
     if analysis == "CR1 t":
         stretch = J / (J - 1) * (n - 1) / (n - 2)
-        return float(2 * stdtr(means, stdtrit(J - 1, alpha / 2) * np.sqrt(stretch * means / J)))
+        return float(2 * stdtr(means, -t_quantile(alpha / 2, J - 1) * np.sqrt(stretch * means / J)))
     small = (1 - icc) / (1 - icc + size * icc)  # s2 / lambda
     ml = analysis in ("LMM z, ML", "LMM LRT, ML")
     ssb_df, total_df = (J, n) if ml else (means, n - 2)
@@ -81,7 +81,7 @@ def type1_between(clusters: int, size: int, icc: float, analysis: Analysis = "OL
 
     # the estimated variance is zero below the share at which SSB / ssb_df equals SSW / (n - J)
     ratio = ssb_df / (n - J) * small
-    quantile = {"OLS": -stdtrit(n - 2, alpha / 2), "LMM t": -stdtrit(means, alpha / 2)}.get(analysis, z)
+    quantile = {"OLS": t_quantile(alpha / 2, n - 2), "LMM t": t_quantile(alpha / 2, means)}.get(analysis, z)
     return _rejection(denominator, means / 2, (n - J) / 2, n - 2, quantile, kink=ratio / (1 + ratio))
 
 
@@ -116,11 +116,9 @@ def type1_within(clusters: int, size: int, icc: float, alpha: float = 0.05) -> f
     >>> round(type1_within(20, 10, icc=0.2), 4)
     0.0297
     """
-    from scipy.special import stdtrit
-
     n = clusters * size
     large = (1 - icc + size * icc) / (1 - icc)
-    quantile = -stdtrit(n - 2, alpha / 2)
+    quantile = t_quantile(alpha / 2, n - 2)
     return _rejection(lambda B: B * large + 1 - B, (clusters - 1) / 2, (n - clusters - 1) / 2, n - 2, quantile)
 
 
@@ -161,12 +159,12 @@ def type1_omitted_slope(
     >>> round(type1_omitted_slope(20, [0, 1, 2, 3, 4], sd_slope=1.0, sd_residual=1.0), 3)
     0.277
     """
-    from scipy.special import ndtri, stdtrit
+    from scipy.special import ndtri
 
     x = np.asarray(x, dtype=float)
     m, df = len(x), groups * (len(x) - 1) - 1
     small = sd_residual**2 / (sd_residual**2 + np.sum((x - x.mean()) ** 2) * sd_slope**2)
-    quantile = -ndtri(alpha / 2) if z else -stdtrit(df, alpha / 2)
+    quantile = -ndtri(alpha / 2) if z else t_quantile(alpha / 2, df)
     return _rejection(lambda B: B + small * (1 - B), (groups - 1) / 2, groups * (m - 2) / 2, df, quantile)
 
 
@@ -203,11 +201,11 @@ def type1_items_ignored(
     >>> round(type1_items_ignored(30, 16, sd_item=0.5, sd_residual=1.0), 3)
     0.489
     """
-    from scipy.special import stdtr, stdtrit
+    from scipy.special import stdtr
 
     seen = (sd_slope**2 + 4 * sd_residual**2 / items) / subjects
     unseen = 4 * sd_item**2 / items
-    return float(2 * stdtr(subjects - 1, stdtrit(subjects - 1, alpha / 2) * np.sqrt(seen / (seen + unseen))))
+    return float(2 * stdtr(subjects - 1, -t_quantile(alpha / 2, subjects - 1) * np.sqrt(seen / (seen + unseen))))
 
 
 def type1_wald_z(df: ArrayLike, alpha: float = 0.05) -> np.ndarray:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
+
+from lmmsim.theory.averages import beta_mean
 
 
 def boundary_probability(groups: int, size: int, ratio: float, reml: bool = True) -> float:
@@ -162,21 +162,6 @@ def group_mean_mse(size: int, sd_group: float, sd_residual: float) -> pd.Series:
     own = sd_residual**2 / size
     weight = sd_group**2 / (sd_group**2 + own)
     return pd.Series({"none": own, "complete": sd_group**2, "partial": weight * own, "shrinkage": weight})
-
-
-def beta_mean(function: Callable[[np.ndarray], np.ndarray], a: float, b: float, kink: float = 0.5) -> float:
-    """Mean of function(B), B a beta(a, b) variable: Gauss-Legendre between quantiles, and on both sides of a kink."""
-    from scipy.special import betaincinv, betaln
-
-    ends = betaincinv(a, b, [1e-12, 1e-6, 0.01, 0.2, 0.5, 0.8, 0.99, 1 - 1e-6, 1 - 1e-12])
-    # with B = sin(angle)^2 the density is smooth also where a or b is 1/2
-    ends = np.unique(np.arcsin(np.sqrt([0.0, *ends, 1.0, kink])))
-    nodes, weights = np.polynomial.legendre.leggauss(40)
-    half = np.diff(ends)[:, None] / 2
-    angle = ends[:-1, None] + half * (1 + nodes)
-    sine, cosine = np.sin(angle), np.cos(angle)
-    density = 2 * np.exp((2 * a - 1) * np.log(sine) + (2 * b - 1) * np.log(cosine) - betaln(a, b))
-    return float(np.sum(weights * half * density * function(sine**2)))
 
 
 def variance_of_variance(n: int, sd: float = 1.0, kurtosis: float = 0.0) -> float:

@@ -247,9 +247,9 @@ OBSERVERS = {
 
 
 @pytest.mark.parametrize("observer", OBSERVERS.values(), ids=OBSERVERS.keys())
-def test_many_responses_lose_what_one_at_a_time_would(observer, monkeypatch):
-    monkeypatch.setattr("lmmsim.simulation.mechanisms.BLOCK", 1000)  # several blocks
-    data = panel(units=30).sample(frac=1, random_state=3)
+@pytest.mark.parametrize("units", [30, 1200])  # 120,000 values: more than a function is given in one table
+def test_many_responses_lose_what_one_at_a_time_would(observer, units):
+    data = panel(units=units).sample(frac=1, random_state=3)
     Y = np.random.default_rng(20).standard_normal((len(data), 25))
     kept = Y.copy()
     many = observer.many(Y, data.drop(columns="y"), 21)
@@ -276,6 +276,131 @@ def test_an_observer_can_be_sent_to_another_process():
     observer = drop_out(**UNIT, hazard={"Control": 0.05, "drug": 0.3}, by="drug")
     data = panel()
     pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(observer))(data, 1), observer(data, 1))
+
+
+# ---------------------------------------------------------------- numbers that do not come out
+
+
+def test_shares_of_unequal_arms_are_of_the_units_of_each_arm():
+    """Three patients of whom one leaves, seven of whom six leave: a third and six sevenths, not of ten."""
+    data = pd.DataFrame({"patient": np.repeat(np.arange(10), 2), "month": [0, 1] * 10})
+    data["arm"] = np.where(data["patient"] < 3, "few", "many")
+    data["y"] = 1.0
+    data.loc[(data["month"] == 1) & data["patient"].isin([0, 3, 4, 5, 6, 7, 8]), "y"] = np.nan
+    pattern = dropout_pattern(data, "patient", "month", "y", by="arm").set_index(["arm", "month"])
+    assert pattern["units"].tolist() == [3, 3, 7, 7]
+    assert pattern["observed"].tolist() == [3, 2, 7, 1]
+    assert pattern["share"].tolist() == [1, 2 / 3, 1, 1 / 7]
+    together = dropout_pattern(data, "patient", "month", "y").set_index("month")
+    assert together["share"].tolist() == [1, 0.3] and together["units"].tolist() == [10, 10]
+
+
+@pytest.mark.parametrize(
+    ("share", "rows", "lost"), [(0.3, 9, 3), (0.1, 14, 1), (0.1, 16, 2), (0.99, 7, 7), (0.05, 9, 0)]
+)
+def test_a_share_is_rounded_to_the_nearest_whole_number_of_values(share, rows, lost):
+    data = pd.DataFrame({"y": np.arange(float(rows))})
+    for seed in range(5):
+        assert knock_out(data, share=share, response="y", rng=seed)["y"].isna().sum() == lost
+    Y = np.arange(float(rows))[:, None] + np.zeros(20)
+    Y[0, ::2] = np.nan  # one value less is at risk in every other response
+    gone = np.isnan(knock_out(share=share, response="y").many(Y, data, 1)).sum(axis=0)
+    assert (gone[1::2] == lost).all() and (gone[::2] == 1 + np.rint(share * (rows - 1))).all()
+
+
+# ---------------------------------------------------------------- whole units
+
+
+def schools(n, size=5, rng=0):
+    """Schools of pupils, half of them in each arm, school effects in the response."""
+    rng = np.random.default_rng(rng)
+    frame = pd.DataFrame({"school": np.repeat([f"s{k}" for k in range(n)], size)})
+    frame["arm"] = np.repeat(np.where(np.arange(n) % 2, "new", "usual"), size)
+    return frame.assign(y=np.repeat(rng.normal(size=n), size) + rng.normal(size=n * size))
+
+
+def share_lost(data):
+    """Share of the schools that are gone; none is half gone."""
+    gone = data["y"].isna().groupby(data["school"]).mean()
+    assert gone.isin([0, 1]).all()
+    return gone
+
+
+def test_a_unit_is_lost_as_a_whole_with_the_probability_that_is_given():
+    n, p = 20_000, 0.15
+    gone = share_lost(drop_out(schools(n), unit="school", hazard=p, response="y", rng=1))
+    assert abs(gone.mean() - p) < 4.5 * np.sqrt(p * (1 - p) / n)
+
+
+def test_every_arm_loses_units_at_its_own_rate_and_neighbours_independently():
+    n, rates = 20_000, {"usual": 0.05, "new": 0.3}
+    data = schools(n)
+    lost = drop_out(data, unit="school", hazard=rates, by="arm", response="y", rng=2)
+    gone = share_lost(lost).reindex(data["school"].unique())
+    for arm, part in gone.groupby(data.groupby("school", sort=False)["arm"].first()):
+        assert abs(part.mean() - rates[arm]) < 4.5 * np.sqrt(rates[arm] * (1 - rates[arm]) / len(part))
+    assert abs(np.corrcoef(gone[:-2], gone[2:])[0, 1]) < 0.2
+
+
+def test_units_lost_at_random_do_not_move_the_mean_and_units_lost_by_their_mean_do():
+    data = schools(5000)
+    means = data.groupby("school")["y"].mean()
+    at_random = drop_out(data, unit="school", hazard=0.4, response="y", rng=3)["y"].mean()
+    assert abs(at_random - means.mean()) < 4.5 * means.std() * np.sqrt(0.4 / 3000)
+    worst = drop_out(data, unit="school", hazard=lambda seen: seen["y"] < 0, response="y", rng=3)
+    gone = share_lost(worst)
+    assert (gone.reindex(means.index) == (means < 0)).all()
+
+
+def test_a_hazard_of_units_sees_one_row_for_each_with_the_mean_of_what_was_measured():
+    data = schools(4).assign(size=np.repeat([10, 20, 30, 40], 5))
+    data.loc[[0, 1], "y"] = np.nan
+    tables = []
+    drop_out(data, unit="school", hazard=lambda seen: tables.append(seen) or 0.0, response="y", rng=1)
+    [table] = tables
+    assert table["size"].tolist() == [10, 20, 30, 40]
+    assert table["y"].tolist() == pytest.approx(data.groupby("school", sort=False)["y"].mean().tolist())
+
+
+def test_many_responses_lose_the_units_that_one_at_a_time_would():
+    data = schools(40).sample(frac=1, random_state=1)
+    Y = np.random.default_rng(4).standard_normal((len(data), 30))
+    Y[::7] = np.nan
+    for hazard in (0.3, lambda seen: 1 / (1 + np.exp(-seen["y"]))):
+        observer = drop_out(unit="school", hazard=hazard, response="y")
+        many = observer.many(Y, data.drop(columns="y"), 5)
+        rng = np.random.default_rng(5)
+        one_by_one = [observer(data.assign(y=y), rng)["y"].to_numpy() for y in Y.T]
+        assert np.array_equal(many, np.column_stack(one_by_one), equal_nan=True)
+        assert 0.1 < (np.isnan(many) & ~np.isnan(Y)).mean() < 0.9
+
+
+def test_units_without_any_value_have_none_to_lose():
+    data = schools(3)
+    data.loc[data["school"] == "s1", "y"] = np.nan
+    lost = drop_out(data, unit="school", hazard=lambda seen: 0.0 * seen["y"], response="y", rng=1)
+    pd.testing.assert_frame_equal(lost, data)
+    assert len(drop_out(data, unit="school", hazard=0.0, response="y", keep_rows=False, rng=1)) == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sees": "past"}, "sees='past' is about what was measured before: give time=, or leave it out"),
+        ({"hazard": 1.5}, "hazard must be a probability"),
+        (
+            {"hazard": {"a": 0.1, "b": 0.2}, "by": "pupil"},
+            "'pupil' has several values in school s0: a unit",
+        ),
+        ({"unit": "classroom"}, "'classroom' is not a column of the data"),
+    ],
+)
+def test_impossible_losses_of_units_are_refused(arguments, message):
+    data = schools(4).assign(pupil=list("ab") * 10)
+    with pytest.raises(ValueError, match=message):
+        drop_out(data, **{"unit": "school", "hazard": 0.1, "response": "y", **arguments})
+    with pytest.raises(ValueError, match="'school' is missing in 20 rows"):
+        drop_out(data.assign(school=None), unit="school", hazard=0.1, response="y")
 
 
 # ---------------------------------------------------------------- refusals

@@ -1,5 +1,7 @@
 """Performance: the numbers are the formulas of Morris, White & Crowther (2019), table 6, each with its error."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -242,3 +244,73 @@ def test_the_number_of_replicates_follows_from_the_wanted_error():
 def test_impossible_precision_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         replicates_for(**{"mcse": 0.01} | arguments)
+
+
+# -- worlds in which a wrong formula shows ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.99])
+@pytest.mark.parametrize("own", [False, True], ids=["from se and df", "brought along"])
+def test_intervals_of_every_level_cover_as_they_say(level, own):
+    """Exactly, for a mean of normal data; whether the interval is worked out here or brought along by the analysis."""
+    r = 8000
+    analysis = OLS("y ~ 1", level=level)
+    one = study(MODEL, DESIGN, {"mean": analysis}, r, rng=3, progress=False).answers["mean"]
+    if own:
+        one = replace(one, given={"p": one.p, "low": one.low, "high": one.high})
+    results = Study(Recipe(MODEL, DESIGN, {"mean": analysis}, root(3)), r, {"mean": one})
+    row = performance(results).loc["Intercept", "mean"]
+    assert abs(row["coverage"] - level) < 4.5 * np.sqrt(level * (1 - level) / r)
+    width = 2 * stats.t.ppf((1 + level) / 2, 7) * one.se[:, 0]
+    np.testing.assert_allclose(one.high[:, 0] - one.low[:, 0], width, rtol=1e-8)
+    assert row["coverage"] == ((one.low[:, 0] <= 1) & (one.high[:, 0] >= 1)).mean()
+
+
+@pytest.mark.parametrize("level", [0.8, 0.99])
+def test_intervals_of_a_mixed_model_cover_at_other_levels_too(level):
+    model, design = scenarios.teaching_methods(schools=16, pupils=10, effect=2)
+    r = 3000
+    results = study(model, design, {"LMM": LMM(model.formula, level=level)}, r, rng=4, progress=False)
+    row = performance(results).loc["method[T.new]", "LMM"]
+    assert abs(row["coverage"] - level) < 4.5 * np.sqrt(level * (1 - level) / r) + 0.005  # variances estimated as zero
+
+
+@pytest.mark.parametrize("effect", [0.2, -0.2])
+def test_sign_and_exaggeration_are_those_of_the_truncated_normal(effect):
+    """Of what is significant a quarter has the wrong sign: Gelman & Carlin (2014), in closed form for a known error."""
+    r, n = 60_000, 4
+    model = Model("y ~ 1", {"Intercept": effect}, residual=2.0)
+    one = study(model, crossed(unit=n), {"mean": Mean()}, r, rng=6, progress=False).answers["mean"]
+    se = 2 / np.sqrt(n)
+    known = replace(one, se=np.full_like(one.se, se), df=np.full_like(one.df, np.inf))
+    row = performance(Study(Recipe(model, crossed(unit=n), {"mean": Mean()}, root(6)), r, {"mean": known})).iloc[0]
+    cut, size = stats.norm.isf(0.025), abs(effect) / se
+    right, wrong = stats.norm.sf(cut - size), stats.norm.cdf(-cut - size)
+    ends = stats.norm.pdf(cut - size) + stats.norm.pdf(cut + size)
+    assert abs(row["type_s"] - wrong / (right + wrong)) < 4.5 * row["type_s_mcse"]
+    assert wrong / (right + wrong) > 0.2
+    expected = (size * (right - wrong) + ends) / (right + wrong) / size  # mean of |estimate| over |truth|
+    assert abs(row["type_m"] - expected) < 4.5 * row["type_m_mcse"] and row["type_m_mcse"] < 0.05 * expected
+    assert abs(row["rejection"] - right - wrong) < 4.5 * row["rejection_mcse"]
+
+
+def test_singular_fits_are_a_share_of_the_fits_that_there_are():
+    """Of 400 replicates a quarter fails, a quarter gets stuck, and half of the rest is singular."""
+    k = np.arange(400) % 4
+    one = study(MODEL, DESIGN, {"mean": Mean()}, 400, rng=5, progress=False).answers["mean"]
+    gone = (k == 0)[:, None]
+    one = replace(
+        one,
+        estimate=np.where(gone, np.nan, one.estimate),
+        se=np.where(gone, np.nan, one.se),
+        converged=k > 1,
+        singular=(k == 3) | (k == 0),
+    )
+    recipe = Recipe(MODEL, DESIGN, {"mean": Mean()}, root(5))
+    row = performance(Study(recipe, 400, {"mean": one}), full=True).iloc[0]
+    assert (row["n"], row["failed"], row["not_converged"], row["singular"]) == (200, 100, 100, 100)
+    assert (row["singular_rate"], row["failure_rate"]) == (0.5, 0.25)
+    assert row["singular_rate_mcse"] == pytest.approx(np.sqrt(0.25 / 200))
+    assert row["failure_rate_mcse"] == pytest.approx(np.sqrt(0.25 * 0.75 / 400))
+    counted = performance(Study(recipe, 400, {"mean": one}), unconverged=True, full=True).iloc[0]
+    assert (counted["n"], counted["singular_rate"]) == (300, pytest.approx(1 / 3))

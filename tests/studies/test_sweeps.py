@@ -8,8 +8,9 @@ from small_estimators import Mean, MeanSingly
 from lmmsim import AR1, IID, Model, assign, crossed, draws, scenarios
 from lmmsim.estimators.least_squares import OLS, GroupMeans
 from lmmsim.estimators.lmm import LMM
+from lmmsim.studies.goals import has_exact_power
 from lmmsim.studies.performance import performance
-from lmmsim.studies.sizes import find_size, has_exact_power
+from lmmsim.studies.sizes import find_size
 from lmmsim.studies.study import study
 from lmmsim.studies.sweeps import calibrate, sweep
 from lmmsim.theory.power import exact_power
@@ -110,7 +111,7 @@ def test_an_error_in_a_world_says_where_it_came_from():
         find_size(
             lambda clinics: assign(crossed(clinic=clinics), to="clinic", arm=["a", "b"]), [9, 11], term="arm[T.b]"
         )
-    assert caught.value.__notes__ == ["world(11) failed like this"]
+    assert caught.value.__notes__ == ["world(9) failed like this"]
     with pytest.raises(ZeroDivisionError) as caught:
         sweep({"units": [4], "arm": ["a"]}, lambda units, arm: units / 0, {"m": Mean()}, 10)
     assert caught.value.__notes__ == ["world(units=4, arm='a') failed like this"]

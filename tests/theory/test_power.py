@@ -1,5 +1,6 @@
 """Exact power: the numbers of other tools, the laws it must obey, and the dense formula written out."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -272,14 +273,15 @@ def directions(model):
     return out
 
 
+@pytest.mark.parametrize("ids", [8, 60])  # 29 rows, and 237 that a rater ties together
 @pytest.mark.parametrize(
     ("kind", "rater"), [("iid", False), ("AR1", False), *((kind, True) for kind in residuals_of_every_kind())]
 )
-def test_blocks_give_what_the_whole_matrix_gives(kind, rater):
+def test_blocks_give_what_the_whole_matrix_gives(kind, rater, ids):
     rng = np.random.default_rng(3)
-    design = crossed(id=8, t=[0, 1, 2, 4])
+    design = crossed(id=ids, t=[0, 1, 2, 4])
     design = assign(design, to="id", arm=["a", "b"]).assign(
-        rater=rng.integers(0, 3, 32).astype(str), z=rng.normal(size=32)
+        rater=rng.integers(0, 3, len(design)).astype(str), z=rng.normal(size=len(design))
     )
     design = design.drop(index=[3, 10, 11]).sample(frac=1, random_state=4)
     random = {"id": Random(sd={"Intercept": 1.5, "t": 0.7}, corr=-0.3)} | ({"rater": 0.8} if rater else {})
@@ -292,21 +294,23 @@ def test_blocks_give_what_the_whole_matrix_gives(kind, rater):
     np.testing.assert_allclose(table["df"], df, rtol=1e-5)
 
 
-def test_large_blocks_are_handled_as_small_ones(monkeypatch):
-    from lmmsim.model import blocks
-
-    model, design = words(12, 4, item_sd=80.0, effect=50.0)
-    whole = exact_power(model, design)
-    monkeypatch.setattr(blocks, "DENSE", 0)
-    pd.testing.assert_frame_equal(exact_power(model, design), whole, rtol=1e-10)
-    visits = scenarios.blood_pressure(patients=10)
-    sparse = exact_power(*visits)
-    monkeypatch.undo()
-    pd.testing.assert_frame_equal(exact_power(*visits), sparse, rtol=1e-10)
+def test_a_unit_seen_hundreds_of_times_is_handled_as_one_seen_five_times():
+    """One patient measured daily for a year: the residuals of one unit alone make a large block."""
+    design = assign(crossed(id=2, t=np.arange(250)), to="id", arm=["a", "b"])
+    beta = {"Intercept": 0.0, "t": 0.1}
+    model = Model("y ~ t + (1 | id)", beta, {"id": 1.0}, AR1(sd=2.0, rho=0.6, unit="id", time="t"))
+    X, W = model.X(design).to_numpy(), np.linalg.inv(model.V(design))
+    expected = np.sqrt(np.diagonal(np.linalg.inv(X.T @ W @ X)))
+    np.testing.assert_allclose(exact_power(model, design)["se"], expected, rtol=1e-10)
 
 
-def test_two_hundred_thousand_rows_are_no_trouble():
-    table = exact_power(*scenarios.teaching_methods(schools=400, pupils=500, effect=0.4))
+def test_two_hundred_thousand_rows_take_less_than_a_hundred_numbers_each():
+    world = scenarios.teaching_methods(schools=400, pupils=500, effect=0.4)
+    tracemalloc.start()
+    table = exact_power(*world)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 * 8 * 200_000
     assert table.loc["method[T.new]", "df"] == pytest.approx(398)
 
 
