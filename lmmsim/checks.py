@@ -5,6 +5,7 @@ What several modules ask of an argument stands here; what only one asks stands w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeAlias, TypeGuard
@@ -78,9 +79,31 @@ def check_frame(data: Any, what: str) -> None:
     if not isinstance(data, pd.DataFrame):
         got = type(data).__name__
         raise TypeError(f"the {what} must be a pandas DataFrame with one row per measurement; got {got}")
+    if data.columns.nlevels > 1:
+        raise ValueError(
+            f"the columns of the {what} have {data.columns.nlevels} levels of names; give each one name, as "
+            "data.columns = ['_'.join(map(str, name)) for name in data.columns]"
+        )
     if not data.columns.is_unique:
         repeats = listed(data.columns[data.columns.duplicated()].unique())
         raise ValueError(f"the {what} has more than one column {repeats}: rename or drop the others")
+
+
+def as_frame(data: Any) -> Any:
+    """A polars DataFrame as a pandas one, column by column; anything else as it is."""
+    if type(data).__module__.split(".")[0] != "polars" or not hasattr(data, "get_columns"):
+        return data
+    return pd.DataFrame({column.name: _from_polars(column) for column in data.get_columns()})
+
+
+def _from_polars(column: Any) -> Any:
+    """Values of a polars column; those of an Enum keep their order."""
+    if column.dtype.is_numeric() and not column.dtype.is_decimal():
+        return column.to_numpy() if column.null_count() == 0 else column.cast(float).fill_null(np.nan).to_numpy()
+    values = column.to_list()
+    if type(column.dtype).__name__ == "Enum":
+        return pd.Categorical(values, categories=column.cat.get_categories().to_list())
+    return pd.Series(values, dtype="boolean" if type(column.dtype).__name__ == "Boolean" else None)
 
 
 def plural(name: str) -> str:
@@ -99,11 +122,15 @@ def counted(n: int, unit: Columns | None) -> str:
 
 
 def columns_of(unit: Columns | None) -> list[str]:
-    """Columns that say which unit a row belongs to, "school:class" as ["school", "class"]; none if each row is one."""
+    """Columns that say which unit a row belongs to, "school:class" as ["school", "class"]; none if each row is one.
+
+    A name with a colon in it stands in backticks, or in a list.
+    """
     if unit is None:
         return []
     if isinstance(unit, str):
-        return [name.strip() for name in unit.split(":")]
+        names = re.findall(r"\s*(`[^`]+`|[^:]+)\s*(?::|$)", unit)
+        return [name.strip().strip("`") for name in names]
     return list(unit) if isinstance(unit, Iterable) else [unit]
 
 

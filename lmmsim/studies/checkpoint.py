@@ -200,6 +200,8 @@ def fingerprint(recipe: Recipe) -> dict[str, str]:
         "observe": describe(recipe.observe),
         "redraw": describe(recipe.redraw),
     }
+    if model.basis is not None:
+        lines["basis"] = describe([dict(model.basis.kinds), model.basis.names, _learned(model.basis.spec)])
     lines |= {f"beta of {name}": describe(value) for name, value in model.beta.items()}
     lines |= {f"random effects of {group}": describe(effect) for group, effect in model.random.items()}
     return lines | {f"analysis '{name}'": describe(analysis) for name, analysis in recipe.analyses.items()}
@@ -242,6 +244,11 @@ def describe(what: Any) -> str:
     state = getattr(what, "__dict__", None)  # its repr may hold an address, which no other session shares
     name = f"{type(what).__module__}.{type(what).__qualname__}"
     return f"{name}({describe(state)})" if state else name
+
+
+def _learned(spec: Any) -> list[Any]:
+    """What functions of a formula have learned of the rows of a fit: means, knots."""
+    return [dict(side.transform_state) for side in spec._flatten()]
 
 
 def differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:

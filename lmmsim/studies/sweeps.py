@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -178,7 +179,7 @@ def calibrate(
         raise ValueError(f"'{term}' is not a coefficient of the model; they are {', '.join(model.beta)}")
     if model.beta[term] == 0:
         raise ValueError(f"the true value of '{term}' is 0: there is no power to find; study() gives the type-I error")
-    null = Model(model.formula, {**model.beta, term: 0.0}, model.random, model.residual)
+    null = replace(model, beta={**model.beta, term: 0.0})
     root = seed_of(checkpoint, rng)
     recipes = [Recipe(world, design, named(analyses), root, observe) for world in (null, model)]
     studies = dict(_studies(recipes, replicates, n_jobs, checkpoint, progress))
