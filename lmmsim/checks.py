@@ -16,12 +16,15 @@ import pandas as pd
 
 def is_number(value: object) -> TypeGuard[float]:
     """Whether a value is one finite number: no text, no truth value, nothing missing."""
-    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and bool(np.isfinite(float(value)))
+    except OverflowError:  # 10**400
+        return False
 
 
 def is_whole(value: object) -> TypeGuard[int]:
     """Whether a value is one whole number, and no truth value."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    return isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
 
 
 def quoted(value: object) -> str:
@@ -46,16 +49,30 @@ def check_sd(what: str, sd: object) -> None:
         raise ValueError(f"the sd of {what} is {quoted(sd)}; a standard deviation is a finite number, 0 or more")
 
 
-def check_probability(name: str, value: float) -> None:
+def check_probability(name: str, value: object) -> None:
     """Refuse an alpha, or a power, that is not between 0 and 1."""
-    if not 0 < value < 1:
-        raise ValueError(f"{name} is {value}; it lies between 0 and 1")
+    if not (is_number(value) and 0 < value < 1):
+        raise ValueError(f"{name} is {quoted(value)}; it lies between 0 and 1")
 
 
-def check_level(level: float) -> None:
+def check_level(level: object) -> None:
     """Refuse a confidence level that is not between 0 and 1."""
-    if not 0 < level < 1:
-        raise ValueError(f"level={level} is not between 0 and 1; 0.95 makes 95 % intervals")
+    if not (is_number(level) and 0 < level < 1):
+        raise ValueError(f"level={quoted(level)} is not between 0 and 1; 0.95 makes 95 % intervals")
+
+
+def check_number(name: str, value: object, least: float = -np.inf, most: float = np.inf) -> None:
+    """Refuse what is no number from `least` to `most`."""
+    if not (is_number(value) and least <= value <= most):
+        limits = f" from {least:g} to {most:g}" if np.isfinite(most) else f", {least:g} or more"
+        raise ValueError(f"{name} is {quoted(value)}; it is a number{limits if np.isfinite(least) else ''}")
+
+
+def check_count(name: str, value: object, least: int = 1, multiple: int = 1) -> None:
+    """Refuse what is no whole number of `least` or more, or not even where it has to be."""
+    if not is_whole(value) or value < least or value % multiple:
+        even = "an even" if multiple == 2 else "a whole"
+        raise ValueError(f"{name} is {quoted(value)}; it is {even} number, {least} or more")
 
 
 def check_choice(what: str, value: object, choices: Sequence[object]) -> None:

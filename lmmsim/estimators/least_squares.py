@@ -21,6 +21,7 @@ from lmmsim.estimators.rows import (
     complete_rows,
     response_values,
     unusable,
+    without_errors,
 )
 from lmmsim.model.columns import Matrices, build, levels_of
 from lmmsim.model.formula import split
@@ -130,8 +131,7 @@ class LeastSquares(ABC):
             constant, or rows lack values and `missing` is "raise".
         """
         chosen = chosen_rows(self.formula, data, self.missing, also=self._columns)
-        used = chosen.used
-        y = response_values(split(self.formula).response, used)
+        y = response_values(split(self.formula).response, chosen.used)
         matrices, rows = self._build(chosen.covered, chosen.rows)
         projection, prepare = self._analyse(rows)
         solved = projection.solve(prepare(y[:, None]))
@@ -144,7 +144,7 @@ class LeastSquares(ABC):
             formula=self.formula,
             estimator=self,
             matrices=matrices,
-            data=used,
+            data=chosen.used,
             y=y,
             beta=solved.estimate[0],
             vcov_beta=projection.vcov(solved),
@@ -257,8 +257,8 @@ class OLS(LeastSquares):
 
     def _analyse(self, rows: Rows) -> tuple[Projection, Prepare]:
         check_X(rows.X, rows.names)
-        n, p = rows.X.shape
-        return Projection(rows.X, n - p, rows.codes, self.robust or ""), lambda Y: Y
+        projection = Projection(rows.X, len(rows.X) - len(rows.names), rows.codes, self.robust or "")
+        return without_errors(projection, rows.names, self._label), lambda Y: Y
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.checks import as_frame, check_columns, check_frame
-from lmmsim.model.columns import Matrices, rows_without, used_columns
+from lmmsim.estimators.projection import Groups, Projection
+from lmmsim.model.columns import Matrices, used_columns
 from lmmsim.model.formula import split
 from lmmsim.model.frame import typed
+from lmmsim.model.groups import rows_without
 from lmmsim.model.identifiable import doubts
 
 
@@ -195,3 +197,37 @@ def without_tests(matrices: Matrices, vcov: np.ndarray, df: np.ndarray) -> tuple
         return vcov, df
     lost = matrices.X.columns.isin(matrices.untested)
     return np.where(lost[:, None] | lost, np.nan, vcov), np.where(lost, np.nan, df)
+
+
+def without_errors(projection: Projection, names: Sequence[str], unit: str) -> Projection:
+    """Take robust errors away from coefficients that whole clusters determine: their residuals add up to zero there.
+
+    With one cluster in each arm the sandwich is zero whatever the data, and every effect would be significant.
+    """
+    if not projection.robust:
+        return projection
+    X, weights, groups = projection.X, projection.weights, projection.groups
+    probe = np.cos(np.arange(1, len(X) + 1) ** 1.5)[:, None]  # any response would do
+    rest = probe - X @ (projection.pinv @ probe)
+    size = np.sqrt((weights**2).sum(axis=0)) * np.linalg.norm(rest)
+    candidates = np.flatnonzero(np.abs(groups.sums(weights * rest)).max(axis=0) <= 1e-9 * size)
+    if not len(candidates):
+        return projection
+    Q = np.linalg.qr(X)[0]
+    lost = [int(j) for j in candidates if _within(Q, weights[:, [j]], groups)]
+    if lost:
+        warnings.warn(
+            f"there is no cluster-robust error of {', '.join(names[j] for j in lost)}: they take up whole levels of "
+            f"'{unit}', whose residuals add up to zero; add clusters",
+            UserWarning,
+            stacklevel=5,
+        )
+        projection.df[lost] = np.nan
+        weights[:, lost] = np.nan
+    return projection
+
+
+def _within(Q: np.ndarray, weight: np.ndarray, groups: Groups) -> bool:
+    """Whether a column, cut into its clusters, lies within X cluster by cluster; Q has X's orthonormal columns."""
+    total = float((weight**2).sum())
+    return total - float((groups.sums(Q * weight) ** 2).sum()) <= 1e-10 * total

@@ -17,7 +17,9 @@ import pandas as pd
 from lmmsim.checks import as_frame, check_columns, listed
 from lmmsim.model.evaluation import Part, dependent_columns, evaluated, has_functions
 from lmmsim.model.formula import Bar, Parts, label_of, split
-from lmmsim.model.frame import Kind, Values, as_kind, grouped, kind_of, typed, whole, without_unused
+from lmmsim.model.frame import Kind, Values, as_kind, kind_of, typed, whole, without_unused
+from lmmsim.model.groups import codes_among, levels_and_keys, rows_without
+from lmmsim.model.groups import levels_of as levels_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +179,7 @@ def build(
     spec, made, arrays = evaluated(parts, kinds, frame, rows, len(index))
     X = pd.DataFrame(arrays[0], index, made[0].names)
     if drop and made[0].crossings:
-        X, left_out = _without_empty_cells(X, made[0].crossings)
+        X, left_out = drop_empty_cells(X, made[0].crossings)
         notes += left_out
     groups = data if rows is None else data[rows]
     terms = tuple(
@@ -233,7 +235,7 @@ def rebuild(matrices: Matrices, data: pd.DataFrame) -> Matrices:
     """
     X, arrays, _ = _on(matrices.basis, data)
     terms = tuple(
-        RandomTerm(old.group, old.names, columns, codes_among(old, data), old.levels, old.by, old.keys)
+        RandomTerm(old.group, old.names, columns, codes_among(old.by, old.keys, data), old.levels, old.by, old.keys)
         for old, columns in zip(matrices.terms, arrays[1:], strict=True)
     )
     return Matrices(matrices.formula, matrices.response, X, terms, matrices.basis)
@@ -254,19 +256,6 @@ def _on(basis: Basis, data: pd.DataFrame) -> tuple[pd.DataFrame, list[np.ndarray
     return (X if len(basis.names) == X.shape[1] else X[list(basis.names)]), arrays, made
 
 
-def rows_without(names: Iterable[str], data: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Which rows lack a value, (n,) bool, for each of the named columns where any does."""
-    lacking = {name: _gaps(data[name]) for name in names}
-    return {name: rows for name, rows in lacking.items() if rows is not None and rows.any()}
-
-
-def _gaps(column: pd.Series) -> np.ndarray | None:
-    """Which rows of a column lack a value; None where its type has no missing values."""
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iub":
-        return None
-    return np.asarray(pd.isna(column.array))
-
-
 def used_columns(formula: str, data: pd.DataFrame) -> list[str]:
     """Columns of the data that the right side of a formula uses, in the data's order."""
     parts = split(formula)
@@ -275,47 +264,8 @@ def used_columns(formula: str, data: pd.DataFrame) -> list[str]:
 
 def random_term(bar: Bar, names: Iterable[str], columns: np.ndarray, data: pd.DataFrame) -> RandomTerm:
     """The random effects of one bar, for these rows."""
-    levels, codes, keys = _levels_and_keys(bar.group, data)
+    levels, codes, keys = levels_and_keys(bar.group, data)
     return RandomTerm(label_of(bar.group), tuple(names), columns, codes, levels, bar.group, keys)
-
-
-def levels_of(group: Sequence[str], data: pd.DataFrame) -> tuple[pd.Index, np.ndarray]:
-    """Levels of one grouping column, or of the combinations of several that occur, and each row's code."""
-    return _levels_and_keys(group, data)[:2]
-
-
-def _levels_and_keys(group: Sequence[str], data: pd.DataFrame) -> tuple[pd.Index, np.ndarray, tuple[pd.Index, ...]]:
-    """The same with the values of the grouping columns at each level."""
-    factors = [grouped(name, data[name]) for name in group]
-    if len(factors) == 1:
-        codes, levels = factors[0]
-        return levels, codes, (levels,)
-    codes = np.zeros(len(data), dtype=np.intp)
-    for inner, values in factors:
-        codes = codes * len(values) + inner
-    _, first, codes = np.unique(codes, return_index=True, return_inverse=True)
-    keys = tuple(values[inner[first]] for inner, values in factors)
-    innermost, values = factors[-1]
-    if len(first) == len(values):  # the innermost labels are unique: they name the combination, in their own order
-        order = np.argsort(innermost[first])
-        return values, innermost, tuple(key[order] for key in keys)
-    combined = list(zip(*keys, strict=True))
-    labels = [label_of(list(map(str, key))) for key in combined]
-    unique = len(set(labels)) == len(labels)
-    return pd.Index(labels if unique else combined, tupleize_cols=False), codes.astype(np.intp), keys
-
-
-def codes_among(term: RandomTerm, data: pd.DataFrame) -> np.ndarray:
-    """Each row's code among the levels of a term; -1 where these very values have no level."""
-    known, new = np.zeros(len(term.levels), dtype=np.intp), np.zeros(len(data), dtype=np.intp)
-    unknown = np.zeros(len(data), dtype=bool)
-    for name, key in zip(term.by, term.keys, strict=True):
-        if name not in data.columns:
-            return np.full(len(data), -1, dtype=np.intp)
-        place, values = pd.factorize(key)
-        found = pd.Index(values, tupleize_cols=False).get_indexer(pd.Index(data[name].array, tupleize_cols=False))
-        known, new, unknown = known * len(values) + place, new * len(values) + found, unknown | (found < 0)
-    return np.where(unknown, -1, pd.Index(known).get_indexer(pd.Index(new))).astype(np.intp)
 
 
 def _check_columns(parts: Parts, data: pd.DataFrame) -> None:
@@ -367,7 +317,7 @@ def _check_levels(parts: Parts, frame: Mapping[str, Values]) -> None:
             )
 
 
-def _without_empty_cells(X: pd.DataFrame, crossings: Sequence[int]) -> tuple[pd.DataFrame, list[str]]:
+def drop_empty_cells(X: pd.DataFrame, crossings: Sequence[int]) -> tuple[pd.DataFrame, list[str]]:
     """Leave out columns of crossed factors that the columns before determine, as those of empty cells are."""
     values = X.to_numpy()
     if not np.isfinite(values).all() or len(values) < values.shape[1]:

@@ -288,9 +288,14 @@ def _named(text: str, uses: Iterable[Use]) -> str:
     for use in uses:
         if use.name != use.column and use.name in text:
             bare = use.column if use.written.startswith("`") else use.written
-            text = re.sub(rf"(^|:){use.name}(?=$|[:\[])", lambda match, bare=bare: match[1] + bare, text)
+            text = re.sub(rf"(^|:){use.name}(?=$|[:\[])", rf"\1{_literal(bare)}", text)
             text = text.replace(use.name, use.written)
     return text
+
+
+def _literal(name: str) -> str:
+    """A name as `re.sub` puts it in unchanged."""
+    return name.replace("\\", r"\\")
 
 
 def _one_by_one(effects: str) -> Iterator[str]:

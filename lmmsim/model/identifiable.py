@@ -6,14 +6,14 @@ What cannot be analysed is refused before any arithmetic, with the names of the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from lmmsim.checks import listed
 from lmmsim.model.blocks import columns
-from lmmsim.model.columns import RandomTerm
+from lmmsim.model.columns import RandomTerm, drop_empty_cells
 from lmmsim.model.equation import Equation
 from lmmsim.model.evaluation import dependent_columns
 
@@ -184,3 +184,16 @@ def taken_up(equation: Equation) -> Iterator[tuple[RandomTerm, np.ndarray]]:
         u = np.linalg.lstsq(X, Z, rcond=None)[0]  # the coefficients that do what each group effect does
         if np.allclose(X @ u, Z, atol=1e-8 * np.abs(Z).max()):
             yield term, u @ np.kron(np.eye(J), G) @ u.T
+
+
+def without_empty_cells(equation: Equation) -> Equation:
+    """The equation without columns of crossed factors that empty cells leave without a meaning; a warning names them.
+
+    The other coefficients are those of the same mean.
+    """
+    crossed = [i for i, name in enumerate(equation.X.columns) if name.count("[") > 1]
+    X, notes = drop_empty_cells(equation.X, crossed) if crossed else (equation.X, [])
+    if not notes:
+        return equation
+    beta = np.linalg.lstsq(X.to_numpy(), equation.X.to_numpy() @ equation.beta, rcond=None)[0]
+    return replace(equation, X=X, beta=beta)

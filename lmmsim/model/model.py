@@ -26,6 +26,8 @@ from lmmsim.model.residual import IID, Residual
 if TYPE_CHECKING:
     from lmmsim.model.matrices import Labelled
 
+LARGEST = 30_000  # rows of a V that is made as a plain array
+
 
 @dataclass(frozen=True, init=False, repr=False)
 class Model:
@@ -162,7 +164,12 @@ class Model:
         return self.on(design).R
 
     def V(self, design: pd.DataFrame) -> np.ndarray:
-        """Covariance of the response given X, Z G Z' + R, shape (n, n)."""
+        """Covariance of the response given X, Z G Z' + R, shape (n, n); refused where that is too large to hold."""
+        if len(design) > LARGEST:
+            raise ValueError(
+                f"V has {len(design)} rows and columns, {8 * len(design) ** 2 / 1e9:.0f} GB; take a part of the design, "
+                "as one unit's rows, or model.Z(design), model.G(design) and model.R(design), which are sparse"
+            )
         return self.on(design).V
 
     def describe(self, design: pd.DataFrame) -> str:

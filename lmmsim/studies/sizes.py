@@ -17,9 +17,11 @@ from lmmsim import streams
 from lmmsim.checks import check_probability
 from lmmsim.estimators.least_squares import OLS
 from lmmsim.estimators.lmm import LMM
+from lmmsim.model.formula import split
 from lmmsim.model.model import Model
 from lmmsim.model.residual import IID
 from lmmsim.studies.crossing import Search
+from lmmsim.studies.meaning import warn_of_moving
 from lmmsim.studies.recipe import Analysis, Recipe
 from lmmsim.studies.run import conduct
 from lmmsim.studies.study import check
@@ -137,7 +139,10 @@ def find_size(
     def world_of(size: int) -> tuple[Model, pd.DataFrame]:
         return made(world, size)
 
-    exact = has_exact_power(world_of(sizes[-1])[0], analysis)
+    model, design = world_of(sizes[-1])
+    if split(model.formula).moving:
+        warn_of_moving([(model, design), world_of(sizes[0])])
+    exact = has_exact_power(model, analysis)
     if method == "exact" and not exact:
         raise ValueError(
             f"{analysis} has no exact power in this world: it is exact for the model of the world itself, with normal "

@@ -19,6 +19,7 @@ from lmmsim import streams
 from lmmsim.checks import check_probability
 from lmmsim.model.model import Model
 from lmmsim.studies.checkpoint import Checkpoint, seed_of
+from lmmsim.studies.meaning import warn_of_moving
 from lmmsim.studies.performance import performance, share
 from lmmsim.studies.recipe import Analysis, Observe, Recipe
 from lmmsim.studies.run import conduct
@@ -86,12 +87,15 @@ def sweep(
     """
     check_probability("alpha", alpha)
     cells = _cells(grid)
+    if common and (twice := [cell for i, cell in enumerate(cells) if cell in cells[:i]]):
+        raise ValueError(f"the grid has {twice[0]} twice, which from common streams is the same cell; name it once")
     root = seed_of(checkpoint, rng)
     recipes = []
     for i, cell in enumerate(cells):
         model, design = made(world, **cell)
         chosen = analyses(**cell) if callable(analyses) else analyses
         recipes.append(Recipe(model, design, named(chosen), root if common else _own(root, i), observe))
+    warn_of_moving([(recipe.model, recipe.design) for recipe in recipes])
     tables: dict[int, pd.DataFrame] = {}
     for i, study in _studies(recipes, replicates, n_jobs, checkpoint, progress):
         tables[i] = performance(study, alpha, full=True)

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from lmmsim.checks import check_choice, check_probability, quoted
-from lmmsim.model.identifiable import check_X, taken_up
+from lmmsim.checks import check_choice, check_probability, is_number, quoted
+from lmmsim.model.identifiable import check_X, taken_up, without_empty_cells
 from lmmsim.theory.gls import information
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Alternative = Literal["two-sided", "greater", "less"]
 Contrasts = Mapping[str, Mapping[str, float]]
 Df = str | float | Mapping[str, float]
+FEWEST = 0.01  # df below which the quantiles of t are beyond all numbers
 
 
 def exact_power(
@@ -94,11 +95,15 @@ def exact_power(
     Intercept       50.0  1.106  18.0  1.000
     method[T.new]    4.0  1.565  18.0  0.677
     """
+    if not hasattr(model, "on"):
+        raise TypeError(f"the model comes first, then the design; the model is a {type(model).__name__}")
     _check_normal(model)
-    equation = model.on(design)
+    equation = without_empty_cells(model.on(design))
     names = list(equation.X.columns)
     check_X(equation.X.to_numpy(), names)
     rows = {name: np.eye(len(names))[i] for i, name in enumerate(names)}
+    if contrasts is not None and not isinstance(contrasts, Mapping):
+        raise TypeError(f"contrasts are weights by name, as {{'both': {{'{names[-1]}': 1}}}}; got {contrasts!r:.60}")
     rows |= {name: _weights(name, weights, names) for name, weights in (contrasts or {}).items()}
 
     known = information(equation)
@@ -153,6 +158,8 @@ def t_power(ncp: ArrayLike, df: ArrayLike, alpha: float = 0.05, alternative: Alt
     ncp, df = np.broadcast_arrays(np.asarray(ncp, float), np.asarray(df, float))
     tail = alpha / 2 if alternative == "two-sided" else alpha
     few = np.where(np.isfinite(df), df, 1.0)
+    hopeless = np.isfinite(df) & (few < FEWEST)  # t reaches so far that an effect is lost in it
+    few = np.where(hopeless, 1.0, few)
     critical = np.where(np.isfinite(df), -special.stdtrit(few, tail), -special.ndtri(tail))
 
     def below(shift: np.ndarray) -> np.ndarray:
@@ -162,7 +169,7 @@ def t_power(ncp: ArrayLike, df: ArrayLike, alpha: float = 0.05, alternative: Alt
         return np.where(np.isfinite(df), noncentral, special.ndtr(-critical - shift))
 
     power = {"greater": below(-ncp), "less": below(ncp), "two-sided": below(ncp) + below(-ncp)}[alternative]
-    return np.where(np.isnan(df), np.nan, np.clip(power, 0.0, 1.0))
+    return np.where(np.isnan(df), np.nan, np.where(hopeless, alpha, np.clip(power, 0.0, 1.0)))
 
 
 def _given(df: Df, names: Sequence[str]) -> dict[str, float]:
@@ -193,6 +200,8 @@ def _weights(name: str, weights: Mapping[str, float], names: list[str]) -> np.nd
     """A contrast as a vector over the coefficients."""
     if not isinstance(weights, Mapping):
         raise TypeError(f"the contrast '{name}' is {weights!r}; give weights by coefficient, as {{'{names[-1]}': 1}}")
+    if wrong := [value for value in weights.values() if not is_number(value)]:
+        raise ValueError(f"the contrast '{name}' has the weight {quoted(wrong[0])}; weights are numbers")
     unknown = [term for term in weights if term not in names]
     if unknown:
         raise ValueError(f"the contrast '{name}' names {', '.join(unknown)}; the coefficients are {', '.join(names)}")
