@@ -5,6 +5,7 @@ What several modules ask of an argument stands here; what only one asks stands w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeAlias, TypeGuard
@@ -15,12 +16,15 @@ import pandas as pd
 
 def is_number(value: object) -> TypeGuard[float]:
     """Whether a value is one finite number: no text, no truth value, nothing missing."""
-    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and bool(np.isfinite(float(value)))
+    except OverflowError:  # 10**400
+        return False
 
 
 def is_whole(value: object) -> TypeGuard[int]:
     """Whether a value is one whole number, and no truth value."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    return isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
 
 
 def quoted(value: object) -> str:
@@ -45,16 +49,30 @@ def check_sd(what: str, sd: object) -> None:
         raise ValueError(f"the sd of {what} is {quoted(sd)}; a standard deviation is a finite number, 0 or more")
 
 
-def check_probability(name: str, value: float) -> None:
+def check_probability(name: str, value: object) -> None:
     """Refuse an alpha, or a power, that is not between 0 and 1."""
-    if not 0 < value < 1:
-        raise ValueError(f"{name} is {value}; it lies between 0 and 1")
+    if not (is_number(value) and 0 < value < 1):
+        raise ValueError(f"{name} is {quoted(value)}; it lies between 0 and 1")
 
 
-def check_level(level: float) -> None:
+def check_level(level: object) -> None:
     """Refuse a confidence level that is not between 0 and 1."""
-    if not 0 < level < 1:
-        raise ValueError(f"level={level} is not between 0 and 1; 0.95 makes 95 % intervals")
+    if not (is_number(level) and 0 < level < 1):
+        raise ValueError(f"level={quoted(level)} is not between 0 and 1; 0.95 makes 95 % intervals")
+
+
+def check_number(name: str, value: object, least: float = -np.inf, most: float = np.inf) -> None:
+    """Refuse what is no number from `least` to `most`."""
+    if not (is_number(value) and least <= value <= most):
+        limits = f" from {least:g} to {most:g}" if np.isfinite(most) else f", {least:g} or more"
+        raise ValueError(f"{name} is {quoted(value)}; it is a number{limits if np.isfinite(least) else ''}")
+
+
+def check_count(name: str, value: object, least: int = 1, multiple: int = 1) -> None:
+    """Refuse what is no whole number of `least` or more, or not even where it has to be."""
+    if not is_whole(value) or value < least or value % multiple:
+        even = "an even" if multiple == 2 else "a whole"
+        raise ValueError(f"{name} is {quoted(value)}; it is {even} number, {least} or more")
 
 
 def check_choice(what: str, value: object, choices: Sequence[object]) -> None:
@@ -78,9 +96,31 @@ def check_frame(data: Any, what: str) -> None:
     if not isinstance(data, pd.DataFrame):
         got = type(data).__name__
         raise TypeError(f"the {what} must be a pandas DataFrame with one row per measurement; got {got}")
+    if data.columns.nlevels > 1:
+        raise ValueError(
+            f"the columns of the {what} have {data.columns.nlevels} levels of names; give each one name, as "
+            "data.columns = ['_'.join(map(str, name)) for name in data.columns]"
+        )
     if not data.columns.is_unique:
         repeats = listed(data.columns[data.columns.duplicated()].unique())
         raise ValueError(f"the {what} has more than one column {repeats}: rename or drop the others")
+
+
+def as_frame(data: Any) -> Any:
+    """A polars DataFrame as a pandas one, column by column; anything else as it is."""
+    if type(data).__module__.split(".")[0] != "polars" or not hasattr(data, "get_columns"):
+        return data
+    return pd.DataFrame({column.name: _from_polars(column) for column in data.get_columns()})
+
+
+def _from_polars(column: Any) -> Any:
+    """Values of a polars column; those of an Enum keep their order."""
+    if column.dtype.is_numeric() and not column.dtype.is_decimal():
+        return column.to_numpy() if column.null_count() == 0 else column.cast(float).fill_null(np.nan).to_numpy()
+    values = column.to_list()
+    if type(column.dtype).__name__ == "Enum":
+        return pd.Categorical(values, categories=column.cat.get_categories().to_list())
+    return pd.Series(values, dtype="boolean" if type(column.dtype).__name__ == "Boolean" else None)
 
 
 def plural(name: str) -> str:
@@ -99,11 +139,15 @@ def counted(n: int, unit: Columns | None) -> str:
 
 
 def columns_of(unit: Columns | None) -> list[str]:
-    """Columns that say which unit a row belongs to, "school:class" as ["school", "class"]; none if each row is one."""
+    """Columns that say which unit a row belongs to, "school:class" as ["school", "class"]; none if each row is one.
+
+    A name with a colon in it stands in backticks, or in a list.
+    """
     if unit is None:
         return []
     if isinstance(unit, str):
-        return [name.strip() for name in unit.split(":")]
+        names = re.findall(r"\s*(`[^`]+`|[^:]+)\s*(?::|$)", unit)
+        return [name.strip().strip("`") for name in names]
     return list(unit) if isinstance(unit, Iterable) else [unit]
 
 

@@ -299,7 +299,7 @@ def beta_from_means(means: pd.Series | Mapping[str, Mapping[Any, float]]) -> dic
 def _cells(means: pd.Series | Mapping[str, Mapping[Any, float]]) -> pd.Series:
     """Cell means as a Series whose index has named levels and no duplicates."""
     if not isinstance(means, pd.Series):
-        if len(means) != 1 or not isinstance(next(iter(means.values())), Mapping):
+        if not isinstance(means, Mapping) or len(means) != 1 or not isinstance(next(iter(means.values())), Mapping):
             raise ValueError(
                 "means must be {factor: {level: mean}} for one factor, as in {'fertilizer': {'Control': 10, 'A': 12}}, "
                 "or a Series with one named index level per factor"

@@ -335,8 +335,8 @@ def _shared_sd(sd: ArrayLike, k: int) -> np.ndarray:
 
 def _count(k: int) -> int:
     """Accept a whole number of measurements, 1 or more."""
-    if int(k) != k or k < 1:
-        raise ValueError(f"the number of measurements must be 1, 2, 3, ...; got {k}")
+    if not is_number(k) or int(k) != k or k < 1:
+        raise ValueError(f"the number of measurements must be 1, 2, 3, ...; got {quoted(k)}")
     return int(k)
 
 

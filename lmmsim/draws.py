@@ -19,6 +19,7 @@ from lmmsim.covariance import Corr, check_names, correlation_matrix, from_sd, sq
 from lmmsim.streams import Rng, generator
 
 Size = int | tuple[int, ...]
+LARGEST_SKEWNESS = 1e6
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,8 @@ def skewed(skewness: float = 1.0, mean: float = 0.0, sd: float = 1.0) -> Shape:
     """
     if not is_number(skewness):
         raise ValueError(f"skewness must be a finite number; got {quoted(skewness)}")
+    if abs(skewness) > LARGEST_SKEWNESS:
+        raise ValueError(f"skewness is {skewness:g}; beyond {LARGEST_SKEWNESS:g} nearly all draws are the same number")
     name, kurtosis = f"skewed, skewness {skewness:g}", 1.5 * skewness**2
     return Shape(name, _skewed, (skewness,), mean, sd, skewness, kurtosis)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ def assign(
     counts: Sequence[float] | np.ndarray | None = None,
     by: Columns | None = None,
     rng: Rng = None,
-    balanced: bool = True,
+    balanced: bool | Literal["near"] = True,
     **factors: Sequence[Any] | np.ndarray,
 ) -> pd.DataFrame:
     """Hand out the levels of one or more factors to units.
@@ -42,11 +42,13 @@ def assign(
         combination, the first factor varying slowest. With ``balanced=False``, in proportion to these numbers.
     by : str or list of str, optional
         Share separately inside each of these units (randomised blocks). Each must have a number of units that can be
-        shared; where they have not, as in sites of any size, leave it out and take ``balanced=False``.
+        shared; where they have not, as in sites of any size, take ``balanced="near"``.
     rng : Generator, int or None
         None deals the levels out in turn, by first appearance of the units; otherwise the same shares are shuffled.
-    balanced : bool
-        False draws the level of each unit independently, so that shares vary by chance; needs `rng`.
+    balanced : bool or "near"
+        "near" shares as equally as it can be done, 31 plots among 3 levels as 11, 10 and 10, inside every block and
+        over all of them; with `counts`, as nearly in proportion to them. False draws the level of each unit
+        independently, so that shares vary by chance; needs `rng`.
     **factors : list
         Levels: strings become a Categorical in the order given (the first is the reference), numbers stay numeric.
         Several factors are fully crossed: every combination gets its share.
@@ -71,13 +73,21 @@ def assign(
     >>> assign(crossed(plot=31), to="plot", fertilizer=["Control", "A", "B"])
     Traceback (most recent call last):
     ...
-    ValueError: 31 plots cannot be shared equally among the 3 levels of 'fertilizer': remove 1 or add 2
+    ValueError: 31 plots cannot be shared equally among the 3 levels of 'fertilizer': remove 1 or add 2, or say
+    balanced='near'
+    >>> assign(crossed(plot=31), to="plot", fertilizer=["Control", "A", "B"], balanced="near").value_counts(
+    ...     "fertilizer", sort=False).tolist()
+    [11, 10, 10]
     """
     check_design(design, [*columns_of(to), *columns_of(by)], new=factors)
     levels = _levels(factors)
     n_cells = int(np.prod([len(values) for values in levels.values()]))
     generator = None if rng is None else streams.generator(rng)
-    if balanced:
+    if balanced not in (True, False, "near"):
+        raise ValueError(f"balanced={balanced!r} is not known; it is True, False or 'near'")
+    if balanced == "near":
+        cells = _nearly_shared(design, to, by, counts, levels, generator)
+    elif balanced:
         cells = _shared(design, to, by, counts, levels, generator)
     else:
         cells = _independent(design, to, by, counts, n_cells, generator)
@@ -167,6 +177,10 @@ def _levels(factors: Mapping[str, Any]) -> dict[str, Any]:
     if not factors:
         raise ValueError("name the factor and its levels, for example fertilizer=['Control', 'A', 'B']")
     for name, value in factors.items():
+        if name == "within" and isinstance(value, str):
+            raise ValueError(f"within={value!r}: what is shared separately inside each {value} is said by by={value!r}")
+        if name == "within" and isinstance(value, str):
+            raise ValueError(f"within={value!r}: to share separately inside each {value}, say by={value!r}")
         if isinstance(value, Integral):
             raise ValueError(f"{name}={value}: give the levels as a list, for example {name}=['usual', 'new']")
     return {name: levels_of(name, value) for name, value in factors.items()}
@@ -191,8 +205,10 @@ def _shares(n: int, n_cells: int, counts: Any, to: Columns | None, where: str, l
     if counts is None:
         if over := n % n_cells:
             remove = f"remove {over} or " if n > n_cells else ""
+            near = ", or say balanced='near'" if n > n_cells else ""
             raise ValueError(
                 f"{where}{counted(n, to)} cannot be shared equally among the {among}: {remove}add {n_cells - over}"
+                f"{near}"
             )
         return np.full(n_cells, n // n_cells)
     shares, given = _per_cell(counts, n_cells), f"counts={np.asarray(counts).tolist()}"
@@ -223,6 +239,44 @@ def _shared(
     cells = np.empty(len(first), dtype=np.intp)
     for where, block in _blocks(design, to, by, codes, first):
         dealt = _dealt(_shares(len(block), n_cells, counts, to, where, levels))
+        cells[block] = dealt if rng is None else rng.permutation(dealt)
+    return cells[codes]
+
+
+def _nearly_shared(
+    design: pd.DataFrame, to: Columns | None, by: Columns | None, counts: Any, levels: Mapping[str, Any], rng: Any
+) -> np.ndarray:
+    """Share the levels (or combinations) as nearly as can be, and return the one of each row.
+
+    Every block has its whole shares; who gets what is left over is whoever is furthest behind so far, first as a
+    combination, then by the levels of its factors; then the first, or with `rng` any.
+    """
+    codes, first = units_of(design, to)
+    sizes = [len(values) for values in levels.values()]
+    n_cells = int(np.prod(sizes))
+    weights = np.ones(n_cells) if counts is None else _per_cell(counts, n_cells)
+    if not np.isfinite(weights).all() or (weights <= 0).any():
+        raise ValueError(f"counts={weights.tolist()}: proportions are above 0")
+    if len(first) < n_cells:
+        raise ValueError(f"{counted(len(first), to)} cannot have {n_cells} levels or combinations: one has none")
+    weights = weights / weights.sum()
+    behind = np.zeros(n_cells)  # how many units a combination should have had beyond those it was given
+    factors = np.unravel_index(np.arange(n_cells), sizes)
+    cells = np.empty(len(first), dtype=np.intp)
+    for _, block in _blocks(design, to, by, codes, first):
+        ideal = len(block) * weights
+        shares = np.floor(ideal + 1e-9).astype(np.intp)
+        behind += ideal - shares
+        left = np.arange(n_cells)
+        for _ in range(len(block) - int(shares.sum())):
+            margins = np.sum([np.bincount(own, behind)[own] for own in factors], axis=0)
+            luck = np.arange(n_cells) if rng is None else rng.permutation(n_cells)
+            order = np.lexsort((luck[left], -np.round(margins[left], 9), -np.round(behind[left], 9)))
+            chosen = left[order[0]]
+            shares[chosen] += 1
+            behind[chosen] -= 1
+            left = left[left != chosen]
+        dealt = _dealt(shares)
         cells[block] = dealt if rng is None else rng.permutation(dealt)
     return cells[codes]
 
@@ -277,6 +331,14 @@ def _check_not_hand_in_hand(design: pd.DataFrame, new: Mapping[str, Any], units:
                 f"{name!r} would go hand in hand with {other!r}, so that their effects could not be told apart: "
                 f"assign both in one call to cross them, or shuffle with rng"
             )
+        of_units = units_of(design, units)[1].size
+        pairs, more = len(np.unique(mine * (theirs.max() + 1) + theirs)), max(mine.max(), theirs.max()) + 1
+        if min(mine.max(), theirs.max()) > 0 and pairs == more <= of_units / 2 and _belongs_to(design, other, units):
+            coarse, fine = (other, name) if theirs.max() < mine.max() else (name, other)
+            raise ValueError(
+                f"each level of {fine!r} would have one level of {coarse!r} only, so that their effects could not be "
+                "told apart: assign both in one call to cross them, or shuffle with rng"
+            )
 
 
 def _check_every_pair_once(design: pd.DataFrame, subject: str, item: str) -> None:
@@ -291,9 +353,9 @@ def _check_every_pair_once(design: pd.DataFrame, subject: str, item: str) -> Non
         )
 
 
-def _belongs_to(design: pd.DataFrame, column: str, unit: str) -> bool:
+def _belongs_to(design: pd.DataFrame, column: str, unit: Columns) -> bool:
     """Whether a column has one value for each unit."""
-    return units_of(design, [unit, column])[1].size == units_of(design, unit)[1].size
+    return units_of(design, [*columns_of(unit), column])[1].size == units_of(design, unit)[1].size
 
 
 def _check_crossed(design: pd.DataFrame, unit: str, groups: np.ndarray, what: str) -> None:

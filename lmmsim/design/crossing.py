@@ -19,6 +19,8 @@ from lmmsim.checks import counted, is_whole
 from lmmsim.design.units import Draw, Levels, check_design, draw, levels_of, unit_labels
 from lmmsim.streams import Rng
 
+MANY = 10**9  # rows that no memory holds
+
 
 def crossed(**factors: Levels) -> pd.DataFrame:
     """Combine every level of every factor with every level of all others.
@@ -52,7 +54,13 @@ def crossed(**factors: Levels) -> pd.DataFrame:
     """
     if not factors:
         raise ValueError("a design needs at least one factor, for example crossed(plot=30, week=[0, 1, 2])")
+    if len(factors) > 30:
+        raise ValueError(f"{len(factors)} factors cannot be crossed: two levels of each make too many rows already")
     levels = [levels_of(name, value) for name, value in factors.items()]
+    rows = float(np.prod([float(len(values)) for values in levels]))
+    if rows > MANY:
+        sizes = " x ".join(str(len(values)) for values in levels)
+        raise ValueError(f"{sizes} levels make {rows:.3g} rows, more than {MANY:.0e}")
     grid = np.indices([len(values) for values in levels]).reshape(len(levels), -1)
     return pd.DataFrame({name: values[codes] for name, values, codes in zip(factors, levels, grid, strict=True)})
 
@@ -94,6 +102,8 @@ def nested(*, rng: Rng = None, **counts: Levels | Draw) -> pd.DataFrame:
     >>> len(nested(school=20, classroom=3, pupil=lambda rng, size: rng.integers(20, 30, size), rng=1)) >= 20 * 3 * 20
     True
     """
+    if any(not name.strip() for name in counts):
+        raise ValueError("a level has an empty name; name it as in school=20")
     if not counts:
         raise ValueError("a design needs at least one level, for example nested(school=20, pupil=25)")
     *outer, last = counts

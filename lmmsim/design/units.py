@@ -148,6 +148,8 @@ def levels_of(name: str, value: Levels) -> Any:
 
 def unit_labels(name: str, n: int) -> list[str]:
     """Name units "plot01" to "plot30"; "x1_01" after a digit, lest "x1" + "01" be taken for "x10" + "1"."""
+    if not name.strip():
+        raise ValueError("a factor has an empty name; name it as in plot=30")
     stem, width = f"{name}_" if name[-1].isdigit() else name, len(str(n))
     return [f"{stem}{k:0{width}d}" for k in range(1, n + 1)]
 

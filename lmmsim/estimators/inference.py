@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from lmmsim.checks import check_whole
 from lmmsim.estimators.bootstrap import Bootstrap, bootstrap
 from lmmsim.estimators.fit import Fit
 from lmmsim.estimators.prediction import Kind, predict
 from lmmsim.estimators.profile import profile
+from lmmsim.model.columns import RandomTerm
 from lmmsim.streams import Rng
 
 
@@ -35,6 +37,7 @@ class MixedFit(Fit):
 
     def bootstrap(self, replicates: int = 1000, rng: Rng = None) -> Bootstrap:
         """Refit data simulated from this fit; see `lmmsim.estimators.bootstrap.bootstrap`."""
+        check_whole("replicates", replicates)
         return bootstrap(self, replicates, rng)
 
     def profile(self, level: float | None = None) -> pd.DataFrame:
@@ -76,6 +79,9 @@ def compare(fit0: Fit, fit1: Fit) -> pd.DataFrame:
     """
     from scipy.special import chdtrc
 
+    for fit in (fit0, fit1):
+        if not isinstance(fit, Fit):
+            raise TypeError(f"compare takes two fits, as LMM(formula)(data); got {type(fit).__name__}")
     reml = check_comparable(fit0, fit1)
     extra = fit1.npar - fit0.npar
     added = variances(fit1) - variances(fit0)
@@ -144,12 +150,33 @@ def check_comparable(fit0: Fit, fit1: Fit) -> bool:
         raise ValueError(
             "REML likelihoods of models with different fixed parts cannot be compared: refit both with reml=False"
         )
-    effects = [{(term.group, name) for term in fit.matrices.terms for name in term.names} for fit in (fit0, fit1)]
-    if not inside or not effects[0] <= effects[1]:
+    outside = [term for term in fit0.matrices.terms if not any(holds(other, term) for other in fit1.matrices.terms)]
+    if not inside or outside:
         raise ValueError(
-            f"'{fit0.formula}' is not contained in '{fit1.formula}': a likelihood ratio needs nested models"
+            f"'{fit0.formula}' is not contained in '{fit1.formula}'{_why(outside)}: a likelihood ratio needs nested "
+            "models"
         )
     return kinds == {True}
+
+
+def _why(outside: list[RandomTerm]) -> str:
+    """What of the smaller model the larger has not."""
+    if not outside:
+        return ""
+    term = outside[0]
+    together = f"correlations of {' and '.join(term.names)}" if len(term.names) > 1 else f"effect {term.names[0]}"
+    return f", which has not the {together} in '{term.group}'"
+
+
+def holds(large: RandomTerm, small: RandomTerm) -> bool:
+    """Whether effects of one random term, correlations included, are among those that another can have.
+
+    The groups are the same, whatever they are called, and the columns of one are combinations of the other's.
+    """
+    place = np.full(len(small.levels), -1)
+    place[small.codes] = large.codes
+    same = len(small.levels) == len(large.levels) and np.array_equal(place[small.codes], large.codes)
+    return same and within_span(small.columns, large.columns)
 
 
 def within_span(inner: np.ndarray, outer: np.ndarray) -> bool:

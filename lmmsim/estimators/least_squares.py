@@ -10,11 +10,19 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import Columns, check_choice, check_level, columns_of, listed
+from lmmsim.checks import Columns, as_frame, check_choice, check_level, columns_of, listed
 from lmmsim.estimators.estimates import Effects, Estimates
 from lmmsim.estimators.fit import Fit
 from lmmsim.estimators.projection import Groups, Prepare, Projection, by_pattern
-from lmmsim.estimators.rows import check_called_on_data, check_shape, complete_rows, response_values, unusable
+from lmmsim.estimators.rows import (
+    check_called_on_data,
+    check_shape,
+    chosen_rows,
+    complete_rows,
+    response_values,
+    unusable,
+    without_errors,
+)
 from lmmsim.model.columns import Matrices, build, levels_of
 from lmmsim.model.formula import split
 from lmmsim.model.identifiable import check_X
@@ -122,10 +130,9 @@ class LeastSquares(ABC):
             If the data cannot be analysed: a column is absent or infinite, X has not full rank, the response is
             constant, or rows lack values and `missing` is "raise".
         """
-        keep = complete_rows(self.formula, data, self.missing, also=self._columns)
-        used = data if keep.all() else data[keep]
-        y = response_values(split(self.formula).response, used)
-        matrices, rows = self._build(used)
+        chosen = chosen_rows(self.formula, data, self.missing, also=self._columns)
+        y = response_values(split(self.formula).response, chosen.used)
+        matrices, rows = self._build(chosen.covered, chosen.rows)
         projection, prepare = self._analyse(rows)
         solved = projection.solve(prepare(y[:, None]))
         matrices = self._describe(matrices, rows)
@@ -137,13 +144,14 @@ class LeastSquares(ABC):
             formula=self.formula,
             estimator=self,
             matrices=matrices,
-            data=used,
+            data=chosen.used,
             y=y,
             beta=solved.estimate[0],
             vcov_beta=projection.vcov(solved),
             df=projection.df,
             sigma=float(solved.sigma[0]),
             criterion=float(solved.criterion[0]),
+            message=matrices.note,
             level=self.level,
             absorbed=absorbed,
             group_means=y - X @ solved.estimate[0] - solved.resid[:, 0] if absorbed else None,
@@ -170,6 +178,7 @@ class LeastSquares(ABC):
 
     def prepare(self, data: pd.DataFrame) -> Prepared:
         """Do the work on a design once, for any number of batches of responses."""
+        data = as_frame(data)
         keep = complete_rows(self.formula, data, self.missing, response=False, also=self._columns)
         _, rows = self._build(data if keep.all() else data[keep])
         return Prepared(self, keep, rows)
@@ -186,13 +195,13 @@ class LeastSquares(ABC):
     def _names(self, rows: Rows) -> tuple[str, ...]:
         return rows.names
 
-    def _build(self, data: pd.DataFrame) -> tuple[Matrices, Rows]:
+    def _build(self, data: pd.DataFrame, chosen: np.ndarray | None = None) -> tuple[Matrices, Rows]:
         """Return X with its labels, and as arrays with the unit of every row."""
-        matrices = build(self.formula, data)
+        matrices = build(self.formula, data, complete=True, rows=chosen, drop=True)
         X, names = matrices.X.to_numpy(), tuple(matrices.X.columns)
         if not self._columns:
             return matrices, Rows(X, names)
-        levels, codes = levels_of(self._columns, data)
+        levels, codes = levels_of(self._columns, data if chosen is None else data[chosen])
         return matrices, Rows(X, names, codes, levels)
 
 
@@ -248,8 +257,8 @@ class OLS(LeastSquares):
 
     def _analyse(self, rows: Rows) -> tuple[Projection, Prepare]:
         check_X(rows.X, rows.names)
-        n, p = rows.X.shape
-        return Projection(rows.X, n - p, rows.codes, self.robust or ""), lambda Y: Y
+        projection = Projection(rows.X, len(rows.X) - len(rows.names), rows.codes, self.robust or "")
+        return without_errors(projection, rows.names, self._label), lambda Y: Y
 
 
 @dataclass(frozen=True)

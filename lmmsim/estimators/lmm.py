@@ -11,10 +11,19 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import check_choice, check_level
+from lmmsim.checks import as_frame, check_choice, check_level
 from lmmsim.estimators.estimates import Effects, Estimates, effects_of, nothing
 from lmmsim.estimators.inference import MixedFit
-from lmmsim.estimators.rows import check_called_on_data, check_shape, complete_rows, response_values, unusable
+from lmmsim.estimators.rows import (
+    check_called_on_data,
+    check_shape,
+    chosen_rows,
+    complete_rows,
+    response_values,
+    unusable,
+    with_doubts,
+    without_tests,
+)
 from lmmsim.model.columns import Matrices, build
 from lmmsim.model.formula import split
 from lmmsim.model.identifiable import check_terms, check_X
@@ -116,13 +125,13 @@ class LMM:
             constant, a grouping factor has one level, there are as many random effects of a factor as rows, or rows
             lack values and `missing` is "raise".
         """
-        keep = complete_rows(self.formula, data, self.missing)
-        used = data if keep.all() else data[keep]
+        chosen = chosen_rows(self.formula, data, self.missing)
+        used = chosen.used
         y = response_values(split(self.formula).response, used)
-        matrices, engine = self._engine(used)
+        matrices, engine = self._engine(chosen.covered, chosen.rows)
         Y = y[:, None]
         s = engine.fit(Y, reml=self.reml, start=start, df=self.df == "satterthwaite")
-        vcov, df = self.reference(engine, s)
+        vcov, df = without_tests(matrices, *self.reference(engine, s))
         return MixedFit(
             method=self.method,
             formula=self.formula,
@@ -138,7 +147,7 @@ class LMM:
             reml=self.reml,
             converged=bool(s.converged[0]),
             singular=bool(s.singular[0]),
-            message=str(s.message[0]),
+            message="; ".join(filter(None, [str(s.message[0]), matrices.note])),
             level=self.level,
             covariances=tuple(G[0] for G in s.covariances),
             conditional=FromEngine(engine, s, Y),
@@ -177,6 +186,7 @@ class LMM:
         Prepared
             `.many(Y)` fits the columns of Y.
         """
+        data = as_frame(data)
         keep = complete_rows(self.formula, data, self.missing, response=False)
         return Prepared(self, keep, *self._engine(data if keep.all() else data[keep]))
 
@@ -198,12 +208,14 @@ class LMM:
         >>> LMM("height ~ week + (1 | plot)").explain(plants).split(":")[0]
         'one variance component'
         """
+        data = as_frame(data)
         keep = complete_rows(self.formula, data, self.missing, response=False)
         return self._engine(data if keep.all() else data[keep])[1].explain()
 
-    def _engine(self, data: pd.DataFrame) -> tuple[Matrices, Engine]:
+    def _engine(self, data: pd.DataFrame, rows: np.ndarray | None = None) -> tuple[Matrices, Engine]:
         """Build the matrices of complete rows, refuse what cannot be analysed, and do the design's work."""
-        matrices = build(self.formula, data, complete=True)
+        matrices = build(self.formula, data, complete=True, rows=rows, drop=True)
+        matrices = with_doubts(matrices, self.reml)
         X = matrices.X.to_numpy()
         try:
             return matrices, Engine(X, matrices.terms)
@@ -268,7 +280,7 @@ class Prepared:
             return replace(none, message=message, level=lmm.level)
         whole = len(usable) == len(message)
         s = self.engine.fit(Y if whole else Y[:, usable], reml=lmm.reml, start=start, df=lmm.df == "satterthwaite")
-        vcov, df = lmm.reference(self.engine, s)
+        vcov, df = without_tests(self.matrices, *lmm.reference(self.engine, s))
         message[usable] = s.message
 
         def placed(values: np.ndarray, fill: object = np.nan) -> np.ndarray:

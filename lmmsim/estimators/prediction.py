@@ -5,17 +5,16 @@ The three kinds of prediction answer three questions and are named for them.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import check_choice, check_columns, check_level
+from lmmsim.checks import as_frame, check_choice, check_level
 from lmmsim.estimators.estimates import spread
 from lmmsim.estimators.fit import Fit
-from lmmsim.model.columns import Matrices, rebuild, used_columns
+from lmmsim.model.columns import Matrices, rebuild
 
 Kind = Literal["population", "conditional", "new group"]
 
@@ -79,26 +78,17 @@ def predict(fit: Fit, data: pd.DataFrame | None = None, kind: Kind = "population
 
 
 def with_groups(matrices: Matrices, data: pd.DataFrame, kind: Kind) -> pd.DataFrame:
-    """Return the data with grouping columns: predictions for no group in particular need none."""
-    columns = [name for term in matrices.terms for name in term.group.split(":")]
-    absent = [name for name in dict.fromkeys(columns) if name not in data.columns]
+    """Return the data; a conditional prediction needs their groups, and predictions for no group in particular none."""
+    data = as_frame(data)
+    absent = [name for term in matrices.terms for name in term.by if name not in data.columns]
     if absent and kind == "conditional":
         raise ValueError(f"a conditional prediction needs the column '{absent[0]}'; kind='population' does not")
-    return data.assign(**dict.fromkeys(absent, "")) if absent else data
+    return data
 
 
 def new_rows(fit: Fit, data: pd.DataFrame) -> Matrices:
     """Build the columns of the fit for these rows; refuse a level that it has no coefficient for."""
-    from formulaic.errors import DataMismatchWarning
-
-    check_columns(data, used_columns(fit.formula, fit.data))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DataMismatchWarning)  # formulaic would take the reference level instead
-        try:
-            return rebuild(fit.matrices, data)
-        except DataMismatchWarning as problem:
-            unseen = str(problem).partition(": ")[2].partition(". ")[0]
-            raise ValueError(f"the fit has not seen the level {unseen}: there is no coefficient for it") from None
+    return rebuild(fit.matrices, data)
 
 
 def check_known(group: str, codes: np.ndarray, index: pd.Index) -> None:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import check_columns
-from lmmsim.model.columns import rows_without, used_columns
+from lmmsim.checks import as_frame, check_columns, check_frame
+from lmmsim.estimators.projection import Groups, Projection
+from lmmsim.model.columns import Matrices, used_columns
 from lmmsim.model.formula import split
+from lmmsim.model.frame import typed
+from lmmsim.model.groups import rows_without
+from lmmsim.model.identifiable import doubts
 
 
 def complete_rows(
@@ -54,6 +58,44 @@ def complete_rows(
         ...
     ValueError: 1 of 2 rows have no week; drop or fill them, or say missing="drop" to analyse the other 1
     """
+    return _complete(formula, data, missing, response, also)[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The rows of an analysis.
+
+    Attributes
+    ----------
+    covered : DataFrame
+        The rows that have all covariates: those that center(x) and other functions look at.
+    rows : ndarray of bool
+        Which of them have a response too.
+    """
+
+    covered: pd.DataFrame
+    rows: np.ndarray
+
+    @property
+    def used(self) -> pd.DataFrame:
+        """The rows that are analysed."""
+        return self.covered if self.rows.all() else self.covered[self.rows]
+
+
+def chosen_rows(formula: str, data: pd.DataFrame, missing: str, also: Sequence[str] = ()) -> Chosen:
+    """Choose the rows of an analysis of one data set; errors and warnings are those of `complete_rows`."""
+    data = as_frame(data)
+    gaps, keep = _complete(formula, data, missing, True, also)
+    covered = np.ones(len(data), dtype=bool)
+    for name, lacking in gaps.items():
+        covered &= ~lacking | (name == split(formula).response)
+    return Chosen(data if covered.all() else data[covered], keep[covered])
+
+
+def _complete(
+    formula: str, data: pd.DataFrame, missing: str, response: bool, also: Sequence[str]
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Which rows lack a value of which column, and which lack none."""
     if not isinstance(data, pd.DataFrame):
         raise TypeError(
             f"data is a {type(data).__name__}; an analysis needs a pandas DataFrame with a row per observation"
@@ -63,10 +105,12 @@ def complete_rows(
     names = [*([split(formula).response] if response else []), *used_columns(formula, data), *also]
     names = list(dict.fromkeys(names))
     check_columns(data, names)
+    if not data.columns.is_unique:
+        check_frame(data[names], "data")
     keep = np.ones(len(data), dtype=bool)
     gaps = rows_without(names, data)
     if not gaps:
-        return keep
+        return gaps, keep
     for lacking in gaps.values():
         keep &= ~lacking
     counts = {name: int(lacking.sum()) for name, lacking in gaps.items()}
@@ -79,8 +123,8 @@ def complete_rows(
         raise ValueError(f"{problem}: nothing is left to analyse")
     if missing == "raise":
         raise ValueError(f'{problem}; drop or fill them, or say missing="drop" to analyse the other {n - dropped}')
-    warnings.warn(f"{problem} and were dropped; the other {n - dropped} are analysed", UserWarning, stacklevel=3)
-    return keep
+    warnings.warn(f"{problem} and were dropped; the other {n - dropped} are analysed", UserWarning, stacklevel=4)
+    return gaps, keep
 
 
 def check_called_on_data(estimator: Any) -> None:
@@ -97,6 +141,8 @@ def check_called_on_data(estimator: Any) -> None:
 
 def check_shape(Y: np.ndarray, n: int) -> np.ndarray:
     """Return Y as floats; refuse one that has not a row for every row of the data."""
+    if np.iscomplexobj(Y):
+        raise TypeError("Y holds complex numbers; responses are real")
     Y = np.asarray(Y, dtype=float)
     if Y.ndim != 2 or len(Y) != n:
         raise ValueError(
@@ -108,10 +154,9 @@ def check_shape(Y: np.ndarray, n: int) -> np.ndarray:
 
 def response_values(name: str, data: pd.DataFrame) -> np.ndarray:
     """Return the response as floats; refuse words, infinite values and a constant."""
-    column = data[name]
-    if not pd.api.types.is_numeric_dtype(column.dtype):
-        raise ValueError(f"'{name}' is not a number column ({column.dtype}); a response is measured in numbers")
-    y = column.to_numpy(dtype=float)
+    y = typed(name, data[name])
+    if isinstance(y, pd.Categorical):
+        raise ValueError(f"'{name}' is not a number column ({data[name].dtype}); a response is measured in numbers")
     infinite = np.flatnonzero(~np.isfinite(y))
     if len(infinite):
         row = data.index[infinite[0]]
@@ -132,3 +177,57 @@ def unusable(name: str, Y: np.ndarray) -> np.ndarray:
         reasons[j] = f"'{name}' is {low[j]:g} in all rows: a constant has no variance to explain"
     reasons[np.isnan(low)] = f"'{name}' is missing in all rows"
     return reasons
+
+
+def with_doubts(matrices: Matrices, reml: bool) -> Matrices:
+    """Warn of variances that no data of this design could tell, and note the coefficients that have no test then."""
+    found = doubts(matrices.X, matrices.terms, reml)
+    for doubt in found:
+        warnings.warn(doubt.reason, UserWarning, stacklevel=4)
+    if not found:
+        return matrices
+    note = "; ".join(filter(None, [matrices.note, *(doubt.reason for doubt in found)]))
+    untested = dict.fromkeys(name for doubt in found for name in doubt.untested)
+    return replace(matrices, note=note, untested=tuple(untested))
+
+
+def without_tests(matrices: Matrices, vcov: np.ndarray, df: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Take variances (r, p, p) and df (r, p) away from the coefficients that have no test."""
+    if not matrices.untested:
+        return vcov, df
+    lost = matrices.X.columns.isin(matrices.untested)
+    return np.where(lost[:, None] | lost, np.nan, vcov), np.where(lost, np.nan, df)
+
+
+def without_errors(projection: Projection, names: Sequence[str], unit: str) -> Projection:
+    """Take robust errors away from coefficients that whole clusters determine: their residuals add up to zero there.
+
+    With one cluster in each arm the sandwich is zero whatever the data, and every effect would be significant.
+    """
+    if not projection.robust:
+        return projection
+    X, weights, groups = projection.X, projection.weights, projection.groups
+    probe = np.cos(np.arange(1, len(X) + 1) ** 1.5)[:, None]  # any response would do
+    rest = probe - X @ (projection.pinv @ probe)
+    size = np.sqrt((weights**2).sum(axis=0)) * np.linalg.norm(rest)
+    candidates = np.flatnonzero(np.abs(groups.sums(weights * rest)).max(axis=0) <= 1e-9 * size)
+    if not len(candidates):
+        return projection
+    Q = np.linalg.qr(X)[0]
+    lost = [int(j) for j in candidates if _within(Q, weights[:, [j]], groups)]
+    if lost:
+        warnings.warn(
+            f"there is no cluster-robust error of {', '.join(names[j] for j in lost)}: they take up whole levels of "
+            f"'{unit}', whose residuals add up to zero; add clusters",
+            UserWarning,
+            stacklevel=5,
+        )
+        projection.df[lost] = np.nan
+        weights[:, lost] = np.nan
+    return projection
+
+
+def _within(Q: np.ndarray, weight: np.ndarray, groups: Groups) -> bool:
+    """Whether a column, cut into its clusters, lies within X cluster by cluster; Q has X's orthonormal columns."""
+    total = float((weight**2).sum())
+    return total - float((groups.sums(Q * weight) ** 2).sum()) <= 1e-10 * total

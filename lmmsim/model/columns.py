@@ -1,22 +1,25 @@
-"""Formulas: build the columns that `y ~ x + (x | g)` names, with formulaic.
+"""Columns: build what `y ~ x + (x | g)` names.
 
-One formula serves the world (`Model`) and the analysis (`LMM`, `OLS`).
+One formula serves the world (`Model`) and the analysis (`LMM`, `OLS`). formulaic says which columns a formula has and
+computes functions such as poly(x, 2); columns of plain names are put together here.
 """
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import check_columns, listed
-from lmmsim.model.formula import Bar, Parts, fail, split
+from lmmsim.checks import as_frame, check_columns, listed
+from lmmsim.model.evaluation import Part, dependent_columns, evaluated, has_functions
+from lmmsim.model.formula import Bar, Parts, label_of, split
+from lmmsim.model.frame import Kind, Values, as_kind, kind_of, typed, whole, without_unused
+from lmmsim.model.groups import codes_among, levels_and_keys, rows_without
+from lmmsim.model.groups import levels_of as levels_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,10 @@ class RandomTerm:
         Which level of the group a row belongs to, 0 .. J - 1.
     levels : Index, length J
         The labels of the levels.
+    by : tuple of str
+        The grouping columns: ("school", "classroom").
+    keys : tuple of Index, length J each
+        Their values at each level, which say what the level is; the label only calls it.
     """
 
     group: str
@@ -42,6 +49,8 @@ class RandomTerm:
     columns: np.ndarray
     codes: np.ndarray
     levels: pd.Index
+    by: tuple[str, ...] = ()
+    keys: tuple[pd.Index, ...] = ()
 
     @property
     def index(self) -> pd.MultiIndex:
@@ -56,6 +65,27 @@ class RandomTerm:
 
 
 @dataclass(frozen=True, eq=False)
+class Basis:
+    """What columns mean, fixed by the rows that they were first built from: R's predvars.
+
+    Attributes
+    ----------
+    formula : str
+    kinds : dict
+        What every column of the data was: numbers, or a factor with its levels.
+    spec : object
+        What formulaic has learned: means that are subtracted, knots, contrasts.
+    names : tuple of str
+        The columns of X.
+    """
+
+    formula: str
+    kinds: Mapping[str, Kind]
+    spec: Any = field(repr=False)
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Matrices:
     """What a formula makes of a data frame.
 
@@ -67,13 +97,26 @@ class Matrices:
         The columns of the fixed part, on the data's index.
     terms : tuple of RandomTerm
         One per bar, in the order of the formula.
+    basis : Basis
+        What the columns mean, for other rows.
+    note : str
+        What was left out, or cannot be told, and why.
+    untested : tuple of str
+        Coefficients of which there is no test, since part of their variance cannot be estimated.
     """
 
     formula: str
     response: str
     X: pd.DataFrame
     terms: tuple[RandomTerm, ...]
-    spec: Any = field(default=None, repr=False)
+    basis: Basis = field(repr=False)
+    note: str = ""
+    untested: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> Any:
+        """What formulaic has learned of the rows."""
+        return self.basis.spec
 
 
 def effects_index(terms: Sequence[RandomTerm]) -> pd.MultiIndex:
@@ -84,7 +127,9 @@ def effects_index(terms: Sequence[RandomTerm]) -> pd.MultiIndex:
     return first.append(others) if others else first
 
 
-def build(formula: str, data: pd.DataFrame, complete: bool = False) -> Matrices:
+def build(
+    formula: str, data: pd.DataFrame, complete: bool = False, rows: np.ndarray | None = None, drop: bool = False
+) -> Matrices:
     """Build the columns that a formula names; the response itself is not needed.
 
     Parameters
@@ -95,6 +140,11 @@ def build(formula: str, data: pd.DataFrame, complete: bool = False) -> Matrices:
         One row per observation, complete in the columns that are used.
     complete : bool
         Whether that is known already and need not be looked at again.
+    rows : ndarray of bool, optional
+        The rows that are wanted. Functions such as center(x) see all rows of the data: who has lost a response has not
+        lost the covariates.
+    drop : bool
+        Whether levels that no row has leave, and columns of cells of an interaction that are empty; `note` says so.
 
     Returns
     -------
@@ -104,7 +154,9 @@ def build(formula: str, data: pd.DataFrame, complete: bool = False) -> Matrices:
     ------
     ValueError
         For a formula that cannot be read, a column that is not there, missing
-        values, no rows, or a random effect named twice.
+        values, no rows, a factor with one level, or an effect named twice.
+    TypeError
+        For dates, and other columns that are neither numbers nor a factor.
 
     Examples
     --------
@@ -117,99 +169,103 @@ def build(formula: str, data: pd.DataFrame, complete: bool = False) -> Matrices:
     _check_columns(parts, data)
     if not complete:
         _check_complete(parts, data)
-    matrices = _evaluate(parts, data)
-    X = _labelled(matrices.fixed, data)
-    terms = tuple(_random_term(bar, getattr(matrices, f"bar{i}"), data) for i, bar in enumerate(parts.bars))
-    _check_no_effect_twice(formula, terms)
-    return Matrices(formula, parts.response, X, terms, matrices.model_spec)
+    if rows is not None and (rows.all() or not has_functions(parts)):
+        data, rows = data[rows], None
+    index = data.index if rows is None else data.index[rows]
+    frame = _typed(parts, data)
+    notes = [*_without_unused(parts, frame, rows)] if drop else []
+    _check_levels(parts, frame)
+    kinds = tuple((name, kind_of(values)) for name, values in frame.items())
+    spec, made, arrays = evaluated(parts, kinds, frame, rows, len(index))
+    X = pd.DataFrame(arrays[0], index, made[0].names)
+    if drop and made[0].crossings:
+        X, left_out = drop_empty_cells(X, made[0].crossings)
+        notes += left_out
+    groups = data if rows is None else data[rows]
+    terms = tuple(
+        random_term(bar, part.names, columns, groups)
+        for bar, part, columns in zip(parts.bars, made[1:], arrays[1:], strict=True)
+    )
+    _check_named_once(parts, X.columns, terms)
+    return Matrices(
+        formula, parts.response, X, terms, Basis(formula, dict(kinds), spec, tuple(X.columns)), "; ".join(notes)
+    )
+
+
+def _typed(parts: Parts, data: pd.DataFrame) -> dict[str, Values]:
+    """The columns that the terms use, as numbers or factors, by the name that formulaic knows them by."""
+    frame = {use.name: typed(use.column, data[use.column]) for use in parts.uses}
+    return frame | {use.name: whole(frame[use.name]) for use in parts.uses if use.factor}
+
+
+def basis_of(formula: str, data: pd.DataFrame) -> Basis:
+    """What the columns of a formula mean on the rows of the data that have them; its groups are not looked at."""
+    parts = split(formula)
+    names = [use.column for use in parts.uses]
+    check_columns(data, names)
+    frame = _typed(parts, data.dropna(subset=names))
+    kinds = tuple((name, kind_of(values)) for name, values in frame.items())
+    spec, made, _ = evaluated(parts, kinds, frame, None, len(data))
+    return Basis(formula, dict(kinds), spec, tuple(made[0].names))
+
+
+def on_basis(basis: Basis, data: pd.DataFrame) -> Matrices:
+    """Build the columns of a basis for other rows, whose groups are their own."""
+    parts = split(basis.formula)
+    X, arrays, made = _on(basis, data)
+    terms = zip(parts.bars, made[1:], arrays[1:], strict=True)
+    return Matrices(
+        basis.formula,
+        parts.response,
+        X,
+        tuple(random_term(bar, part.names, columns, data) for bar, part, columns in terms),
+        basis,
+    )
 
 
 def rebuild(matrices: Matrices, data: pd.DataFrame) -> Matrices:
-    """Build the same columns for new rows: same contrasts, same spline knots, same levels.
+    """Build the same columns for new rows: same types, same contrasts, same spline knots, same levels.
 
-    A row whose group was not there before gets the code -1.
+    A row whose group was not there before gets the code -1; so does every row if its column is absent.
+
+    Raises
+    ------
+    ValueError
+        If rows have gaps, or a level that the fit has no coefficient for.
     """
-    new = matrices.spec.get_model_matrix(data, na_action="raise")
-    terms = []
-    for i, old in enumerate(matrices.terms):
-        codes = _codes_among(old.levels, old.group.split(":"), data)
-        columns = np.asarray(getattr(new, f"bar{i}"), dtype=float)
-        terms.append(RandomTerm(old.group, old.names, columns, codes, old.levels))
-    return Matrices(matrices.formula, matrices.response, _labelled(new.fixed, data), tuple(terms), new)
+    X, arrays, _ = _on(matrices.basis, data)
+    terms = tuple(
+        RandomTerm(old.group, old.names, columns, codes_among(old.by, old.keys, data), old.levels, old.by, old.keys)
+        for old, columns in zip(matrices.terms, arrays[1:], strict=True)
+    )
+    return Matrices(matrices.formula, matrices.response, X, terms, matrices.basis)
 
 
-def rows_without(names: Iterable[str], data: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Which rows lack a value, (n,) bool, for each of the named columns where any does."""
-    if not data.isna().to_numpy().any():  # one look at the whole frame is faster than one at each column
-        return {}
-    lacking = {name: np.asarray(pd.isna(data[name].array)) for name in names}
-    return {name: rows for name, rows in lacking.items() if rows.any()}
+def _on(basis: Basis, data: pd.DataFrame) -> tuple[pd.DataFrame, list[np.ndarray], list[Part]]:
+    """X with its labels, and the arrays of all parts, for new rows."""
+    parts, data = split(basis.formula), as_frame(data)
+    names = [use.column for use in parts.uses]
+    check_columns(data, names)
+    for name, lacking in rows_without(names, data).items():
+        first = data.index[int(lacking.argmax())]
+        raise ValueError(f"'{name}' is missing in {lacking.sum()} of {len(data)} rows (the first: {first})")
+    frame = {use.name: as_kind(use.column, data[use.column], basis.kinds[use.name]) for use in parts.uses}
+    kinds = tuple(basis.kinds.items())
+    _, made, arrays = evaluated(parts, kinds, frame, None, len(data), basis.spec)
+    X = pd.DataFrame(arrays[0], data.index, made[0].names)
+    return (X if len(basis.names) == X.shape[1] else X[list(basis.names)]), arrays, made
 
 
 def used_columns(formula: str, data: pd.DataFrame) -> list[str]:
     """Columns of the data that the right side of a formula uses, in the data's order."""
-    used = _names(split(formula)).possible
-    return [column for column in data.columns if column in used]
+    parts = split(formula)
+    return [column for column in data.columns if column in parts.columns or column in parts.inside]
 
 
-@lru_cache(maxsize=256)
-def _side_by_side(parts: Parts) -> Any:
-    """One formulaic formula for the fixed part and every bar: shared factors are evaluated once."""
-    from formulaic import Formula
-    from formulaic.errors import FormulaSyntaxError
-
-    try:
-        bars = {f"bar{i}": Formula(bar.effects) for i, bar in enumerate(parts.bars)}
-        return Formula(fixed=Formula(parts.fixed), **bars)
-    except FormulaSyntaxError as error:
-        problem, *marked = re.sub(r"\x1b\[[\d;]*m", "", str(error)).splitlines()
-        wrong = re.search("⧛(.*?)⧚", " ".join(marked))
-        position = parts.formula.find(wrong[1], parts.formula.index("~")) if wrong else len(parts.formula)
-        fail(parts.formula, max(position, 0), problem.replace("insuffient", "insufficient").rstrip("."))
-
-
-def _evaluate(parts: Parts, data: pd.DataFrame) -> Any:
-    """Let formulaic build all columns; say which formula it was when it cannot."""
-    from formulaic.errors import FormulaicError
-
-    names = _names(parts)
-    # columns are known to be complete here; what functions make of them is not
-    na_action = "ignore" if names.columns == names.possible else "raise"
-    try:
-        return _side_by_side(parts).get_model_matrix(data, na_action=na_action, output="numpy")
-    except (FormulaicError, TypeError, ValueError) as error:
-        raise ValueError(f"'{parts.formula}' cannot be evaluated: {error}") from error
-
-
-@dataclass(frozen=True)
-class _Names:
-    """The names in a formula: those that must be columns, those that may be, and those of formulaic's functions."""
-
-    columns: frozenset[str]
-    possible: frozenset[str]
-    functions: frozenset[str]
-
-
-@lru_cache(maxsize=256)
-def _names(parts: Parts) -> _Names:
-    """Sort names by where they stand: alone or behind a bar, inside a function, or before its parenthesis or dot."""
-    from formulaic import Formula
-    from formulaic.transforms import TRANSFORMS
-
-    columns = {name for bar in parts.bars for name in bar.group}
-    inside: set[str] = set()
-    called: set[str] = set()
-    for expression in (parts.fixed, *(bar.effects for bar in parts.bars)):
-        for factor in (factor for term in Formula(expression) for factor in term.factors):
-            if factor.eval_method.value == "lookup":
-                columns.add(factor.expr)
-            elif factor.eval_method.value == "python":
-                nodes = list(ast.walk(ast.parse(factor.expr)))
-                owners = [node.func for node in nodes if isinstance(node, ast.Call)]  # C of C(x)
-                owners += [node.value for node in nodes if isinstance(node, ast.Attribute)]  # np of np.log(x)
-                inside |= {node.id for node in nodes if isinstance(node, ast.Name)}
-                called |= {node.id for node in owners if isinstance(node, ast.Name)}
-    return _Names(frozenset(columns), frozenset(columns | inside), frozenset(called & set(TRANSFORMS)))
+def random_term(bar: Bar, names: Iterable[str], columns: np.ndarray, data: pd.DataFrame) -> RandomTerm:
+    """The random effects of one bar, for these rows."""
+    levels, codes, keys = levels_and_keys(bar.group, data)
+    return RandomTerm(label_of(bar.group), tuple(names), columns, codes, levels, bar.group, keys)
 
 
 def _check_columns(parts: Parts, data: pd.DataFrame) -> None:
@@ -219,18 +275,13 @@ def _check_columns(parts: Parts, data: pd.DataFrame) -> None:
         raise TypeError(f"the data must be a pandas DataFrame with one row per measurement; got {got}")
     if len(data) == 0:
         raise ValueError(f"the data have no rows, so '{parts.formula}' has nothing to describe")
-    _side_by_side(parts)  # a formula that cannot be read is reported before the columns are
-    names = _names(parts)
-    check_columns(data, sorted(names.columns))
-    twice = [name for name in data.columns[data.columns.duplicated()] if name in names.possible]
-    if twice:
-        raise ValueError(f"the data have more than one column {listed(twice)}; rename or drop the others")
-    hidden = sorted(names.functions & set(data.columns))
-    if hidden:
-        raise ValueError(
-            f"the data have a column '{hidden[0]}', which hides the function '{hidden[0]}' of '{parts.formula}'; "
-            "rename the column"
-        )
+    needed = parts.columns | parts.inside
+    if not needed <= set(data.columns):
+        check_columns(data, sorted(needed))
+    if not data.columns.is_unique:
+        twice = [name for name in data.columns[data.columns.duplicated()] if name in needed]
+        if twice:
+            raise ValueError(f"the data have more than one column {listed(twice)}; rename or drop the others")
 
 
 def _check_complete(parts: Parts, data: pd.DataFrame) -> None:
@@ -241,56 +292,57 @@ def _check_complete(parts: Parts, data: pd.DataFrame) -> None:
         raise ValueError(f"missing values: {counts} (of {len(data)} rows); drop or fill these rows first")
 
 
-def _labelled(columns: Any, data: pd.DataFrame) -> pd.DataFrame:
-    """Put formulaic's names, and the data's index, to the columns that it built."""
-    return pd.DataFrame(np.asarray(columns, dtype=float), data.index, list(columns.model_spec.column_names))
+def _without_unused(parts: Parts, frame: dict[str, Values], rows: np.ndarray | None) -> list[str]:
+    """Let levels go that none of these rows has; say which."""
+    notes = []
+    for use in parts.uses:
+        values = frame[use.name]
+        if isinstance(values, pd.Categorical):
+            frame[use.name] = used = without_unused(values, rows)
+            gone = values.categories.difference(used.categories, sort=False)
+            if len(gone):
+                notes.append(f"no row has the level {listed(gone)} of '{use.column}', so it is left out")
+    return list(dict.fromkeys(notes))
 
 
-def _random_term(bar: Bar, columns: Any, data: pd.DataFrame) -> RandomTerm:
-    levels, codes = levels_of(bar.group, data)
-    names = tuple(columns.model_spec.column_names)
-    return RandomTerm(":".join(bar.group), names, np.asarray(columns, dtype=float), codes, levels)
+def _check_levels(parts: Parts, frame: Mapping[str, Values]) -> None:
+    """Refuse a factor that has nothing to compare."""
+    for use in parts.uses:
+        values = frame[use.name]
+        if isinstance(values, pd.Categorical) and len(values.categories) < 2:
+            only = listed(values.categories)
+            raise ValueError(
+                f"the factor '{use.column}' has one level ({only}): there is nothing to compare it with; remove "
+                f"'{use.column}' from '{parts.formula}'"
+            )
 
 
-def levels_of(group: Sequence[str], data: pd.DataFrame) -> tuple[pd.Index, np.ndarray]:
-    """Levels of one grouping column, or of the combinations of several that occur, and each row's code."""
-    factors = [_categories(data[name]) for name in group]
-    if len(factors) == 1:
-        return pd.Index(factors[0].categories), np.asarray(factors[0].codes, dtype=np.intp)
-    codes = np.zeros(len(data), dtype=np.intp)
-    for factor in factors:
-        codes = codes * len(factor.categories) + factor.codes
-    _, first, codes = np.unique(codes, return_index=True, return_inverse=True)
-    inner = factors[-1]
-    if len(first) == len(inner.categories):  # the innermost labels are unique: they name the combination
-        return pd.Index(inner.categories), np.asarray(inner.codes, dtype=np.intp)
-    return pd.Index(_combined(group, data.iloc[first])), codes.astype(np.intp)
+def drop_empty_cells(X: pd.DataFrame, crossings: Sequence[int]) -> tuple[pd.DataFrame, list[str]]:
+    """Leave out columns of crossed factors that the columns before determine, as those of empty cells are."""
+    values = X.to_numpy()
+    if not np.isfinite(values).all() or len(values) < values.shape[1]:
+        return X, []
+    gone = sorted(set(dependent_columns(values)) & set(crossings))
+    if not gone:
+        return X, []
+    names = listed(X.columns[gone])
+    problem = f"cells of an interaction have no rows, so {len(gone)} of {X.shape[1]} coefficients are left out: {names}"
+    warnings.warn(problem, UserWarning, stacklevel=5)
+    return X.drop(columns=X.columns[gone]), [problem]
 
 
-def _categories(column: pd.Series) -> pd.Categorical:
-    """A column as the categories that occur; asking first is faster where all of them do."""
-    factor = column.array if isinstance(column.array, pd.Categorical) else pd.Categorical(column)
-    used = np.bincount(factor.codes, minlength=len(factor.categories))
-    return factor if used.all() else factor.remove_unused_categories()
-
-
-def _codes_among(known: pd.Index, group: list[str], data: pd.DataFrame) -> np.ndarray:
-    """Each row's code among levels that are known already; -1 for a new level."""
-    codes = known.get_indexer(pd.Index(data[group[-1]]))
-    if len(group) > 1:
-        codes = np.where(codes < 0, known.get_indexer(pd.Index(_combined(group, data))), codes)
-    return codes.astype(np.intp)
-
-
-def _combined(group: Sequence[str], data: pd.DataFrame) -> list[str]:
-    """One label for the combination of several grouping columns, row by row."""
-    return [":".join(map(str, labels)) for labels in zip(*(data[name] for name in group), strict=True)]
-
-
-def _check_no_effect_twice(formula: str, terms: tuple[RandomTerm, ...]) -> None:
+def _check_named_once(parts: Parts, names: pd.Index, terms: tuple[RandomTerm, ...]) -> None:
+    """Refuse two effects of one name: a number could not be given to one of them."""
+    if not names.is_unique:
+        twice = names[names.duplicated()][0]
+        raise ValueError(
+            f"'{parts.formula}' has two coefficients that are called '{twice}'; rename a column of the data"
+        )
     seen: set[tuple[str, str]] = set()
     for term in terms:
         for name in term.names:
             if (term.group, name) in seen:
-                raise ValueError(f"'{formula}' gives '{term.group}' the random effect '{name}' twice; keep one")
+                raise ValueError(f"'{parts.formula}' gives '{term.group}' the random effect '{name}' twice; keep one")
             seen.add((term.group, name))
+        if not term.names:
+            raise ValueError(f"'{parts.formula}' leaves '{term.group}' no random effect; an intercept is (1 | group)")

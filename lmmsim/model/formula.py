@@ -1,16 +1,26 @@
 """Formulas as text: take `y ~ x + (x | g)` apart, and point at what cannot be read.
 
-The fixed part is left as it stands, for formulaic; the parenthesised bars are
-split off here, as lme4 and Bambi read them.
+The fixed part and the effects of each bar go to formulaic, which knows terms and functions; the parenthesised bars are
+split off here, as lme4 and Bambi read them. What formulaic or Python would misread (names in backticks, keywords as
+names) gets a plain stand-in on the way there and its own name on the way back.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NoReturn
+
+from lmmsim.model.tokens import Token, check_terms, fail, tokens
+
+# Functions that look at other rows than the one they are asked about.
+# fmt: off
+OTHER_ROWS = frozenset([
+    "center", "scale", "standardize", "poly", "bs", "cc", "cr", "cs", "lag", "mean", "std", "var", "median", "min",
+    "max", "sum", "quantile", "percentile", "average", "ptp", "rank", "shift", "diff", "cumsum", "len",
+])
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -21,17 +31,63 @@ class Bar:
     group: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"({self.effects} | {':'.join(self.group)})"
+        return f"({self.effects} | {label_of(self.group)})"
+
+
+@dataclass(frozen=True)
+class Use:
+    """A column that the terms of a formula use.
+
+    Attributes
+    ----------
+    name : str
+        What it is called on the way through formulaic: its own name, or one that Python can read.
+    column, written : str
+        The column, and how it stands in the formula: `my x` in backticks, Q('my x'), class.
+    factor : bool
+        Whether it is used as a factor whatever it holds, as in C(x).
+    """
+
+    name: str
+    column: str
+    written: str
+    factor: bool = False
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A formula taken apart: response, fixed part, random terms."""
+    """A formula taken apart: response, fixed part, random terms.
+
+    Attributes
+    ----------
+    formula, response, fixed : str
+    bars : tuple of Bar
+    readable : tuple of str
+        The fixed part and the effects of each bar as formulaic can read them.
+    uses : tuple of Use
+        The columns of these terms.
+    columns, inside : frozenset of str
+        Columns that stand as terms or groups, and names inside functions, which may be columns.
+    moving : tuple of str
+        Functions whose columns mean something else on other rows: center(x), poly(x, 2).
+    """
 
     formula: str
     response: str
     fixed: str
     bars: tuple[Bar, ...]
+    readable: tuple[str, ...]
+    uses: tuple[Use, ...]
+    columns: frozenset[str]
+    inside: frozenset[str]
+    moving: tuple[str, ...]
+
+    def __hash__(self) -> int:
+        return hash(self.formula)
+
+    def named(self, name: str) -> str:
+        """Put the names that the user wrote into a name that formulaic made."""
+        return _named(name, self.uses)
 
 
 def split(formula: str) -> Parts:
@@ -40,7 +96,8 @@ def split(formula: str) -> Parts:
     Parameters
     ----------
     formula : str
-        `y ~ x * z + (x | g) + (1 | a/b) + (0 + z || h)`, as lme4 and Bambi write it.
+        `y ~ x * z + (x | g) + (1 | a/b) + (0 + z || h)`, as lme4 and Bambi write it. A name that is not made of
+        letters, digits and _ stands in backticks, wherever it stands.
 
     Returns
     -------
@@ -68,97 +125,177 @@ def split(formula: str) -> Parts:
 @lru_cache(maxsize=256)
 def _split(formula: str) -> Parts:
     """Split a formula that is text."""
-    tilde = formula.find("~")
-    if tilde < 0:
-        fail(formula, len(formula), "a formula needs a response and '~', as in 'y ~ x + (1 | g)'")
-    response = formula[:tilde].strip()
-    if not response:
-        fail(formula, 0, "a formula needs a response before '~', as in 'y ~ x + (1 | g)'")
-    if not re.fullmatch(r"\w+|`[^`]+`", response):
-        fail(formula, 0, "the response must be one column; transform it in the data first")
-    fixed: list[str] = []
-    bars: list[Bar] = []
-    for start, text in _summands(formula, tilde + 1):
-        if not text:
-            fail(formula, start, "a term is missing here")
-        if text == ".":
-            fail(formula, start, "'.' does not stand for all columns here; name those that you mean")
-        if _is_bar(text):
-            bars.extend(_expand(formula, start, text))
-        elif "|" in text:
-            fail(formula, start + text.index("|"), "a random term stands alone in parentheses: + (effects | group)")
-        else:
-            fixed.append(text)
-    return Parts(formula, response.strip("`"), " + ".join(fixed) or "1", tuple(bars))
+    left, right = _sides(formula)
+    response = _response(formula, left)
+    fixed: list[list[Token]] = []
+    bars: list[tuple[str, list[Token], tuple[str, ...]]] = []
+    for summand in _summands(formula, right):
+        if _is_bar(summand):
+            bars.extend(_expand(formula, summand))
+            continue
+        stray = next((token for token in summand if token.text in ("|", "||") and not token.code), None)
+        if stray:
+            fail(formula, stray.start, "a random term stands alone in parentheses: + (effects | group)")
+        fixed.append(summand)
+    for terms in fixed:
+        check_terms(formula, terms, response)
+    names = [token for terms in (*fixed, *(terms for _, terms, _ in bars)) for token in terms]
+    uses: dict[str, Use] = {}
+    readable = [" + ".join(_readable(formula, terms, names, uses) for terms in fixed) or "1"]
+    expanded: list[Bar] = []
+    for bar, terms, group in bars:
+        text = _readable(formula, terms, names, uses)
+        for one in _one_by_one(text) if bar == "||" else [text]:
+            readable.append(one)
+            expanded.append(Bar(_named(one, uses.values()), group))
+    return Parts(
+        formula=formula,
+        response=response,
+        fixed=" + ".join(formula[terms[0].start : terms[-1].end] for terms in fixed) or "1",
+        bars=tuple(expanded),
+        readable=tuple(readable),
+        uses=tuple(uses.values()),
+        columns=frozenset(token.value for token in names if token.is_column and not token.code).union(
+            *(group for _, _, group in bars)
+        ),
+        inside=frozenset(token.value for token in names if token.is_column and token.code),
+        moving=tuple(dict.fromkeys(_moving(formula, names))),
+    )
 
 
-def fail(formula: str, position: int, problem: str) -> NoReturn:
-    """Refuse a formula, with a caret under the place."""
-    line = re.sub(r"\s", " ", formula)  # a formula may be written on several lines; the caret needs one
-    raise ValueError(f"{problem}\n    {line}\n    {' ' * position}^")
+def label_of(columns: Sequence[str]) -> str:
+    """One word for the combinations of several columns: school:class."""
+    return ":".join(columns)
 
 
 def term_of(column: str) -> str:
-    """The term that a column of a factor belongs to: fertilizer for fertilizer[T.A]."""
-    return re.sub(r"\[[^\]]*\]", "", column)
+    """The term that a column of a factor belongs to: fertilizer for fertilizer[T.A], dose for dose[T.(0, 3]]."""
+    return re.sub(r"\[.*?\](?=:|$)", "", column)
 
 
-def _summands(formula: str, start: int) -> Iterator[tuple[int, str]]:
-    """Yield (position, text) of what stands between the plus signs outside parentheses."""
-    opened: list[int] = []
-    begin = start
-    for i in range(start, len(formula) + 1):
-        char = formula[i] if i < len(formula) else "+"
-        if char in "([{":
-            opened.append(i)
-        elif char in ")]}":
-            if not opened:
-                fail(formula, i, "this parenthesis was never opened")
-            opened.pop()
-        elif char == "~" and not opened:
-            fail(formula, i, "a formula has one '~', between the response and its terms")
-        elif char == "+" and i == len(formula) and opened:
-            fail(formula, opened[-1], "this parenthesis is never closed")
-        elif char == "+" and not opened:
-            text = formula[begin:i]
-            yield begin + len(text) - len(text.lstrip()), text.strip()
-            begin = i + 1
+def terms_of(effects: str) -> list[str]:
+    """The terms of one side of a bar by their names: `1`, `x`, `x:z`."""
+    from formulaic import Formula
+
+    uses: dict[str, Use] = {}
+    found = list(tokens(effects))
+    text = _readable(effects, found, found, uses)
+    return [_named(str(term), uses.values()) for term in Formula(text)]
 
 
-def _is_bar(text: str) -> bool:
-    """Whether a summand is one pair of parentheses with a bar inside."""
-    depth = 0
-    for i, char in enumerate(text):
-        depth += (char in "([{") - (char in ")]}")
-        if depth == 0:
-            return i == len(text) - 1 and text[0] == "(" and "|" in text
-    return False
+def _sides(formula: str) -> tuple[list[Token], list[Token]]:
+    """The tokens on the left and on the right of the tilde."""
+    everything = list(tokens(formula))
+    tildes = [i for i, token in enumerate(everything) if token.text == "~" and not token.depth]
+    if not tildes:
+        fail(formula, len(formula), "a formula needs a response and '~', as in 'y ~ x + (1 | g)'")
+    if len(tildes) > 1:
+        fail(formula, everything[tildes[1]].start, "a formula has one '~', between the response and its terms")
+    left, right = everything[: tildes[0]], everything[tildes[0] + 1 :]
+    if not left:
+        fail(formula, 0, "a formula needs a response before '~', as in 'y ~ x + (1 | g)'")
+    return left, right
 
 
-def _expand(formula: str, start: int, text: str) -> Iterator[Bar]:
-    """Yield the bars that one pair of parentheses stands for."""
-    pieces = re.split(r"\|{1,2}", text[1:-1])
-    bar = start + text.index("|")
-    if len(pieces) != 2:
-        fail(formula, bar, "one random term has one bar: (effects | group)")
-    effects, group = (piece.strip() for piece in pieces)
-    if not effects:
-        fail(formula, bar, "nothing stands before the bar; an intercept is (1 | group)")
-    if not re.fullmatch(r"\w+(\s*[:/]\s*\w+)*", group):
-        fail(formula, bar + 1, "a group is a column (named by letters, digits and _), a:b, or a/b for b nested in a")
-    for columns in _groups(group):
-        if "||" in text:
-            yield from (Bar(one, columns) for one in _one_by_one(effects))
+def _response(formula: str, left: list[Token]) -> str:
+    """The one column on the left."""
+    if all(token.kind == "name" or token.text == "." for token in left) and len(left) > 1:
+        written = formula[left[0].start : left[-1].end]
+        fail(formula, left[0].start, f"a name with a dot or a space in it stands in backticks: `{written}`")
+    if len(left) > 1 or left[0].kind not in ("name", "quoted"):
+        fail(formula, left[0].start, "the response must be one column; transform it in the data first")
+    return left[0].value
+
+
+def _summands(formula: str, right: list[Token]) -> Iterator[list[Token]]:
+    """Yield what stands between the plus signs outside parentheses."""
+    end = Token("end", "+", len(formula), len(formula), 0, False)
+    summand: list[Token] = []
+    for token in [*right, end]:
+        if token.text == "+" and not token.depth:
+            if not summand and (token.kind == "end" or token is not right[0]):
+                fail(formula, token.start, "a term is missing here")
+            if summand:
+                yield summand
+            summand = []
         else:
-            yield Bar(effects, columns)
+            summand.append(token)
 
 
-def _groups(text: str) -> Iterator[tuple[str, ...]]:
-    """`a/b` is a, then a:b."""
-    columns: tuple[str, ...] = ()
-    for level in text.split("/"):
-        columns += tuple(name.strip() for name in level.split(":"))
-        yield columns
+def _is_bar(summand: list[Token]) -> bool:
+    """Whether a summand is one pair of parentheses with a bar inside."""
+    first, last = summand[0], summand[-1]
+    inside = summand[1:-1]
+    closed = first.text == "(" and last.text == ")" and all(token.depth > first.depth for token in inside)
+    return closed and any(token.text in ("|", "||") and not token.code for token in inside)
+
+
+def _expand(formula: str, summand: list[Token]) -> Iterator[tuple[str, list[Token], tuple[str, ...]]]:
+    """Yield (bar, effects, columns of the group) for every group that one pair of parentheses names."""
+    inside = summand[1:-1]
+    bars = [i for i, token in enumerate(inside) if token.text in ("|", "||") and not token.code]
+    bar = inside[bars[0]]
+    if len(bars) > 1:
+        fail(formula, bar.start, "one random term has one bar: (effects | group)")
+    effects, group = inside[: bars[0]], inside[bars[0] + 1 :]
+    if not effects:
+        fail(formula, bar.start, "nothing stands before the bar; an intercept is (1 | group)")
+    check_terms(formula, effects)
+    names, signs = group[::2], group[1::2]
+    good = len(group) % 2 and all(name.kind in ("name", "quoted") for name in names)
+    if not good or any(sign.text not in (":", "/") for sign in signs):
+        fail(
+            formula,
+            bar.start + 1,
+            "a group is a column (in backticks unless it is made of letters, digits and _), a:b, or a/b for b nested "
+            "in a",
+        )
+    columns = [name.value for name in names]
+    for i, name in enumerate(names):
+        if name.value in columns[:i]:
+            fail(formula, name.start, f"'{name.value}' is in this group already; name every column once")
+    ends = [i + 1 for i, sign in enumerate(signs) if sign.text == "/"]
+    for end in [*ends, len(names)]:
+        yield bar.text, effects, tuple(columns[:end])
+
+
+def _readable(formula: str, terms: Sequence[Token], everything: Sequence[Token], uses: dict[str, Use]) -> str:
+    """The text of these terms as formulaic can read it; the columns that they use are added to `uses`."""
+    also_numbers = {token.value for i, token in enumerate(everything) if token.is_column and not _in_C(everything, i)}
+    text, place = "", terms[0].start
+    for i, token in enumerate(terms):
+        if not token.is_column:
+            continue
+        factor = _in_C(terms, i)
+        if token.is_plain and not (factor and token.value in also_numbers):
+            name = token.value
+        else:
+            name = f"{'factor' if factor else 'column'}_{token.value.encode().hex()}_"
+        uses[name] = Use(name, token.value, token.text, factor)
+        text += formula[place : token.start] + name
+        place = token.end
+    return text + formula[place : terms[-1].end]
+
+
+def _in_C(terms: Sequence[Token], i: int) -> bool:
+    """Whether a token is the column of C(column)."""
+    before = [one.text for one in terms[max(i - 2, 0) : i]]
+    return before == ["C", "("] and i + 1 < len(terms) and terms[i + 1].text in (",", ")")
+
+
+def _named(text: str, uses: Iterable[Use]) -> str:
+    """Put columns' names for stand-ins: bare where it is a whole factor, as it was written inside a function."""
+    for use in uses:
+        if use.name != use.column and use.name in text:
+            bare = use.column if use.written.startswith("`") else use.written
+            text = re.sub(rf"(^|:){use.name}(?=$|[:\[])", rf"\1{_literal(bare)}", text)
+            text = text.replace(use.name, use.written)
+    return text
+
+
+def _literal(name: str) -> str:
+    """A name as `re.sub` puts it in unchanged."""
+    return name.replace("\\", r"\\")
 
 
 def _one_by_one(effects: str) -> Iterator[str]:
@@ -166,3 +303,16 @@ def _one_by_one(effects: str) -> Iterator[str]:
     from formulaic import Formula
 
     return ("1" if str(term) == "1" else f"0 + {term}" for term in Formula(effects))
+
+
+def _moving(formula: str, terms: Sequence[Token]) -> Iterator[str]:
+    """Yield the functions among the terms whose values for a row depend on the other rows."""
+    for i, token in enumerate(terms):
+        if token.code or token.role != "function" or (i and terms[i - 1].text == "."):
+            continue
+        end = next(j for j in range(i, len(terms)) if terms[j].text == ")" and terms[j].depth == token.depth)
+        call = terms[i : end + 1]
+        used = {one.text for one in call if one.role in ("function", "argument")}
+        fixed = {"raw"} <= used or {"knots", "lower_bound", "upper_bound"} <= used
+        if used & OTHER_ROWS and not fixed:
+            yield formula[token.start : call[-1].end]

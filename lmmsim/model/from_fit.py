@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import covariance
+from lmmsim.model.columns import basis_of
 from lmmsim.model.formula import term_of
 
 
 def numbers(fit: Any) -> dict[str, Any]:
-    """Return formula, beta, random and residual of a fitted mixed model.
+    """Return formula, beta, random, residual and basis of a fitted mixed model.
 
     Parameters
     ----------
@@ -29,7 +30,8 @@ def numbers(fit: Any) -> dict[str, Any]:
     """
     if hasattr(fit, "random") and hasattr(fit, "coef"):
         _warn_if_singular(fit)
-        return _world(fit.formula, fit.coef["estimate"].to_dict(), fit.random, fit.sigma)
+        basis = getattr(fit.matrices, "basis", None)
+        return _world(fit.formula, fit.coef["estimate"].to_dict(), fit.random, fit.sigma) | {"basis": basis}
     if hasattr(fit, "fe_params") and hasattr(fit, "cov_re"):
         return _from_statsmodels(fit)
     raise TypeError(
@@ -84,7 +86,9 @@ def _from_statsmodels(result: Any) -> dict[str, Any]:
         random[label] = pd.DataFrame([[variance]], ["Intercept"], ["Intercept"])
         bars.append(f"(1 | {label})")
     beta = {str(name): float(value) for name, value in result.fe_params.items()}
-    return _world(f"{model.formula} + {' + '.join(bars)}", beta, random, float(np.sqrt(results.scale)))
+    formula = f"{model.formula} + {' + '.join(bars)}"
+    basis = basis_of(formula, model.data.frame)
+    return _world(formula, beta, random, float(np.sqrt(results.scale))) | {"basis": basis}
 
 
 def _grouping_column(model: Any) -> str:

@@ -6,13 +6,18 @@ What cannot be analysed is refused before any arithmetic, with the names of the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from lmmsim.checks import listed
 from lmmsim.model.blocks import columns
-from lmmsim.model.columns import RandomTerm
+from lmmsim.model.columns import RandomTerm, drop_empty_cells
 from lmmsim.model.equation import Equation
+from lmmsim.model.evaluation import dependent_columns
+
+SMALL = 1500  # rows up to which whole matrices are looked at
 
 
 def check_X(X: np.ndarray, names: Sequence[str], unit: str = "rows", spent: int = 0) -> None:
@@ -21,6 +26,8 @@ def check_X(X: np.ndarray, names: Sequence[str], unit: str = "rows", spent: int 
     `spent` degrees of freedom are gone before X is looked at (one per group, within groups).
     """
     n, p = X.shape
+    if p == 0:
+        raise ValueError("the fixed part has no coefficient; an intercept is 1, as in 'y ~ 1 + (1 | group)'")
     finite = np.isfinite(X).all(axis=0)
     if not finite.all():
         bad = names[int(np.argmin(finite))]
@@ -30,10 +37,7 @@ def check_X(X: np.ndarray, names: Sequence[str], unit: str = "rows", spent: int 
         raise ValueError(f"{n} {unit} cannot estimate {p} coefficients ({', '.join(names)}){besides} and a residual")
     zero = [name for name, column in zip(names, X.T, strict=True) if not column.any()]
     if zero:
-        raise ValueError(
-            f"the column '{zero[0]}' of X is zero in every row; a level that no row has leaves with "
-            "data[column].cat.remove_unused_categories()"
-        )
+        raise ValueError(f"the column '{zero[0]}' of X is zero in every row, which tells nothing about its coefficient")
     dependent = [names[j] for j in dependent_columns(X)]
     if dependent:
         raise ValueError(
@@ -60,20 +64,110 @@ def check_terms(terms: Sequence[RandomTerm], n: int) -> None:
             )
 
 
-def dependent_columns(X: np.ndarray, tolerance: float = 1e-10) -> list[int]:
-    """Columns that are linear combinations of the columns before them, whatever the units."""
-    length = np.sqrt((X**2).sum(axis=0))
-    unit = X / np.where(length > 0, length, 1)
-    _, R = np.linalg.qr(unit)
-    if np.abs(np.diagonal(R)).min() > tolerance:
-        return []
-    independent: list[int] = []
-    for j in range(X.shape[1]):
-        # the last diagonal of R is what the columns kept so far leave of column j
-        _, R = np.linalg.qr(unit[:, [*independent, j]])
-        if abs(R[-1, -1]) > tolerance:
-            independent.append(j)
-    return [j for j in range(X.shape[1]) if j not in independent]
+@dataclass(frozen=True)
+class Doubt:
+    """What no data of a design could tell.
+
+    Attributes
+    ----------
+    reason : str
+    untested : tuple of str
+        Coefficients of which there is no test, since part of their variance is unknown.
+    """
+
+    reason: str
+    untested: tuple[str, ...]
+
+
+def doubts(X: pd.DataFrame, terms: Sequence[RandomTerm], reml: bool = True) -> list[Doubt]:
+    """Look for random effects whose variance no data of this design could tell.
+
+    The coefficients take up the effects of all groups (one school in each arm), two factors make the same groups, or
+    nothing is left for the residual. Where the coefficients take them up, restricted likelihood is flat, and full
+    likelihood has its maximum at a variance of zero, whatever it is.
+    """
+    values, names = X.to_numpy(), tuple(X.columns)
+    n, p = values.shape
+    found: list[Doubt] = []
+    if any(len(term.levels) < 2 or len(term.levels) * len(term.names) >= n for term in terms):
+        return found  # which `check_terms` refuses
+    for i, term in enumerate(terms):
+        for other in terms[:i]:
+            if _same(term, other):
+                groups = f"'{other.group}' and '{term.group}'"
+                found.append(Doubt(f"{groups} make the same groups: their variances cannot be told apart", ()))
+        if len(term.levels) <= p and np.isfinite(values).all():
+            mixed = _absorbed(values, term)
+            if mixed.any():
+                untested = tuple(name for name, is_mixed in zip(names, mixed, strict=True) if is_mixed)
+                found.append(Doubt(_no_test(untested, term), untested))
+    q = sum(len(term.levels) * len(term.names) for term in terms)
+    if not found and p + q >= n and n <= SMALL:
+        found += [Doubt(reason, names) for reason in _residual_lost(values, terms, reml)]
+    return found
+
+
+def _no_test(untested: Sequence[str], term: RandomTerm) -> str:
+    return (
+        f"there is no test of {', '.join(untested)}: with {len(term.levels)} of '{term.group}' their effects cannot be "
+        "told from the coefficients, so their variance cannot be estimated; add groups, or take "
+        f"'{term.group}' out of one part of the formula"
+    )
+
+
+def _same(one: RandomTerm, other: RandomTerm) -> bool:
+    """Whether two terms have the same groups and an effect in common."""
+    if len(one.levels) != len(other.levels) or not set(one.names) & set(other.names):
+        return False
+    place = np.full(len(one.levels), -1)
+    place[one.codes] = other.codes
+    shared = [(one.names.index(name), other.names.index(name)) for name in one.names if name in other.names]
+    alike = any(np.array_equal(one.columns[:, i], other.columns[:, j]) for i, j in shared)
+    return alike and np.array_equal(place[one.codes], other.codes)
+
+
+def _absorbed(X: np.ndarray, term: RandomTerm) -> np.ndarray:
+    """Which coefficients do what some combination of a term's effects does in every group, (p,) bool; mostly none."""
+    Z = columns([term], len(X))
+    shape = (-1, len(term.levels), len(term.names))
+    u = np.linalg.lstsq(X, Z, rcond=None)[0]
+    size = np.sqrt((Z.reshape(shape) ** 2).sum(axis=(0, 1)))
+    size = np.where(size > 0, size, 1)
+    left = ((Z - X @ u).reshape(shape) / size).reshape(-1, shape[2])
+    values, vectors = np.linalg.svd(left, full_matrices=False)[1:]
+    within = vectors[values < 1e-8 * np.sqrt(len(X))] / size  # combinations of which X leaves nothing
+    if not len(within):
+        return np.zeros(X.shape[1], dtype=bool)
+    doing = np.abs(u.reshape(shape) @ within.T).max(axis=(1, 2), initial=0.0)
+    return np.asarray(doing > 1e-8 * doing.max(initial=0.0))
+
+
+def _residual_lost(X: np.ndarray, terms: Sequence[RandomTerm], reml: bool) -> Iterator[str]:
+    """Say where coefficients and random effects together leave nothing that only the residual explains."""
+    n, p = X.shape
+    rank = np.linalg.matrix_rank
+    Z = columns(terms, n)
+    if not reml:
+        if rank(np.hstack([X / np.abs(X).max(axis=0), Z])) == n and rank(Z) < n:
+            yield (
+                f"the {p} coefficients and {Z.shape[1]} random effects fit {n} rows exactly, so the likelihood has no "
+                "maximum: drop a random effect, or measure more often"
+            )
+        return
+    Q = np.linalg.qr(X, mode="complete")[0][:, p:].T  # what the coefficients leave, (n - p, n)
+    parts = [np.eye(n - p)]
+    for term in terms:
+        own = (Q @ columns([term], n)).reshape(n - p, len(term.levels), -1)
+        for i, j in zip(*np.tril_indices(len(term.names)), strict=True):
+            part = own[:, :, i] @ own[:, :, j].T
+            parts.append(part + part.T)
+    vectors = np.array([part.ravel() / (np.linalg.norm(part) or 1) for part in parts])
+    if rank(vectors @ vectors.T, tol=1e-10, hermitian=True) < len(vectors):
+        groups = listed(dict.fromkeys(term.group for term in terms))
+        yield (
+            f"the variances of {groups} and of the residual cannot be told apart in {n} rows with {p} coefficients: "
+            "drop a random effect or a coefficient, or measure more often"
+        )
 
 
 def taken_up(equation: Equation) -> Iterator[tuple[RandomTerm, np.ndarray]]:
@@ -90,3 +184,16 @@ def taken_up(equation: Equation) -> Iterator[tuple[RandomTerm, np.ndarray]]:
         u = np.linalg.lstsq(X, Z, rcond=None)[0]  # the coefficients that do what each group effect does
         if np.allclose(X @ u, Z, atol=1e-8 * np.abs(Z).max()):
             yield term, u @ np.kron(np.eye(J), G) @ u.T
+
+
+def without_empty_cells(equation: Equation) -> Equation:
+    """The equation without columns of crossed factors that empty cells leave without a meaning; a warning names them.
+
+    The other coefficients are those of the same mean.
+    """
+    crossed = [i for i, name in enumerate(equation.X.columns) if name.count("[") > 1]
+    X, notes = drop_empty_cells(equation.X, crossed) if crossed else (equation.X, [])
+    if not notes:
+        return equation
+    beta = np.linalg.lstsq(X.to_numpy(), equation.X.to_numpy() @ equation.beta, rcond=None)[0]
+    return replace(equation, X=X, beta=beta)

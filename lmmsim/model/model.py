@@ -7,16 +7,17 @@ Every number is named by the term it belongs to and is in the units of the respo
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import is_number, quoted
+from lmmsim.checks import as_frame, is_number, quoted
 from lmmsim.model import describe
-from lmmsim.model.columns import Matrices, build
+from lmmsim.model.columns import Basis, Matrices, build, on_basis
 from lmmsim.model.equation import Equation
 from lmmsim.model.formula import split
 from lmmsim.model.random_effects import Random, as_random, check_sds
@@ -24,6 +25,8 @@ from lmmsim.model.residual import IID, Residual
 
 if TYPE_CHECKING:
     from lmmsim.model.matrices import Labelled
+
+LARGEST = 30_000  # rows of a V that is made as a plain array
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -41,6 +44,9 @@ class Model:
         For every grouping factor its `Random`, or the sd of an intercept.
     residual : float, IID, AR1 or CompoundSymmetry
         A number is the sd of independent normal residuals.
+    basis : Basis, optional
+        What the columns mean, from the fit that the world was made of: the mean that center(x) subtracts, the
+        polynomials of poly(x, 2), the levels. Without it a design's own rows say so.
 
     Raises
     ------
@@ -48,6 +54,11 @@ class Model:
         For a formula that cannot be read, a grouping factor without numbers or
         not in the formula, a negative sd, or correlations that cannot be. What
         depends on the columns is checked when the model meets a design.
+
+    Warns
+    -----
+    UserWarning
+        If a coefficient means something else on each design, as that of center(x) or poly(x, 2).
 
     Examples
     --------
@@ -62,6 +73,7 @@ class Model:
     beta: dict[str, float]
     random: dict[str, Random]
     residual: Residual
+    basis: Basis | None = field(default=None, compare=False)
 
     def __init__(
         self,
@@ -69,6 +81,7 @@ class Model:
         beta: Mapping[str, float],
         random: Mapping[str, Random | float] | None = None,
         residual: Residual | float = 1.0,
+        basis: Basis | None = None,
     ) -> None:
         if not isinstance(beta, Mapping | pd.Series):
             raise TypeError(f"beta names every coefficient, as in {{'Intercept': 10.0}}; got {beta!r}")
@@ -91,6 +104,16 @@ class Model:
         object.__setattr__(self, "beta", {name: float(value) for name, value in beta.items()})
         object.__setattr__(self, "random", effects)
         object.__setattr__(self, "residual", residual)
+        object.__setattr__(self, "basis", basis)
+        moving = split(formula).moving
+        if moving and basis is None:
+            warnings.warn(
+                f"the columns of {', '.join(moving)} depend on the rows of the design, so the same numbers are another "
+                "world on another design; say what is meant, as I(x - 2) for center(x) and I(x**2) for poly(x, 2), or "
+                "make the world of a fit",
+                UserWarning,
+                stacklevel=2,
+            )
 
     @property
     def response(self) -> str:
@@ -107,7 +130,8 @@ class Model:
         >>> model.on(crossed(plot=2, week=[0, 1])).mean
         array([10., 10., 10., 10.])
         """
-        matrices = build(self.formula, design)
+        design = as_frame(design)
+        matrices = build(self.formula, design) if self.basis is None else on_basis(self.basis, design)
         _check_names(self.formula, "beta", matrices.X.columns, self.beta)
         for group, effect in self.random.items():
             names = [name for term in matrices.terms if term.group == group for name in term.names]
@@ -140,7 +164,12 @@ class Model:
         return self.on(design).R
 
     def V(self, design: pd.DataFrame) -> np.ndarray:
-        """Covariance of the response given X, Z G Z' + R, shape (n, n)."""
+        """Covariance of the response given X, Z G Z' + R, shape (n, n); refused where that is too large to hold."""
+        if len(design) > LARGEST:
+            raise ValueError(
+                f"V has {len(design)} rows and columns, {8 * len(design) ** 2 / 1e9:.0f} GB; take a part of the design, as "
+                "one unit's rows, or model.Z(design), model.G(design) and model.R(design), which are sparse"
+            )
         return self.on(design).V
 
     def describe(self, design: pd.DataFrame) -> str:
@@ -186,7 +215,7 @@ class Model:
             residual=...,
         )
         """
-        return describe.template(formula, build(formula, design))
+        return describe.template(formula, build(formula, as_frame(design)))
 
     @classmethod
     def from_fit(cls, fit: Any) -> Model:
@@ -200,7 +229,8 @@ class Model:
         Returns
         -------
         Model
-            With the estimates as its truth. Its effects are as uncertain as the fit: plan with the smallest one that
+            With the estimates as its truth, on the basis of the fit: poly(x, 2) has the fit's polynomials, whatever
+            design it meets. Its effects are as uncertain as the fit: plan with the smallest one that
             matters, `dataclasses.replace(model, beta={**model.beta, "week": 0.5})`.
 
         Warns

@@ -16,7 +16,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from lmmsim import streams
-from lmmsim.checks import check_columns, is_number, quoted
+from lmmsim.checks import as_frame, check_columns, check_frame, is_number, quoted
+from lmmsim.simulation.occasions import check_order
 from lmmsim.simulation.rules import Rule, chances_of, check_rule, judge
 from lmmsim.streams import Rng
 
@@ -51,7 +52,7 @@ class Observer(ABC):
         DataFrame
             A new one, with NaN for what is lost, or without those rows if `keep_rows` is False.
         """
-        response = response_of(data, self.response)
+        response = response_of(data := as_frame(data), self.response)
         if not pd.api.types.is_numeric_dtype(data[response]):
             raise ValueError(f"{response!r} is not a number column ({data[response].dtype}); is it the response?")
         y = data[response].to_numpy(dtype=float, na_value=np.nan)
@@ -128,7 +129,12 @@ class KnockOut(Observer):
         """Lose values one by one."""
         at_risk = ~np.isnan(Y)
         if self.where is not None:
-            at_risk &= judge("where", self.where, data, Y, response) != 0
+            answer = judge("where", self.where, data, Y, response)
+            if np.isnan(answer).any():
+                raise ValueError(
+                    f"where is NaN in {np.isnan(answer).sum()} of {answer.size} rows: it says True or False of each"
+                )
+            at_risk &= answer != 0
         if self.share is None:
             chance = chances_of("probability", self.probability, self.by, data, Y, response, at_risk)
             return at_risk & (chance > U)
@@ -215,6 +221,7 @@ def response_of(data: pd.DataFrame, response: str | None) -> str:
             f"simulate, which notes it. Columns: {', '.join(map(str, data.columns))}"
         )
     check_columns(data, [name])
+    check_frame(data, "data")
     return name
 
 
@@ -247,6 +254,7 @@ def _by_unit_and_time(data: pd.DataFrame, unit: str, time: str) -> tuple[np.ndar
             f"{time!r} is text, which has no order in time ('10' would come before '2'); make it numbers, or a "
             "pd.Categorical with its categories in order"
         )
+    check_order(time, data[time])
     units = pd.factorize(data[unit])[0]
     times = pd.factorize(data[time], sort=True)[0]
     rows = np.lexsort((times, units))

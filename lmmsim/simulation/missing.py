@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from lmmsim.checks import check_columns
+from lmmsim.checks import as_frame, check_columns
 from lmmsim.simulation.mechanisms import DropOut, KnockOut, Observer, UnitLoss, response_of
 from lmmsim.simulation.rules import Rule
 from lmmsim.streams import Rng
@@ -196,7 +196,10 @@ def dropout_pattern(
     0      0      2         2    1.0
     1      1      2         1    0.5
     """
+    data = as_frame(data)
     response = response_of(data, response)
+    if made := {"units", "observed", "share"} & {time, by}:
+        raise ValueError(f"{made.pop()!r} is a column of the table that is made; rename that of the data")
     check_columns(data, [unit, time] if by is None else [unit, time, by])
     arms = [] if by is None else [by]
     there = data.assign(**{response: data[unit].where(data[response].notna())})

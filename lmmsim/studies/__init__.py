@@ -1,7 +1,8 @@
 """Studies: many data sets of one world, several analyses of each, and how good each analysis is.
 
 Reading order: `recipe` (what decides the data of a replicate), `results` (what an analysis said), `tasks` (the pieces),
-`checkpoint` (what is kept of them), `run` (side by side), `tables` (how wide tables are printed), `performance`,
-`study`; then `sweeps`, `crossing` (where a power curve crosses the wanted power), `goals` (what the power is of),
-`sizes`, `effects` and `frontier`.
+`fingerprint` (what a study is) and `checkpoint` (what is kept of it), `meaning` (whether cells have the same
+coefficients), `run` (side by side), `tables` (how wide tables are printed), `performance`, `study`; then `sweeps`,
+`crossing` (where a power curve crosses the wanted power), `goals` (what the power is of), `sizes`, `effects` and
+`frontier`.
 """

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import check_choice, check_probability, listed
+from lmmsim.checks import check_choice, check_probability, is_number, listed, quoted
 from lmmsim.estimators.estimates import Estimates
 from lmmsim.studies.tables import Readable
 
@@ -24,6 +24,7 @@ MEASURES = (
     *("type_s", "type_m", "failure_rate", "singular_rate"),
 )
 READ = ("truth", "bias", "emp_se", "model_se", "coverage", "rejection", "n", "singular")  # what people read
+MOST = 1e15  # replicates that nobody makes
 
 
 class Results(Protocol):
@@ -277,12 +278,14 @@ def replicates_for(mcse: float, *, rate: float | None = None, sd: float | None =
     """
     if (rate is None) == (sd is None):
         raise ValueError("give rate= (for a rejection rate or a coverage) or sd= (for a bias), one of the two")
-    if not mcse > 0:
-        raise ValueError(f"mcse is {mcse}; an error to aim at is above 0")
+    if not (is_number(mcse) and mcse > 0):
+        raise ValueError(f"mcse is {quoted(mcse)}; an error to aim at is above 0")
     if rate is not None and not 0 < rate < 1:
         raise ValueError(f"rate is {rate}; a rate lies between 0 and 1, and 0.5 needs the most replicates")
     if sd is not None and not sd > 0:
         raise ValueError(f"sd is {sd}; a standard deviation of estimates is above 0")
     variance = rate * (1 - rate) if rate is not None else float(sd or 0.0) ** 2
+    if variance / mcse > MOST * mcse:
+        raise ValueError(f"mcse is {mcse:g}: that needs more than {MOST:.0e} replicates")
     # 0.05 * 0.95 / 0.002**2 is 11875.000000000002 in floating point
     return math.ceil(round(variance / mcse**2, 6))

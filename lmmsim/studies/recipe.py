@@ -126,6 +126,8 @@ class Recipe:
     def _seen(self, data: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
         """What `observe` leaves of data, or say that it is none."""
         left = self.observe(data, rng) if self.observe else data
+        if isinstance(left, pd.DataFrame) and len(left) > len(data):
+            raise ValueError(f"observe may lose rows, not add any: of {len(data)} rows it made {len(left)}")
         if not isinstance(left, pd.DataFrame) or self.model.response not in left:
             raise TypeError(f"observe returns the data with '{self.model.response}'; this one returned {left!r:.200}")
         return left

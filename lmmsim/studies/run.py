@@ -13,6 +13,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, TypeVar
 
+from lmmsim.checks import is_whole, quoted
 from lmmsim.estimators.estimates import Estimates, join, rows
 from lmmsim.studies.checkpoint import Checkpoint
 from lmmsim.studies.recipe import Recipe
@@ -49,6 +50,8 @@ def run(
     >>> dict(run({"first": partial(abs, -1), "second": partial(abs, -2)}))
     {'first': 1, 'second': 2}
     """
+    if n_jobs is not None and (not is_whole(n_jobs) or n_jobs == 0):
+        raise ValueError(f"n_jobs is {quoted(n_jobs)}; it is a number of processes, -1 for one per core, or None")
     from joblib import Parallel, delayed
     from tqdm import tqdm
 

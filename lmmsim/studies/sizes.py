@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import streams
+from lmmsim.model.formula import split
 from lmmsim.model.model import Model
 from lmmsim.studies.crossing import NotReached, Search, bracket, counted_looks, unwrapped
 from lmmsim.studies.goals import Goal, Looker, takes_exact
+from lmmsim.studies.meaning import warn_of_moving
 from lmmsim.studies.recipe import Analysis
 from lmmsim.studies.sweeps import made
 from lmmsim.theory.intervals import Margin
@@ -142,7 +144,10 @@ def find_size(
             before(size)
             return made(world, size)
 
-        if takes_exact(made(world, sizes[0])[0], analysis, method):
+        first = made(world, sizes[0])
+        if split(first[0].formula).moving:
+            warn_of_moving([first, made(world, sizes[-1])])
+        if takes_exact(first[0], analysis, method):
             return exactly(world_of, sizes, goal)
         return simulated(world_of, sizes, analysis, goal, streams.root(rng), n_jobs, mcse)
 

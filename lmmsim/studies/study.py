@@ -20,6 +20,7 @@ from lmmsim import streams
 from lmmsim.checks import is_whole
 from lmmsim.estimators.estimates import Estimates
 from lmmsim.estimators.fit import named_components
+from lmmsim.model.formula import split
 from lmmsim.model.model import Model
 from lmmsim.simulation.simulate import Simulation
 from lmmsim.studies.checkpoint import Checkpoint, seed_of
@@ -218,6 +219,8 @@ def named(analyses: Mapping[str, Analysis]) -> dict[str, Analysis]:
     """Analyses by name, or say that they have none."""
     if not isinstance(analyses, Mapping):
         raise TypeError(f'analyses have names, as {{"LMM": LMM("y ~ x + (1 | g)")}}; got {analyses!r}')
+    if wrong := [name for name in analyses if not isinstance(name, str) or not name.strip()]:
+        raise TypeError(f"{wrong[0]!r} cannot name an analysis: a name is a text, as 'LMM'")
     return dict(analyses)
 
 
@@ -242,7 +245,7 @@ def _check_response(name: str, analysis: Analysis, response: str) -> None:
     formula = getattr(analysis, "formula", None)
     if not hasattr(analysis, "many") or not isinstance(formula, str) or "~" not in formula:
         return
-    asked = formula.split("~")[0].strip()
+    asked = split(formula).response
     if asked != response:
         raise ValueError(f"analysis '{name}' explains '{asked}' ({formula}); the response of the model is '{response}'")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from lmmsim import streams
 from lmmsim.checks import check_probability
 from lmmsim.model.model import Model
 from lmmsim.studies.checkpoint import Checkpoint, seed_of
+from lmmsim.studies.meaning import warn_of_moving
 from lmmsim.studies.performance import performance, share
 from lmmsim.studies.recipe import Analysis, Observe, Recipe
 from lmmsim.studies.run import conduct
@@ -85,12 +87,15 @@ def sweep(
     """
     check_probability("alpha", alpha)
     cells = _cells(grid)
+    if common and (twice := [cell for i, cell in enumerate(cells) if cell in cells[:i]]):
+        raise ValueError(f"the grid has {twice[0]} twice, which from common streams is the same cell; name it once")
     root = seed_of(checkpoint, rng)
     recipes = []
     for i, cell in enumerate(cells):
         model, design = made(world, **cell)
         chosen = analyses(**cell) if callable(analyses) else analyses
         recipes.append(Recipe(model, design, named(chosen), root if common else _own(root, i), observe))
+    warn_of_moving([(recipe.model, recipe.design) for recipe in recipes])
     tables: dict[int, pd.DataFrame] = {}
     for i, study in _studies(recipes, replicates, n_jobs, checkpoint, progress):
         tables[i] = performance(study, alpha, full=True)
@@ -178,7 +183,7 @@ def calibrate(
         raise ValueError(f"'{term}' is not a coefficient of the model; they are {', '.join(model.beta)}")
     if model.beta[term] == 0:
         raise ValueError(f"the true value of '{term}' is 0: there is no power to find; study() gives the type-I error")
-    null = Model(model.formula, {**model.beta, term: 0.0}, model.random, model.residual)
+    null = replace(model, beta={**model.beta, term: 0.0})
     root = seed_of(checkpoint, rng)
     recipes = [Recipe(world, design, named(analyses), root, observe) for world in (null, model)]
     studies = dict(_studies(recipes, replicates, n_jobs, checkpoint, progress))

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from lmmsim import covariance
+from lmmsim.checks import check_number, check_sd, is_number
 
 
 def design_effect(size: float, icc: float) -> float:
@@ -34,6 +35,8 @@ def design_effect(size: float, icc: float) -> float:
     >>> round(design_effect(size=20, icc=0.05), 2)
     1.95
     """
+    check_number("size", size, least=1)
+    check_number("icc", icc, least=-1 / (size - 1) if size > 1 else -1, most=1)
     return 1 + (size - 1) * icc
 
 
@@ -68,6 +71,11 @@ def dropout_means(limit: float, corr: float, mean: tuple[float, float] = (0.0, 0
     """
     from scipy.special import ndtr
 
+    check_number("limit", limit)
+    check_number("corr", corr, least=-1, most=1)
+    check_sd("the values", sd)
+    if sd == 0 or len(mean) != 2 or not all(map(is_number, mean)):
+        raise ValueError(f"mean is {mean!r} and sd {sd}; two means are numbers, and their sd is above 0")
     a = (limit - mean[0]) / sd
     complete = float(ndtr(a))
     selected = -sd * np.exp(-(a**2) / 2) / np.sqrt(2 * np.pi) / complete  # mean of those who stay, from their own mean
@@ -108,5 +116,7 @@ def ar1_design_effects(times: ArrayLike, rho: float) -> pd.Series:
     {'mean': 4.258, 'slope': 0.45}
     """
     times = np.asarray(times, dtype=float)
+    if times.ndim != 1 or len(np.unique(times)) < 2 or not np.isfinite(times).all():
+        raise ValueError(f"times are {times.tolist()}; a slope needs two different times or more")
     R, c = covariance.continuous_ar1(times, rho), times - times.mean()
     return pd.Series({"mean": R.sum() / len(times), "slope": c @ R @ c / (c @ c)})

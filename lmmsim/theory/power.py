@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from lmmsim.checks import check_choice, check_probability, quoted
-from lmmsim.model.identifiable import check_X, taken_up
+from lmmsim.checks import check_choice, check_probability, is_number, quoted
+from lmmsim.model.identifiable import check_X, taken_up, without_empty_cells
 from lmmsim.theory.averages import chi_mean, t_quantile
 from lmmsim.theory.gls import information
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Alternative = Literal["two-sided", "greater", "less"]
 Contrasts = Mapping[str, Mapping[str, float]]
 Df = str | float | Mapping[str, float]
+FEWEST = 0.01  # df below which the quantiles of t are beyond all numbers
 
 
 def exact_power(
@@ -96,11 +97,15 @@ def exact_power(
     Intercept       50.0  1.106  18.0  1.000
     method[T.new]    4.0  1.565  18.0  0.677
     """
+    if not hasattr(model, "on"):
+        raise TypeError(f"the model comes first, then the design; the model is a {type(model).__name__}")
     _check_normal(model)
-    equation = model.on(design)
+    equation = without_empty_cells(model.on(design))
     names = list(equation.X.columns)
     check_X(equation.X.to_numpy(), names)
     rows = {name: np.eye(len(names))[i] for i, name in enumerate(names)}
+    if contrasts is not None and not isinstance(contrasts, Mapping):
+        raise TypeError(f"contrasts are weights by name, as {{'both': {{'{names[-1]}': 1}}}}; got {contrasts!r:.60}")
     rows |= {name: _weights(name, weights, names) for name, weights in (contrasts or {}).items()}
 
     known = information(equation)
@@ -162,6 +167,8 @@ def _beyond(ncp: float, df: float, tail: float) -> float:
 
     if np.isnan(df) or np.isnan(ncp):
         return np.nan
+    if df < FEWEST:
+        return tail  # t reaches so far that an effect is lost in it
     critical = t_quantile(tail, df)
     steep = (ncp + np.array([-8.0, -3.0, 0.0, 3.0, 8.0])) / critical
     return chi_mean(lambda s: ndtr(ncp - critical * s), df, steep)
@@ -195,6 +202,8 @@ def _weights(name: str, weights: Mapping[str, float], names: list[str]) -> np.nd
     """A contrast as a vector over the coefficients."""
     if not isinstance(weights, Mapping):
         raise TypeError(f"the contrast '{name}' is {weights!r}; give weights by coefficient, as {{'{names[-1]}': 1}}")
+    if wrong := [value for value in weights.values() if not is_number(value)]:
+        raise ValueError(f"the contrast '{name}' has the weight {quoted(wrong[0])}; weights are numbers")
     unknown = [term for term in weights if term not in names]
     if unknown:
         raise ValueError(f"the contrast '{name}' names {', '.join(unknown)}; the coefficients are {', '.join(names)}")

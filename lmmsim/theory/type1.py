@@ -12,6 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lmmsim.checks import check_count, check_number, check_probability, check_sd
 from lmmsim.theory.averages import beta_mean, t_quantile
 
 Analysis = Literal["OLS", "LMM z", "LMM z, ML", "LMM t", "LMM LRT, ML", "group means", "CR0 z", "CR1 t"]
@@ -58,6 +59,14 @@ def type1_between(clusters: int, size: int, icc: float, analysis: Analysis = "OL
 
     if analysis not in get_args(Analysis):
         raise ValueError(f"analysis is {analysis!r}; it is one of {', '.join(get_args(Analysis))}")
+    check_count("clusters", clusters, least=4, multiple=2)
+    check_count("size", size)
+    check_number("icc", icc, least=0, most=1)
+    check_probability("alpha", alpha)
+    if icc == 1 and analysis in ("LMM z", "LMM z, ML", "LMM LRT, ML", "LMM t"):
+        raise ValueError("icc is 1, so rows of a cluster are all alike and a mixed model has no residual")
+    if size == 1 and analysis not in ("OLS", "group means", "CR0 z", "CR1 t"):
+        raise ValueError("size is 1: with one row in each cluster there is no variance within them")
     J, n = clusters, clusters * size
     z, means = -ndtri(alpha / 2), J - 2
     if analysis == "group means":
@@ -116,6 +125,12 @@ def type1_within(clusters: int, size: int, icc: float, alpha: float = 0.05) -> f
     >>> round(type1_within(20, 10, icc=0.2), 4)
     0.0297
     """
+    check_count("clusters", clusters, least=2)
+    check_count("size", size, least=2)
+    check_number("icc", icc, least=0, most=1)
+    check_probability("alpha", alpha)
+    if icc == 1:
+        raise ValueError("icc is 1, so rows of a cluster are all alike and there is no residual")
     n = clusters * size
     large = (1 - icc + size * icc) / (1 - icc)
     quantile = t_quantile(alpha / 2, n - 2)
@@ -161,6 +176,12 @@ def type1_omitted_slope(
     """
     from scipy.special import ndtri
 
+    check_count("groups", groups, least=2)
+    check_sd("slopes", sd_slope)
+    check_sd("the residual", sd_residual)
+    check_probability("alpha", alpha)
+    if np.ndim(x) != 1 or len(np.unique(np.asarray(x, dtype=float))) < 2 or len(np.atleast_1d(x)) < 3:
+        raise ValueError(f"x is {x!r:.60}; a slope and its residual need three values or more, two of them different")
     x = np.asarray(x, dtype=float)
     m, df = len(x), groups * (len(x) - 1) - 1
     small = sd_residual**2 / (sd_residual**2 + np.sum((x - x.mean()) ** 2) * sd_slope**2)
@@ -203,6 +224,13 @@ def type1_items_ignored(
     """
     from scipy.special import stdtr
 
+    check_count("subjects", subjects, least=2)
+    check_count("items", items, least=2, multiple=2)
+    for name, sd in (("items", sd_item), ("the residual", sd_residual), ("slopes", sd_slope)):
+        check_sd(name, sd)
+    check_probability("alpha", alpha)
+    if sd_item == sd_residual == sd_slope == 0:
+        raise ValueError("all sds are 0, so no test statistic has a distribution")
     seen = (sd_slope**2 + 4 * sd_residual**2 / items) / subjects
     unseen = 4 * sd_item**2 / items
     return float(2 * stdtr(subjects - 1, -t_quantile(alpha / 2, subjects - 1) * np.sqrt(seen / (seen + unseen))))
@@ -229,6 +257,9 @@ def type1_wald_z(df: ArrayLike, alpha: float = 0.05) -> np.ndarray:
     """
     from scipy.special import ndtri, stdtr
 
+    check_probability("alpha", alpha)
+    if not (np.asarray(df, dtype=float) > 0).all():
+        raise ValueError(f"df is {df!r:.60}; degrees of freedom are above 0")
     return 2 * stdtr(np.asarray(df, dtype=float), ndtri(alpha / 2))
 
 
@@ -260,6 +291,12 @@ def type1_pooled_t(n: tuple[int, int], sd: tuple[float, float], alpha: float = 0
     """
     from scipy.special import ndtr, ndtri
 
+    check_probability("alpha", alpha)
+    for size, spread in zip(n, sd, strict=True):
+        check_count("n", size, least=2)
+        check_sd("a group", spread)
+    if not any(sd):
+        raise ValueError("both sds are 0, so no test statistic has a distribution")
     (n1, n2), (v1, v2) = n, np.square(sd)
     pooled = ((n1 - 1) * v1 + (n2 - 1) * v2) / (n1 + n2 - 2) * (1 / n1 + 1 / n2)
     return float(2 * ndtr(ndtri(alpha / 2) * np.sqrt(pooled / (v1 / n1 + v2 / n2))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from lmmsim.checks import check_count, check_number, check_sd, check_whole
 from lmmsim.theory.averages import beta_mean
 
 
@@ -36,6 +37,9 @@ def boundary_probability(groups: int, size: int, ratio: float, reml: bool = True
     """
     from scipy.special import fdtr
 
+    check_count("groups", groups, least=2)
+    check_count("size", size, least=2)
+    check_number("ratio", ratio, least=0)
     shrink = 1.0 if reml else groups / (groups - 1)
     return float(fdtr(groups - 1, groups * (size - 1), shrink / (1 + size * ratio)))
 
@@ -65,6 +69,10 @@ def variance_estimates(groups: int, size: int, sd_group: float, sd_residual: flo
     >>> variance_estimates(5, 5, sd_group=1.0, sd_residual=1.0)[["anova", "reml", "ml"]].round(3).to_dict()
     {'anova': 1.0, 'reml': 1.004, 'ml': 0.766}
     """
+    check_count("groups", groups, least=2)
+    check_count("size", size, least=2)
+    check_sd("groups", sd_group)
+    check_sd("the residual", sd_residual)
     J, N = groups, groups * (size - 1)
     s2 = sd_residual**2
     large = s2 + size * sd_group**2
@@ -121,6 +129,11 @@ def forgotten_level(
     class       1.211    NaN     1.789
     school        NaN  1.962     1.000
     """
+    for name, value, least in (("schools", schools, 2), ("classes", classes, 1), ("pupils", pupils, 1)):
+        check_count(name, value, least)
+    check_count("classes * pupils", classes * pupils, least=2)
+    for name, sd in (("schools", sd_school), ("classes", sd_class), ("the residual", sd_residual)):
+        check_sd(name, sd)
     school, classroom, residual = sd_school**2, sd_class**2, sd_residual**2
     moved_down = classroom * pupils * (classes - 1) / (classes * pupils - 1)
     lifted = school * classes * (schools - 1) / (schools * classes - 1)
@@ -159,6 +172,11 @@ def group_mean_mse(size: int, sd_group: float, sd_residual: float) -> pd.Series:
     >>> group_mean_mse(2, sd_group=1.0, sd_residual=1.0).round(3).to_dict()
     {'none': 0.5, 'complete': 1.0, 'partial': 0.333, 'shrinkage': 0.667}
     """
+    check_count("size", size)
+    check_sd("groups", sd_group)
+    check_sd("the residual", sd_residual)
+    if sd_group == sd_residual == 0:
+        raise ValueError("both sds are 0, so nothing varies and no mean has an error")
     own = sd_residual**2 / size
     weight = sd_group**2 / (sd_group**2 + own)
     return pd.Series({"none": own, "complete": sd_group**2, "partial": weight * own, "shrinkage": weight})
@@ -189,6 +207,9 @@ def variance_of_variance(n: int, sd: float = 1.0, kurtosis: float = 0.0) -> floa
     >>> variance_of_variance(11), variance_of_variance(10, kurtosis=6.0) > 3 * variance_of_variance(10)
     (0.2, True)
     """
+    check_count("n", n, least=2)
+    check_sd("the draws", sd)
+    check_number("kurtosis", kurtosis, least=-2)
     return sd**4 * (2 / (n - 1) + kurtosis / n)
 
 
@@ -218,5 +239,7 @@ def p_boundary(chisq: float, effects: int = 0) -> float:
     """
     from scipy.special import chdtrc
 
+    check_number("chisq", chisq, least=0)
+    check_whole("effects", effects)
     below = chdtrc(effects, chisq) if effects else float(chisq <= 0)
     return float(below + chdtrc(effects + 1, chisq)) / 2

@@ -327,9 +327,10 @@ def test_what_is_not_a_table_of_rows_is_refused(plants):
         SLOPES.many(plants[["height"]].to_numpy(), plants, start=np.array([1.0]))
 
 
-def test_a_level_that_no_row_has_is_named(plants):
-    with pytest.raises(ValueError, match=r"'fertilizer\[T.B\]' of X is zero in every row; .*remove_unused_categories"):
-        LMM("height ~ fertilizer + (1 | plot)")(plants[plants["fertilizer"] != "B"])
+def test_a_level_that_no_row_has_leaves_and_is_named(plants):
+    fit = LMM("height ~ fertilizer + (1 | plot)")(plants[plants["fertilizer"] != "B"])
+    assert fit.terms == ("Intercept", "fertilizer[T.A]")
+    assert "no row has the level 'B' of 'fertilizer'" in fit.message
 
 
 def test_an_estimator_is_called_on_data(plants):

@@ -18,7 +18,8 @@ from lmmsim import IID, Model, Random, crossed, draws, drop_out, scenarios
 from lmmsim.estimators.least_squares import OLS
 from lmmsim.estimators.lmm import LMM
 from lmmsim.streams import root as root_of
-from lmmsim.studies.checkpoint import Checkpoint, describe, differences, seed_of
+from lmmsim.studies.checkpoint import Checkpoint, seed_of
+from lmmsim.studies.fingerprint import describe, differences
 from lmmsim.studies.recipe import Recipe
 from lmmsim.studies.study import study
 from lmmsim.studies.tasks import Task, perform, plan
