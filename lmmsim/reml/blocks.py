@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,7 +50,7 @@ class Blocks(Absorbed):
         u = np.ascontiguousarray(u.swapaxes(0, 1))  # (J, k, m)
         if not self.dense:
             uu = (u[:, :, None] * u[:, None]).transpose(1, 2, 3, 0)
-            return self._apart(self.gram_by_block, u.transpose(2, 1, 0).reshape(m, -1), uu, self.U, shared)
+            return self._apart(Gram.of(self.A[:, :, None]), u.transpose(2, 1, 0).reshape(m, -1), uu, self.U, shared)
         blocks, own, UU = self.by_pattern
         uu, cross = np.empty((k, k, m, self.G)), np.empty((m, k, k, self.G, self.P))
         for g, (members, U) in enumerate(zip(blocks, own, strict=True)):
@@ -67,11 +66,6 @@ class Blocks(Absorbed):
         if not self.layout.rest:
             return np.zeros((len(responses.scale), 0))
         return responses.sums(self.Z2.T, self.Z2.T @ self.problem.X).T
-
-    @cached_property
-    def gram_by_block(self) -> Gram:
-        """The decomposition of A_j, block by block."""
-        return Gram.of(self.A[:, :, None])
 
     def _apart(self, gram: Gram, u: np.ndarray, uu: np.ndarray, U: Any, shared: dict[str, Any]) -> Sparse:
         """Every block its own pattern."""

@@ -56,6 +56,8 @@ class Gram:
         """A generalised inverse A^+ of every pattern."""
         k = len(self.d)
         identity = np.broadcast_to(np.eye(k)[:, :, None, None], self.lower.shape)
+        if self._diagonal:
+            return identity / self.d
         half = stacks.solve_lower(self.lower, identity)
         weight = np.where(self.d > 0, 1 / np.where(self.d > 0, self.d, 1.0), 0.0)
         return stacks.product(stacks.transpose(half), weight[:, None] * half)
@@ -65,17 +67,23 @@ class Gram:
 
         With A = L D L', T = A (I + Psi A)^-1 = L (D^-1 + L'Psi L)^-1 L': sums of positive matrices only.
         """
-        k, there = len(self.d), self.d > 0
-        lower = self.lower * there[None]
+        k, lower = len(self.d), self._columns
         inner = psi if self._diagonal else stacks.product(stacks.transpose(lower), stacks.product(psi, lower))
-        inner = inner + np.zeros(self.d.shape[1:])
-        for a in range(k):
-            inner[a, a] += np.where(there[a], 1 / np.where(there[a], self.d[a], 1.0), 1.0)
-        root = stacks.cholesky(inner)
+        root = stacks.cholesky(inner + self._inverse_d)
         half = stacks.solve_lower(root, stacks.transpose(lower))
         with np.errstate(invalid="ignore", divide="ignore"):
             log_pivots = np.log(root[np.arange(k), np.arange(k)]).sum(axis=0)
         return stacks.product(stacks.transpose(half), half), 2 * log_pivots + self.log_det
+
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        """L without the columns that depend on others."""
+        return self.lower * (self.d > 0)[None]
+
+    @cached_property
+    def _inverse_d(self) -> np.ndarray:
+        """D^-1 as (k, k, 1 or m, G); ones in the place of what depends on others."""
+        return np.eye(len(self.d))[:, :, None, None] / np.where(self.d > 0, self.d, 1.0)
 
     @cached_property
     def _diagonal(self) -> bool:
