@@ -143,7 +143,8 @@ def diagnose(
             checks[f"linearity {name}"] = linearity(refit, name)
     checks["scale_location fitted"] = scale_location(refit)
     for name in along:
-        checks[f"scale_location {name}"] = scale_location(refit, by=name)
+        own = f"scale_location {name}"
+        checks[f"{own} (a column)" if own in checks else own] = scale_location(refit, by=name)
     for name in numeric:
         if bars and _varies_within(refit, name):
             checks[f"slopes {name}"] = slopes(refit, name)
@@ -158,7 +159,7 @@ def diagnose(
 
 def _covariates(refit: Refits) -> list[str]:
     """Columns of the formula that are not grouping factors."""
-    groups = {part for term in refit.fit.matrices.terms for part in term.group.split(":")}
+    groups = {part for term in refit.fit.matrices.terms for part in term.by}
     return [name for name in used_columns(refit.fit.formula, refit.data) if name not in groups]
 
 

@@ -102,6 +102,8 @@ def _complete(
         )
     if len(data) == 0:
         raise ValueError("the data have no rows: there is nothing to analyse")
+    if data.columns.nlevels > 1:
+        check_frame(data, "data")
     names = [*([split(formula).response] if response else []), *used_columns(formula, data), *also]
     names = list(dict.fromkeys(names))
     check_columns(data, names)
@@ -142,7 +144,7 @@ def check_called_on_data(estimator: Any) -> None:
 def check_shape(Y: np.ndarray, n: int) -> np.ndarray:
     """Return Y as floats; refuse one that has not a row for every row of the data."""
     if np.iscomplexobj(Y):
-        raise TypeError("Y holds complex numbers; responses are real")
+        raise ValueError("Y holds complex numbers; responses are real")
     Y = np.asarray(Y, dtype=float)
     if Y.ndim != 2 or len(Y) != n:
         raise ValueError(

@@ -154,9 +154,8 @@ def build(
     ------
     ValueError
         For a formula that cannot be read, a column that is not there, missing
-        values, no rows, a factor with one level, or an effect named twice.
-    TypeError
-        For dates, and other columns that are neither numbers nor a factor.
+        values, no rows, a factor with one level, an effect named twice, dates, and other columns that are neither
+        numbers nor a factor.
 
     Examples
     --------

@@ -288,7 +288,7 @@ def _named(text: str, uses: Iterable[Use]) -> str:
     for use in uses:
         if use.name != use.column and use.name in text:
             bare = use.column if use.written.startswith("`") else use.written
-            text = re.sub(rf"(^|:){use.name}(?=$|[:\[])", rf"\1{_literal(bare)}", text)
+            text = re.sub(rf"(^|:){use.name}(?=$|[:\[])", rf"\g<1>{_literal(bare)}", text)
             text = text.replace(use.name, use.written)
     return text
 

@@ -51,7 +51,7 @@ def typed(name: str, column: pd.Series) -> Values:
 
     Raises
     ------
-    TypeError
+    ValueError
         For dates, complex numbers, lists, and text mixed with numbers.
 
     Warns
@@ -84,15 +84,15 @@ def typed(name: str, column: pd.Series) -> Values:
             )
         return _numbers(column, name)
     if kind in DATES or dtype.kind in "mM":
-        raise TypeError(
+        raise ValueError(
             f"'{name}' holds dates or times ({dtype}), and a formula computes with numbers: count the days first, as "
             f"(data['{name}'] - data['{name}'].min()) / pd.Timedelta(days=1); or make text of it for a factor"
         )
     if pd.api.types.is_complex_dtype(dtype) or kind == "complex":
-        raise TypeError(f"'{name}' holds complex numbers; take their real part or their absolute value first")
+        raise ValueError(f"'{name}' holds complex numbers; take their real part or their absolute value first")
     if kind in ("mixed", "mixed-integer") and _any(column, str) and _any(column, Number):
         example = [next(value for value in column if isinstance(value, one)) for one in (str, Number)]
-        raise TypeError(f"'{name}' holds text and numbers ({listed(example)}); make all of it one or the other first")
+        raise ValueError(f"'{name}' holds text and numbers ({listed(example)}); make all of it one or the other first")
     if kind == "empty":
         return np.full(len(column), np.nan)
     codes, levels = grouped(name, column)
@@ -116,11 +116,13 @@ def grouped(name: str, column: pd.Series) -> tuple[np.ndarray, pd.Index]:
     """
     if isinstance(column.array, pd.Categorical):
         return _used(column.array)
+    if isinstance(column.dtype, pd.ArrowDtype) and str(column.dtype).startswith("dictionary"):
+        column = column.astype(object)
     try:
         codes, values = pd.factorize(column.array)
     except TypeError:
         unlike = next(value for value in column if not isinstance(value, Hashable))
-        raise TypeError(f"'{name}' holds {quoted(unlike)}, which cannot name a group; numbers and text can") from None
+        raise ValueError(f"'{name}' holds {quoted(unlike)}, which cannot name a group; numbers and text can") from None
     dtype = object if pd.api.types.is_object_dtype(column.dtype) else None
     levels = pd.Index(values, dtype=dtype, tupleize_cols=False)
     try:
@@ -183,7 +185,7 @@ def _numbers(column: pd.Series, name: str = "") -> np.ndarray:
     try:
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (OverflowError, TypeError, ValueError) as error:
-        raise TypeError(f"'{name or column.name}' holds numbers that are no floats ({error})") from error
+        raise ValueError(f"'{name or column.name}' holds numbers that are no floats ({error})") from error
 
 
 def _all(column: pd.Series, what: Any) -> bool:

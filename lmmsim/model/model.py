@@ -167,8 +167,8 @@ class Model:
         """Covariance of the response given X, Z G Z' + R, shape (n, n); refused where that is too large to hold."""
         if len(design) > LARGEST:
             raise ValueError(
-                f"V has {len(design)} rows and columns, {8 * len(design) ** 2 / 1e9:.0f} GB; take a part of the design,"
-                " as one unit's rows, or model.Z(design), model.G(design) and model.R(design), which are sparse"
+                f"V has {len(design)} rows and columns, {8 * len(design) ** 2 / 1e9:.0f} GB; take a part of it, "
+                "as one unit's rows, or model.Z(design), model.G(design) and model.R(design), which are sparse"
             )
         return self.on(design).V
 

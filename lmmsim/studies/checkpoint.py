@@ -167,7 +167,7 @@ def _folder(folder: str | os.PathLike[str]) -> Path:
         raise ValueError(f"the checkpoint '{folder}' is a file; a checkpoint is a folder, made if it is not there")
     path.mkdir(parents=True, exist_ok=True)
     ours = ("study.json", "seed.json")
-    strange = [p.name for p in path.iterdir() if p.suffix != ".part"]
+    strange = [p.name for p in path.iterdir() if p.suffix not in (".part", ".npz")]
     if strange and not any((path / name).exists() for name in ours) and not any(path.glob("cell-*")):
         raise ValueError(f"the folder '{folder}' holds other things ({strange[0]}); name one for this checkpoint alone")
     return path

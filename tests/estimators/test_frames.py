@@ -1,0 +1,620 @@
+"""Whatever frame the data arrive in, the numbers are the same; what cannot be meant is refused by name."""
+
+from __future__ import annotations
+
+import datetime
+import warnings
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lmmsim import (
+    LMM,
+    OLS,
+    GroupMeans,
+    Model,
+    Within,
+    crossed,
+    diagnose,
+    exact_power,
+    knock_out,
+    nested,
+    performance,
+    simulate,
+    study,
+)
+from lmmsim.estimators.inference import compare, likelihood
+from lmmsim.model.identifiable import doubts
+
+
+@pytest.fixture
+def plots():
+    """Twelve plots, eight weeks, three arms, two soils; a few heights were not measured."""
+    k = np.arange(96)
+    data = pd.DataFrame({"plot": k // 8, "week": k % 8, "arm": np.array(["A", "B", "C"])[k // 8 % 3]})
+    data["soil"] = np.where(k % 5 < 2, "clay", "sand")
+    data["height"] = 10 + 2 * data["week"] - 0.1 * data["week"] ** 2 + 3 * np.sin(5.0 * (k // 8)) + np.sin(7.0 * k)
+    data["height"] += data["arm"] == "B"
+    data.loc[(data["week"] > 4) & (k % 3 > 0), "height"] = np.nan
+    return data
+
+
+@pytest.fixture
+def complete(plots):
+    return plots.dropna().reset_index(drop=True)
+
+
+quiet = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+# ---- A: numbers are float64 and text is a factor, whatever their types
+
+
+NUMBERS = ["int8", "uint8", "uint64", "Int64", "UInt8", "float32", "Float32", "float16", "Sparse[int]"]
+CURVED = "height ~ I(week**2) * arm + week:soil + (week | plot)"
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_the_type_of_a_number_does_not_matter(complete, kind):
+    theirs = LMM(CURVED)(complete.astype({"week": kind}))
+    ours = LMM(CURVED)(complete.astype({"week": float}))
+    pd.testing.assert_frame_equal(theirs.coef, ours.coef)
+    assert theirs.criterion == ours.criterion
+
+
+@pytest.mark.parametrize("make", [int, float, Decimal, Fraction, np.int8])
+def test_numbers_in_an_object_column_are_numbers_and_a_warning_says_so(complete, make):
+    objects = complete.assign(week=pd.Series([make(int(w)) for w in complete["week"]], dtype=object))
+    with pytest.warns(
+        UserWarning, match=r"'week' is an object column that holds numbers only, and is taken as numbers"
+    ):
+        fit = LMM("height ~ week + (1 | plot)")(objects)
+    pd.testing.assert_frame_equal(fit.coef, LMM("height ~ week + (1 | plot)")(complete).coef)
+
+
+@quiet
+@pytest.mark.parametrize("kind", [bool, "boolean", object, "int8"])
+def test_a_truth_value_is_one_number_with_one_name(complete, kind):
+    late = complete.assign(late=complete["week"] > 3)
+    fit = LMM("height ~ late * arm + (1 | plot)")(late.astype({"late": kind}))
+    assert fit.terms[:2] == ("Intercept", "late")
+    pd.testing.assert_frame_equal(fit.coef, LMM("height ~ late * arm + (1 | plot)")(late.astype({"late": float})).coef)
+
+
+@quiet
+@pytest.mark.parametrize("gap", [None, np.nan, pd.NA])
+@pytest.mark.parametrize("kind", ["Int64", "Float64", object])
+def test_a_missing_value_of_any_kind_is_one_row_less(complete, kind, gap):
+    week = complete["week"].astype(kind)
+    week[3] = gap
+    fit = LMM("height ~ I(week**2) + (1 | plot)")(complete.assign(week=week))
+    pd.testing.assert_frame_equal(fit.coef, LMM("height ~ I(week**2) + (1 | plot)")(complete.drop(index=3)).coef)
+
+
+@pytest.mark.parametrize(
+    "kind", ["str", "string", "object", "category", pd.CategoricalDtype(list("zABCy"), ordered=True)]
+)
+def test_the_type_of_a_text_does_not_matter(complete, kind):
+    fit = LMM("height ~ arm * week + (1 | plot)")(complete.astype({"arm": kind}))
+    plain = LMM("height ~ arm * week + (1 | plot)")(complete)
+    np.testing.assert_array_equal(fit.coef, plain.coef)
+    assert fit.terms == plain.terms
+
+
+def test_types_of_arrow_are_read_too(complete):
+    pytest.importorskip("pyarrow")
+    kinds = {"week": "uint8[pyarrow]", "arm": "string[pyarrow]", "height": "double[pyarrow]", "plot": "int8[pyarrow]"}
+    fit, plain = (LMM(CURVED)(data) for data in (complete.astype(kinds), complete))
+    np.testing.assert_array_equal(fit.coef, plain.coef)
+
+
+def test_a_polars_frame_is_read_at_every_door(complete):
+    polars = pytest.importorskip("polars")
+    theirs = polars.DataFrame({name: complete[name].tolist() for name in complete})
+    for analysis in (
+        LMM("height ~ week + arm + (1 | plot)"),
+        OLS("height ~ week", cluster="plot"),
+        GroupMeans("height ~ arm", unit="plot"),
+        Within("height ~ week", unit="plot"),
+    ):
+        np.testing.assert_array_equal(analysis(theirs).coef, analysis(complete).coef)
+    fit = LMM("height ~ week + arm + (1 | plot)")(complete)
+    np.testing.assert_array_equal(fit.predict(theirs), fit.predict(complete))
+    lost = knock_out(theirs, share=0.5, response="height", rng=1)["height"]
+    np.testing.assert_array_equal(lost, knock_out(complete, share=0.5, response="height", rng=1)["height"])
+
+
+def test_a_year_is_squared_without_overflow():
+    years = pd.DataFrame({"year": np.array([2000, 2010, 2020, 2023], dtype="int16"), "y": [1.0, 2.0, 4.0, 4.5]})
+    curve = OLS("y ~ I(year**2)")(years).fitted
+    np.testing.assert_allclose(
+        curve,
+        np.polyval(np.polyfit(years["year"].astype(float) ** 2, years["y"], 1), years["year"].astype(float) ** 2),
+        rtol=1e-9,
+    )
+
+
+def test_the_mean_of_a_world_is_that_of_its_numbers_in_any_type():
+    world = Model("y ~ I(t**2) + (1 | p)", {"Intercept": 0, "I(t ** 2)": 1.0}, random={"p": 0}, residual=0)
+    design = crossed(p=1, t=[0, 10, 20]).astype({"t": "int8"})
+    assert simulate(world, design, rng=1).y.tolist() == [0.0, 100.0, 400.0]
+
+
+DAYS = pd.date_range("2024-01-01", periods=96)
+
+
+@pytest.mark.parametrize("days", [DAYS, DAYS.date, DAYS.tz_localize("UTC"), DAYS - DAYS[0], DAYS.to_period("D")])
+@pytest.mark.parametrize(
+    "formula", ["height ~ day + (1 | plot)", "day ~ week + (1 | plot)", "height ~ C(day) + (1 | plot)"]
+)
+def test_dates_are_refused_by_name(plots, days, formula):
+    data = plots.fillna({"height": 1.0}).assign(day=days)
+    with pytest.raises(ValueError, match=r"'day' holds dates or times .*count the days first"):
+        LMM(formula)(data)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (np.arange(96) + 1j, "'odd' holds complex numbers"),
+        ([1, "a"] * 48, r"'odd' holds text and numbers \('a', 1\)"),
+        ([[1]] * 96, r"'odd' holds \[1\], which cannot name a group"),
+    ],
+)
+@pytest.mark.parametrize("formula", ["height ~ odd + (1 | plot)", "odd ~ week + (1 | plot)"])
+def test_what_is_neither_numbers_nor_text_is_refused_by_name(plots, values, says, formula):
+    data = plots.fillna({"height": 1.0}).assign(odd=values)
+    with pytest.raises(ValueError, match=says):
+        LMM(formula)(data)
+
+
+def test_responses_are_real_numbers(complete):
+    with pytest.raises(ValueError, match="Y holds complex numbers"):
+        LMM("height ~ week + (1 | plot)").many(complete[["height"]].to_numpy() + 1j, complete)
+
+
+@quiet
+def test_new_rows_are_read_in_the_types_of_the_fit(complete):
+    fit = LMM("height ~ week + arm + (1 | plot)")(complete)
+    want = fit.predict(complete.iloc[:3])
+    for rows in (complete.iloc[:3].astype(object), complete.iloc[:3].astype({"week": "category", "arm": "category"})):
+        pd.testing.assert_frame_equal(fit.predict(rows), want)
+    pd.testing.assert_frame_equal(fit.predict(complete.iloc[0].to_frame().T), want.iloc[:1])
+    with pytest.raises(ValueError, match=r"'week' is missing in 1 of 2 rows \(the first: 7\)"):
+        fit.predict(pd.DataFrame({"week": [3, None], "arm": ["A", "B"]}, index=[5, 7]))
+    with pytest.raises(ValueError, match="'week' is text in these rows and numbers in the fit"):
+        fit.predict(complete.iloc[:3].assign(week="early"))
+
+
+@pytest.mark.parametrize("index", [np.zeros(96, int), pd.MultiIndex.from_product([range(12), range(8)])])
+def test_the_index_of_the_rows_plays_no_part(plots, index):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fits = [LMM("height ~ poly(week, 2) * arm + (1 | plot)")(data) for data in (plots, plots.set_axis(index))]
+    pd.testing.assert_frame_equal(fits[0].coef, fits[1].coef)
+
+
+def test_levels_of_a_factor_made_of_numbers_are_called_alike(complete):
+    names = {
+        LMM("height ~ C(week) + (1 | plot)")(complete.astype({"week": kind})).terms for kind in ("int8", float, "Int64")
+    }
+    assert names == {("Intercept", *(f"C(week)[T.{k}]" for k in range(1, 8)))}
+
+
+# ---- B: functions of the rows see all rows that have covariates
+
+
+# lme4 1.1-31, lmer(..., data with the gaps): it evaluates scale() and poly() before it drops rows.
+LME4 = {
+    "height ~ scale(week) + (1 | plot)": ([15.423452817, 3.152328525], 228.1667181),
+    "height ~ poly(week, 2) + (1 | plot)": ([15.298949962, 28.929523672, -4.675573259], 199.84351),
+    "height ~ I(week - week.mean()) + (1 | plot)": ([15.423452817, 1.368604635], 229.8354175),
+}
+
+
+@quiet
+@pytest.mark.parametrize("formula", LME4)
+def test_who_has_lost_a_response_has_not_lost_the_covariates(plots, formula):
+    beta, criterion = LME4[formula]
+    fit = LMM(formula)(plots)
+    np.testing.assert_allclose(fit.beta, beta, rtol=2e-6)
+    assert fit.criterion == pytest.approx(criterion, abs=1e-5)
+    batch = LMM(formula).many(plots[["height"]].to_numpy(), plots.drop(columns="height"))
+    np.testing.assert_allclose(batch.estimate[0], fit.beta, rtol=1e-6)
+
+
+@quiet
+@pytest.mark.parametrize(
+    "fixed", ["bs(week, df=4)", "scale(week)", "center(week) * soil", "C(soil, contr.sum) * poly(week, 2)"]
+)
+@pytest.mark.parametrize(
+    "kind", [OLS, lambda formula: LMM(f"{formula} + (1 | plot)"), lambda formula: Within(formula, unit="plot")]
+)
+def test_single_fits_and_batches_mean_the_same(plots, fixed, kind):
+    fixed = (
+        fixed.replace("C(arm, contr.sum) * ", "") if kind("y ~ 1").method.startswith("Least squares within") else fixed
+    )
+    fixed = fixed.replace(" * arm", "") if kind("y ~ 1").method.startswith("Least squares within") else fixed
+    fit = kind(f"height ~ {fixed}")(plots)
+    batch = kind(f"height ~ {fixed}").many(plots[["height"]].to_numpy(), plots)
+    assert batch.terms == fit.terms
+    np.testing.assert_allclose(batch.estimate[0], fit.beta, rtol=1e-5)
+
+
+@quiet
+def test_two_routes_of_one_estimator_give_one_study():
+    formula = "y ~ center(week) + (1 | plot)"
+    world = Model(formula, {"Intercept": 10, "center(week)": 2}, random={"plot": 1}, residual=1)
+    late = knock_out(share=0.4, where=lambda seen: seen["week"] > 2)
+    analyses = {"batch": LMM(formula), "one by one": lambda data: LMM(formula)(data)}
+    both = study(world, crossed(plot=12, week=range(6)), analyses, 40, rng=1, observe=late, progress=False)
+    np.testing.assert_allclose(both.answers["batch"].estimate, both.answers["one by one"].estimate, rtol=1e-6)
+
+
+@pytest.mark.parametrize("fixed", ["poly(x, 2)", "center(x)", "scale(x)", "bs(x, df=4)", "I(x - x.mean())"])
+def test_a_world_made_of_a_fit_keeps_its_basis(fixed):
+    truth = Model("y ~ x + I(x**2) + (1 | g)", {"Intercept": 10, "x": 1, "I(x ** 2)": 0.3}, random={"g": 2}, residual=1)
+    fit = LMM(f"y ~ {fixed} + (1 | g)")(simulate(truth, crossed(g=20, x=range(8)), rng=1).data)
+    world = Model.from_fit(fit)
+    same = crossed(g=40, x=list(range(8)))
+    np.testing.assert_allclose(world.on(same).mean, fit.predict(same)["mean"], rtol=1e-9)
+    if "mean()" not in fixed:  # which looks at the rows that it is given
+        few = crossed(g=20, x=[0, 1, 2, 3])
+        np.testing.assert_allclose(world.on(few).mean, fit.predict(few)["mean"], rtol=1e-9)
+        np.testing.assert_allclose(replace(world, residual=2.0).on(few).mean, world.on(few).mean)
+
+
+def test_a_world_whose_numbers_move_with_the_design_says_so():
+    for fixed in ("center(x)", "poly(x, 2)", "scale(x)", "bs(x, df=4)", "I(x - x.mean())", "np.log(x / np.max(x))"):
+        with pytest.warns(UserWarning, match="depend on the rows of the design"):
+            Model(f"y ~ {fixed} + (1 | g)", {"Intercept": 1}, random={"g": 1})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for fixed in ("x", "I(x**2)", "np.log(x)", "C(x)", "poly(x, 2, raw=True)"):
+            Model(f"y ~ {fixed} + (1 | g)", {"Intercept": 1}, random={"g": 1})
+
+
+# ---- C: what the coefficients take up
+
+
+@pytest.mark.parametrize("df", ["satterthwaite", "kenward-roger"])
+def test_a_group_that_is_a_fixed_effect_too_has_no_test(complete, df):
+    with pytest.warns(UserWarning, match=r"no test of Intercept, arm\[T.B\], arm\[T.C\]: with 3 of 'arm' .*told from"):
+        fit = LMM("height ~ week + arm + (1 | arm) + (1 | plot)", df=df)(complete)
+    lost = ["Intercept", "arm[T.B]", "arm[T.C]"]
+    assert fit.coef.loc[lost, ["se", "df", "p", "low", "high"]].isna().all(axis=None)
+    assert fit.coef.loc["week"].notna().all()
+    assert "there is no test" in fit.message
+
+
+def test_only_what_the_groups_vary_in_loses_its_test(complete):
+    names = doubts(*_parts("height ~ week * arm + (week | arm)", complete))[0].untested
+    assert names == ("Intercept", "week", "arm[T.B]", "arm[T.C]", "week:arm[T.B]", "week:arm[T.C]")
+    names = doubts(*_parts("height ~ week + soil + arm + (week | arm)", complete))[0].untested
+    assert names == ("Intercept", "arm[T.B]", "arm[T.C]")
+    assert doubts(*_parts("height ~ week + arm + (week | plot)", complete)) == []
+
+
+def test_full_likelihood_puts_such_a_variance_at_zero(complete):
+    # deviance of lme4 1.1-31, lmer(height ~ week + arm + (1 | arm), REML = FALSE): 313.2874065, sd of arm 0
+    with pytest.warns(UserWarning, match="there is no test"):
+        fit = LMM("height ~ week + arm + (1 | arm)", reml=False)(complete)
+    assert fit.criterion == pytest.approx(313.2874065, abs=1e-5)
+    assert fit.sd.loc[("arm", "Intercept"), "sd"] == pytest.approx(0, abs=1e-4)
+    assert fit.coef["p"].isna().tolist() == [True, False, True, True]
+
+
+def test_restricted_likelihood_of_what_is_left_is_that_of_least_squares(complete):
+    with pytest.warns(UserWarning, match="there is no test"):
+        fit = LMM("height ~ week + arm + (1 | arm)")(complete)
+    assert fit.criterion == pytest.approx(likelihood(OLS("height ~ week + arm")(complete), True), abs=1e-5)
+
+
+def test_the_same_groups_twice_are_named(complete):
+    twice = complete.assign(field=complete["plot"].map("field{}".format))
+    [doubt] = doubts(*_parts("height ~ week + (1 | plot) + (1 | field)", twice))
+    assert doubt.reason == "'plot' and 'field' make the same groups: their variances cannot be told apart"
+    assert doubts(*_parts("height ~ week + (1 | plot) + (0 + week | field)", twice)) == []
+
+
+def test_a_design_without_a_residual_is_named():
+    pairs = pd.DataFrame({"g": np.repeat(range(6), 2), **{f"w{k}": np.zeros(12) for k in range(6)}})
+    for k in range(6):
+        pairs.loc[[2 * k, 2 * k + 1], f"w{k}"] = [-1.0, 1.0]
+    formula = "y ~ " + " + ".join(f"w{k}" for k in range(6)) + " + (1 | g)"
+    [flat] = doubts(*_parts(formula, pairs))
+    assert "the variances of 'g' and of the residual cannot be told apart in 12 rows with 7 coefficients" in flat.reason
+    [unbounded] = doubts(*_parts(formula, pairs), reml=False)
+    assert "fit 12 rows exactly, so the likelihood has no maximum" in unbounded.reason
+
+
+def test_robust_errors_of_whole_clusters_are_not_zero_but_missing(complete):
+    data = complete.assign(big=np.where(complete["arm"] == "A", "one", "two"))
+    with pytest.warns(UserWarning, match=r"no cluster-robust error of big\[T.two\]: they take up whole levels"):
+        fit = OLS("height ~ big + week", cluster="big")(data)
+    assert fit.coef.loc["big[T.two]", ["se", "df", "p"]].isna().all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert OLS("height ~ arm + week", cluster="plot")(complete).coef.notna().all(axis=None)
+
+
+def _parts(formula, data):
+    from lmmsim.model.columns import build
+
+    matrices = build(formula, data)
+    return matrices.X, matrices.terms
+
+
+# ---- D: a group is its values
+
+
+@pytest.mark.parametrize("kind", [float, "Int64", "int8", object])
+def test_a_group_is_known_by_its_values_in_any_type(complete, kind):
+    data = complete.assign(row=complete["plot"] % 4, block=complete["plot"] // 4)
+    fit = LMM("height ~ week + (1 | block / row)")(data)
+    rows = data.iloc[[3, 50]].astype({"block": kind, "row": kind})
+    np.testing.assert_allclose(fit.predict(rows, kind="conditional")["mean"], fit.fitted.iloc[[3, 50]])
+
+
+def test_a_combination_that_was_not_there_is_unknown_though_its_parts_were():
+    data = pd.DataFrame({"school": list("aabbcc") * 4, "room": ["a1", "a2", "b1", "b2", "c1", "c2"] * 4})
+    data["y"] = np.sin(np.arange(24.0) * 3)
+    fit = LMM("y ~ 1 + (1 | school / room)")(data)
+    with pytest.raises(ValueError, match="in a 'school:room' that the fit has not seen"):
+        fit.predict(pd.DataFrame({"school": ["a"], "room": ["b1"]}), kind="conditional")
+
+
+def test_groups_are_not_told_by_their_text():
+    one, other = pd.DataFrame({"a": ["x:y", "x"] * 12, "b": ["z", "y:z"] * 12}), pd.DataFrame({"a": ["p", "q"] * 12})
+    numbers = np.cos(np.arange(24.0))
+    fit = LMM("y ~ 1 + (1 | a:b)")(one.assign(y=numbers))
+    assert fit.ngroups == {"a:b": 2}
+    np.testing.assert_allclose(fit.u, LMM("y ~ 1 + (1 | a)")(other.assign(y=numbers)).u[::-1], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        [k / 10 for k in range(12)],
+        pd.date_range("2024-01-01", periods=12),
+        [datetime.date(2024, 1, 1 + k) for k in range(12)],
+        [("a", k) for k in range(12)],
+        pd.interval_range(0, 12).array,
+        [k if k else "none" for k in range(12)],
+        pd.period_range("2024-01", periods=12, freq="M"),
+    ],
+)
+def test_anything_that_has_values_can_name_groups(complete, groups):
+    values = pd.Series(
+        list(groups) if isinstance(groups, list) else groups, dtype=object if isinstance(groups, list) else None
+    )
+    data = complete.assign(plot=values.iloc[complete["plot"]].reset_index(drop=True))
+    fit = LMM("height ~ week + (1 | plot)")(data)
+    assert fit.criterion == pytest.approx(LMM("height ~ week + (1 | plot)")(complete).criterion, abs=1e-9)
+    np.testing.assert_allclose(fit.predict(data.iloc[[40, 5]], kind="conditional")["mean"], fit.fitted.iloc[[40, 5]])
+
+
+# ---- E: nothing that was asked for leaves in silence
+
+
+@pytest.mark.parametrize(
+    "formula", ["height ~ arm * week + (1 | plot)", "height ~ C(arm) + (1 | plot)", "height ~ week + (0 + arm | plot)"]
+)
+def test_a_factor_with_one_level_is_refused(complete, formula):
+    with pytest.raises(
+        ValueError, match=r"the factor 'arm' has one level \('A'\): there is nothing to compare it with"
+    ):
+        LMM(formula)(complete[complete["arm"] == "A"])
+
+
+def test_two_coefficients_of_one_name_are_refused(complete):
+    with pytest.raises(ValueError, match="two coefficients that are called 'Intercept'"):
+        LMM("height ~ Intercept + (1 | plot)")(complete.rename(columns={"week": "Intercept"}))
+    with pytest.raises(ValueError, match="two coefficients that are called 'week:soil"):
+        both = complete.assign(**{"week:soil[T.sand]": np.arange(len(complete)) % 7})
+        LMM("height ~ week * soil + `week:soil[T.sand]` + (1 | plot)")(both)
+
+
+@pytest.mark.parametrize(
+    ("formula", "says"),
+    [
+        ("height ~ week**2 + (1 | plot)", r"week\*\*2 as a term is week alone; its power is I\(week \*\* 2\)"),
+        ("height ~ height + (1 | plot)", "'height' stands on both sides"),
+        ("height ~ week + (1 | plot/plot)", "'plot' is in this group already"),
+        ("height ~ 0 + (1 | plot)", "the fixed part has no coefficient"),
+        ("height ~ week + (0 | plot)", "leaves 'plot' no random effect"),
+        ("height ~ week + (-1 | plot)", "leaves 'plot' no random effect"),
+    ],
+)
+def test_what_a_formula_would_lose_is_refused(complete, formula, says):
+    with pytest.raises(ValueError, match=says):
+        LMM(formula)(complete)
+
+
+def test_a_column_that_is_a_number_in_backticks_is_a_column(complete):
+    fit = LMM("height ~ `1` + (1 | plot)")(complete.rename(columns={"week": "1"}))
+    assert fit.terms == ("Intercept", "1")
+
+
+def test_a_covariate_called_fitted_does_not_take_the_place_of_the_fitted_values(complete):
+    checks = diagnose(
+        LMM("height ~ fitted + (1 | plot)")(complete.rename(columns={"week": "fitted"})), rng=1, replicates=9
+    )
+    named = [name for name in checks.checks if "scale" in name]
+    assert named == ["scale_location fitted", "scale_location fitted (a column)"]
+
+
+# ---- F: a smaller model lies within the larger
+
+
+def test_models_are_nested_by_their_correlations_not_their_names(complete):
+    correlated = LMM("height ~ week + (week | plot)")(complete)
+    larger = LMM("height ~ week + (week || plot) + (1 | soil) + (1 | arm)")(complete)
+    with pytest.raises(ValueError, match="not the correlations of Intercept and week in 'plot'"):
+        compare(correlated, larger)
+    for small in ("(1 | plot)", "(week || plot)", "(0 + week | plot)"):
+        assert compare(LMM(f"height ~ week + {small}")(complete), correlated)["df"].iloc[1] >= 1
+
+
+def test_the_same_effects_in_other_columns_are_the_same_effects(complete):
+    renamed = complete.assign(field=complete["plot"].map("f{}".format), late=complete["week"] - 3.5)
+    small = LMM("height ~ week + (late || field)")(renamed)
+    assert compare(small, LMM("height ~ week + (week | plot) + (1 | soil)")(renamed))["df"].iloc[1] == 2
+    with pytest.raises(ValueError, match="is not contained"):
+        compare(LMM("height ~ week + (1 | arm)")(renamed), LMM("height ~ week + (week | plot)")(renamed))
+
+
+# ---- G: what is empty leaves and is named; names in backticks
+
+
+# lme4 1.1-31, lmer(height ~ arm * soil + (1 | plot)) and with week, on the rows of the tests: fixef and REMLcrit;
+# "fixed-effect model matrix is rank deficient so dropping 2 columns" and 1 column.
+EMPTY = {
+    "height ~ arm * soil + (1 | plot)": (
+        lambda d: ~((d["arm"] == "A") & (d["soil"] == "clay")) & ~((d["arm"] == "C") & (d["soil"] == "sand")),
+        [14.72055706501, 0.08416814929, -1.49624059986, 0.01409867287],
+        248.2787879,
+    ),
+    "height ~ week + arm * soil + (1 | plot)": (
+        lambda d: ~((d["arm"] == "B") & (d["soil"] == "sand")),
+        [10.5319294468, 1.3816411925, 0.7374333962, -0.4293359098, 0.7097829992, -0.9698959943],
+        179.6108835,
+    ),
+}
+
+
+@pytest.mark.parametrize("formula", EMPTY)
+def test_coefficients_of_empty_cells_are_left_out_as_by_lme4(complete, formula):
+    there, beta, criterion = EMPTY[formula]
+    with pytest.warns(UserWarning, match="cells of an interaction have no rows, so .* left out: 'arm"):
+        fit = LMM(formula)(complete[there(complete)])
+    np.testing.assert_allclose(fit.beta, beta, rtol=1e-5)
+    assert fit.criterion == pytest.approx(criterion, abs=1e-5)
+    assert "left out" in fit.message
+
+
+def test_a_world_with_empty_cells_can_be_analysed_and_planned():
+    design = crossed(id=40, b=["b0", "b1", "b2"], c=["b0", "b1", "b2", "c3"])
+    design = design[design["b"].astype(str) != design["c"].astype(str)].reset_index(drop=True)
+    names = ["Intercept", "b[T.b1]", "b[T.b2]", "c[T.b1]", "c[T.b2]", "c[T.c3]"]
+    names += [f"b[T.{i}]:c[T.{j}]" for j in ("b1", "b2", "c3") for i in ("b1", "b2")]
+    world = Model("y ~ b*c + (1 | id)", dict.fromkeys(names, 1.0), random={"id": 1}, residual=1e-6)
+    with pytest.warns(UserWarning, match="3 of 12 coefficients are left out"):
+        fit = LMM(world.formula)(simulate(world, design, rng=1).data)
+    with pytest.warns(UserWarning, match="3 of 12 coefficients are left out"):
+        table = exact_power(world, design)
+    assert tuple(table.index) == fit.terms
+    np.testing.assert_allclose(fit.beta[1:], table["effect"].iloc[1:], atol=1e-4)
+
+
+# lme4 1.1-31, lmer(height ~ week * arm + (1 | plot)) on the rows of B and C: fixef.
+WITHOUT_A = [11.1891756333, 1.2791863241, -1.5458186211, 0.2254564461]
+
+
+@quiet
+def test_levels_that_no_row_has_leave_and_are_named(plots):
+    some = plots.astype({"arm": "category"})
+    for data in (some[some["arm"] != "A"], some.assign(height=some["height"].where(some["arm"] != "A"))):
+        fit = LMM("height ~ week * arm + (1 | plot)")(data)
+        assert fit.terms == ("Intercept", "week", "arm[T.C]", "week:arm[T.C]")
+        np.testing.assert_allclose(fit.beta, WITHOUT_A, rtol=1e-5)
+        assert "no row has the level 'A' of 'arm'" in fit.message
+
+
+ODD = [
+    "a+b",
+    "p|q",
+    "x~1",
+    "my x",
+    "a:b",
+    "class",
+    "lambda",
+    "in",
+    "größe",
+    "µ",
+    "1",
+    "[x]",
+    "a,b",
+    "x.y",
+    "C",
+    "np",
+    "I",
+    "a\\b",
+    "%",
+    "T.B",
+]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_name_in_backticks_stands_everywhere_for_its_column(complete, name):
+    tick, plain = f"`{name}`", LMM("height ~ week * arm + I(week**2) + (week | plot)")(complete)
+    covariate = complete.rename(columns={"week": name})
+    fit = LMM(f"height ~ {tick} * arm + I({tick}**2) + ({tick} | plot)")(covariate)
+    np.testing.assert_array_equal(fit.coef, plain.coef)
+    assert fit.terms[1] == name and f"{name}:arm[T.B]" in fit.terms
+    np.testing.assert_array_equal(fit.predict(covariate.iloc[:3]), plain.predict(complete.iloc[:3]))
+    world = Model.from_fit(fit)
+    np.testing.assert_allclose(world.on(covariate.drop(columns="height")).mean, fit.predict()["mean"])
+    factor = LMM(f"height ~ C({tick}) + (1 | plot)")(covariate)
+    np.testing.assert_array_equal(factor.coef, LMM("height ~ C(week) + (1 | plot)")(complete).coef)
+    group = LMM(f"height ~ week * arm + I(week**2) + (week | {tick})")(complete.rename(columns={"plot": name}))
+    np.testing.assert_array_equal(group.coef, plain.coef)
+    assert list(group.random) == [name]
+    response = LMM(f"{tick} ~ week * arm + I(week**2) + (week | plot)")(complete.rename(columns={"height": name}))
+    np.testing.assert_array_equal(response.coef, plain.coef)
+    clusters = complete.rename(columns={"plot": name})
+    robust = OLS("height ~ week", cluster=tick)(clusters)
+    np.testing.assert_array_equal(robust.coef, OLS("height ~ week", cluster="plot")(complete).coef)
+
+
+def test_a_keyword_may_be_a_column_inside_a_function(complete):
+    fit = LMM("height ~ np.log1p(lambda) + C(class) + (1 | plot)")(
+        complete.rename(columns={"week": "lambda", "arm": "class"})
+    )
+    assert fit.terms == ("Intercept", "np.log1p(lambda)", "C(class)[T.B]", "C(class)[T.C]")
+
+
+def test_a_quoted_name_of_patsy_is_read_with_its_gaps(complete):
+    data = complete.rename(columns={"week": "my week"}).astype({"my week": float})
+    data.loc[3, "my week"] = np.nan
+    with pytest.warns(UserWarning, match="rows have no my week and were dropped"):
+        fit = LMM("height ~ Q('my week') + (1 | plot)")(data)
+    assert fit.terms == ("Intercept", "Q('my week')")
+
+
+@pytest.mark.parametrize(
+    ("formula", "says"),
+    [
+        ("Sepal.Length ~ x + (1 | g)", "stands in backticks: `Sepal.Length`"),
+        ("y ~ Sepal.Width + (1 | g)", "stands in backticks: `Sepal.Width`"),
+        ("y ~ as.factor(f) + (1 | g)", r"'as.factor' of R is not known here; write C\(x\)"),
+        ("y ~ factor(f) + (1 | g)", r"write C\(x\)"),
+        ("y ~ sqrt(x) + (1 | g)", "NumPy's stands as np.sqrt"),
+        ("y ~ a b + (1 | g)", "an operator is missing between 'a' and 'b'"),
+        ("y ~ 3*x + (1 | g)", "a number other than 0 and 1 is no term"),
+        ('y ~ "x" + (1 | g)', "a text is no term"),
+        ("y ~ x # c + (1 | g)", "# has no meaning in a formula"),
+        ("y ~ x + (x g || g)", "an operator is missing between 'x' and 'g'"),
+        ("y ~ __import__('os').getcwd() + (1 | g)", "the function '__import__' is not known"),
+        ("y ~ x + + z", "a term is missing here"),
+        ("y ~ x * ", "a term is missing here"),
+        ("y ~ `x + (1 | g)", "` is never closed"),
+    ],
+)
+def test_a_formula_that_cannot_be_read_has_a_caret_and_a_way_out(formula, says):
+    for make in (LMM, OLS):
+        with pytest.raises(ValueError, match=says) as error:
+            make(formula)
+        assert "^" in str(error.value).splitlines()[-1]
+
+
+def test_the_design_of_a_study_may_have_odd_names():
+    world = Model("`my y` ~ `a:b` + (1 | `the g`)", {"Intercept": 1, "a:b": 2}, random={"the g": 1}, residual=1)
+    design = nested(g=6, row=4).rename(columns={"g": "the g"}).assign(**{"a:b": np.arange(24) % 4})
+    found = study(world, design, {"LMM": LMM(world.formula)}, 20, rng=1, progress=False)
+    assert abs(performance(found).loc[("a:b", "LMM"), "bias"]) < 0.5
+    assert len(diagnose(LMM(world.formula)(found.redraw(0).data), rng=1, replicates=9).checks)
