@@ -15,7 +15,7 @@ def go(**settings):
 
 @pytest.mark.parametrize("wrong", [0, "x", 1.5])
 def test_processes_are_a_number(wrong):
-    with pytest.raises(ValueError, match="n_jobs is .*; it is a number of processes"):
+    with pytest.raises(ValueError, match=r"n_jobs is .*; it is a number of processes"):
         go(n_jobs=wrong)
 
 
@@ -30,12 +30,12 @@ def test_losing_rows_makes_none():
 
 
 def test_a_cell_is_run_once():
-    with pytest.raises(ValueError, match="the grid has {'schools': 4} twice"):
+    with pytest.raises(ValueError, match=r"the grid has \{'schools': 4\} twice"):
         sweep({"schools": [4, 4]}, lambda schools: scenarios.teaching_methods(schools, 4), ANALYSES, 5, rng=1)
 
 
 def test_an_error_that_needs_too_many_replicates_is_refused():
-    with pytest.raises(ValueError, match="more than 1e.15 replicates"):
+    with pytest.raises(ValueError, match=r"more than 1e.15 replicates"):
         replicates_for(1e-200, rate=0.05)
     with pytest.raises(ValueError, match="mcse is 'x'"):
         replicates_for("x", rate=0.05)
