@@ -20,6 +20,7 @@ from functools import cached_property
 import numpy as np
 
 from lmmsim.reml import stacks
+from lmmsim.reml.residual_numbers import Here
 from lmmsim.reml.theta import Coordinates
 from lmmsim.reml.unit_sums import Stack
 
@@ -53,7 +54,7 @@ class MarginalPoint:
         self.theta, self.phi = parameters[:, : self.t], parameters[:, self.t :]
         self.psi = coordinates.psi(self.theta) if coordinates else self.theta
         self.r, self.p = len(parameters), design[0].X.shape[3]
-        self.R = [stack.piece.R(self.phi) for stack in design]
+        self.residual = [stack.piece(self.phi) for stack in design]
         self._solve()
 
     def _solve(self) -> None:
@@ -61,9 +62,9 @@ class MarginalPoint:
         r, p = self.r, self.p
         self.T, self.U = [], []
         log_det, XX, Xy, yy = np.zeros(r), np.zeros((r, p, p)), np.zeros((r, p)), np.zeros(r)
-        for stack, R, y, S in zip(self.design, self.R, self.sums.rotated, self.sums.S, strict=True):
+        for stack, here, y, S in zip(self.design, self.residual, self.sums.rotated, self.sums.S, strict=True):
             G, E, m, _ = stack.X.shape
-            V = np.broadcast_to(R, (r, G, m, m)) + np.tensordot(self.psi, stack.Z, 1)
+            V = here.R + np.tensordot(self.psi, stack.Z, 1)
             inverse, pivots = stacks.inverse(V.reshape(-1, m, m))
             T = inverse.reshape(r, G, m, m)
             columns = stack.X.transpose(0, 2, 1, 3).reshape(G, m, E * p)
@@ -97,8 +98,8 @@ class MarginalPoint:
         gradient, squares, hessian = np.zeros((r, a)), np.zeros((r, a)), np.zeros((r, a, a))
         H, h = np.zeros((r, a, p, p)), np.zeros((r, a, p))
         s2 = self.sigma2[:, None, None, None]
-        groups = zip(self.design, self.R, self.T, self.U, self.sums.rotated, self.sums.S, strict=True)
-        for stack, R, T, U, y, S in groups:
+        groups = zip(self.design, self.residual, self.T, self.U, self.sums.rotated, self.sums.S, strict=True)
+        for stack, here, T, U, y, S in groups:
             G, E, m, _ = stack.X.shape
             rest = y - np.einsum("geip,rp->rgei", stack.X, self.beta)
             left = S - y.swapaxes(2, 3) @ y + rest.swapaxes(2, 3) @ rest
@@ -110,14 +111,14 @@ class MarginalPoint:
                 D = (U @ self.vcov[:, None, None]).reshape(r, G, m, E * p) @ flat.swapaxes(2, 3)
                 M, Q = M - D, Q + 2 * D
             M = M - W
-            V = self._slopes(stack, R)  # (r, a, G, m, m)
+            V = self._slopes(stack, here)  # (r, a, G, m, m)
             tall = V.reshape(r, a, -1)
             gradient += (tall @ M.reshape(r, -1, 1))[..., 0]
             squares += (tall @ W.reshape(r, -1, 1))[..., 0]
             VT, VQ = V @ T[:, None], V @ Q[:, None]
             hessian += VT.reshape(r, a, -1) @ VQ.swapaxes(3, 4).reshape(r, a, -1).swapaxes(1, 2)
             if self.phi.shape[1]:
-                hessian[:, self.t :, self.t :] += stack.piece.bend(self.phi, R, M)
+                hessian[:, self.t :, self.t :] += here.bend(M)
             moved = (V @ U.reshape(r, 1, G, m, E * p)).reshape(r, a, -1, p)
             H += U.reshape(r, 1, -1, p).swapaxes(2, 3) @ moved
             Tr = (T @ rest.swapaxes(2, 3)).reshape(r, 1, 1, -1)  # (r, G, m, E) in the order of `moved`
@@ -129,14 +130,13 @@ class MarginalPoint:
         hessian -= 2 * h @ C @ h.swapaxes(1, 2) / self.sigma2[:, None, None]
         return gradient, squares, (hessian + hessian.swapaxes(1, 2)) / 2, H
 
-    def _slopes(self, stack: Stack, R: np.ndarray) -> np.ndarray:
+    def _slopes(self, stack: Stack, here: Here) -> np.ndarray:
         """V_a for the entries of psi and phi, (r, a, G, m, m)."""
         G, m = stack.X.shape[0], stack.m
         of_Z = np.broadcast_to(stack.Z.reshape(1, self.t, G, m, m), (self.r, self.t, G, m, m))
         if not self.phi.shape[1]:
             return of_Z
-        of_R = stack.piece.slopes(self.phi, np.broadcast_to(R, (self.r, G, m, m)))
-        return np.concatenate([of_Z, of_R], axis=1) if self.t else of_R
+        return np.concatenate([of_Z, here.slopes()], axis=1) if self.t else here.slopes()
 
     @cached_property
     def jacobian(self) -> np.ndarray:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -24,13 +25,19 @@ Component = tuple[str, str, str]
 EDGE = 1e-6  # a correlation nearer than this to where it must stop counts as being there
 
 
-@dataclass(frozen=True, eq=False)
-class Piece:
-    """R of some blocks as a function of phi, with its derivatives."""
+class Here(Protocol):
+    """R of some blocks at one phi of each response, with its derivatives."""
 
-    R: Callable[[np.ndarray], np.ndarray]  # (r, G, m, m)
-    slopes: Callable[[np.ndarray, np.ndarray], np.ndarray]  # of phi and R: (r, s, G, m, m)
-    bend: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # of phi, R and M: sum of M R_ab, (r, s, s)
+    R: np.ndarray  # (r, G, m, m), or (1, G, m, m) where phi has no say
+
+    def slopes(self) -> np.ndarray:
+        """R_a, (r, s, G, m, m)."""
+
+    def bend(self, M: np.ndarray) -> np.ndarray:
+        """The sum of M R_ab for M (r, G, m, m), (r, s, s)."""
+
+
+Piece = Callable[[np.ndarray], Here]  # of phi (r, s)
 
 
 class Numbers(ABC):
@@ -112,46 +119,8 @@ class Scaled(Numbers):
         scale = 1 / np.sqrt(looks[..., 0])
         known = scale[..., :, None] * scale[..., None, :]
         member = (looks[None, ..., 1] == np.arange(1, self.ratios + 1)[:, None, None]).astype(float)
-        count = member[..., :, None] + member[..., None, :]  # (L - 1, G, m, m): how often a level's sd is in R_st
-        C = self.correlation.piece(looks[..., 2], same) if self.correlation else None
-        diagonal = np.eye(looks.shape[1]) * known
-
-        def sizes(phi: np.ndarray) -> np.ndarray:
-            if not self.ratios:
-                return known[None]
-            e = np.exp(np.tensordot(phi[:, : self.ratios], member, 1))
-            return known * e[..., :, None] * e[..., None, :]
-
-        def R(phi: np.ndarray) -> np.ndarray:
-            if C is None:
-                e = np.exp(2 * np.tensordot(phi[:, : self.ratios], member, 1))
-                return diagonal * e[..., None]
-            return sizes(phi) * C(phi[:, self.ratios :])[0]
-
-        def slopes(phi: np.ndarray, R: np.ndarray) -> np.ndarray:
-            out = np.empty((len(phi), self.size, *R.shape[1:]))
-            out[:, : self.ratios] = count * R[:, None]
-            if self.size > self.ratios:
-                assert C is not None
-                out[:, self.ratios] = sizes(phi) * C(phi[:, self.ratios :])[1]
-            return out
-
-        def bend(phi: np.ndarray, R: np.ndarray, M: np.ndarray) -> np.ndarray:
-            out = np.zeros((len(phi), self.size, self.size))
-            k, flat = self.ratios, count.reshape(self.ratios, count[0].size if self.ratios else 0)
-            if k:
-                weighted = flat * (M * R).reshape(len(phi), 1, -1)
-                out[:, :k, :k] = weighted @ flat.T
-            if self.size > k:
-                assert C is not None
-                _, first, second = C(phi[:, k:])
-                sized = (sizes(phi) * M).reshape(len(phi), -1)
-                out[:, k, k] = (sized * second.reshape(len(phi), -1)).sum(axis=1)
-                if k:
-                    out[:, :k, k] = out[:, k, :k] = (sized * first.reshape(len(phi), -1)) @ flat.T
-            return out
-
-        return Piece(R, slopes, bend)
+        correlation = self.correlation.piece(looks[..., 2], same) if self.correlation else None
+        return lambda phi: ScaledHere(phi, known, member, correlation)
 
     def start(self, rest: np.ndarray) -> np.ndarray:
         from scipy import sparse
@@ -184,6 +153,50 @@ class Scaled(Numbers):
         return self.correlation.at_edge(phi[:, self.ratios])
 
 
+class ScaledHere:
+    """R = e e' C at one phi."""
+
+    def __init__(self, phi: np.ndarray, known: np.ndarray, member: np.ndarray, correlation: OfZ | None) -> None:
+        self.size, self.k, self.member = phi.shape[1], len(member), member
+        self.scale = known[None]
+        if self.k:
+            e = np.exp(np.tensordot(phi[:, : self.k], member, 1))
+            self.scale = known * e[..., :, None] * e[..., None, :]
+        if correlation is None:
+            self.R = self.scale * np.eye(known.shape[-1])
+        else:
+            self.C = correlation(phi[:, self.k :])
+            self.R = self.scale * self.C[0]
+
+    @cached_property
+    def count(self) -> np.ndarray:
+        """How often the sd of a level is in every entry of R, (L - 1, G, m, m)."""
+        return self.member[..., :, None] + self.member[..., None, :]
+
+    def slopes(self) -> np.ndarray:
+        of_sds = self.count * self.R[:, None]
+        if self.size == self.k:
+            return of_sds
+        of_correlation = (self.scale * self.C[1])[:, None]
+        return np.concatenate([of_sds, of_correlation], axis=1) if self.k else of_correlation
+
+    def bend(self, M: np.ndarray) -> np.ndarray:
+        r, k = len(M), self.k
+        out = np.zeros((r, self.size, self.size))
+        flat = self.count.reshape(k, M[0].size)
+        if k:
+            out[:, :k, :k] = (flat * (M * self.R).reshape(r, 1, -1)) @ flat.T
+        if self.size > k:
+            sized = (self.scale * M).reshape(r, -1)
+            out[:, k, k] = (sized * self.C[2].reshape(r, -1)).sum(axis=1)
+            if k:
+                out[:, :k, k] = out[:, k, :k] = (sized * self.C[1].reshape(r, -1)) @ flat.T
+        return out
+
+
+OfZ = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]  # C and its two derivatives in z (r, size)
+
+
 class Correlation(ABC):
     """A correlation matrix with one number, which is estimated (size 1) or known (size 0)."""
 
@@ -192,9 +205,7 @@ class Correlation(ABC):
     looks: np.ndarray
 
     @abstractmethod
-    def piece(
-        self, looks: np.ndarray, same: np.ndarray
-    ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def piece(self, looks: np.ndarray, same: np.ndarray) -> OfZ:
         """C and its first and second derivative in z, (r, G, m, m) each, as a function of z (r, size)."""
 
     @abstractmethod
@@ -230,28 +241,29 @@ class Fading(Correlation):
             return np.full(len(z), np.sign(self.fixed) * np.abs(self.fixed) ** self.step)
         return np.tanh(z[:, 0]) if self.signed else 1 / (1 + np.exp(-z[:, 0]))
 
-    def piece(
-        self, looks: np.ndarray, same: np.ndarray
-    ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def piece(self, looks: np.ndarray, same: np.ndarray) -> OfZ:
         u = np.abs(looks[..., :, None] - looks[..., None, :]) / self.step
         if self.signed:
             u = np.round(u)
+        steps, where = np.unique(np.where(same, u, -1.0), return_inverse=True)  # few distinct powers
+        where = where.reshape(u.shape)
 
-        def signed(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            c = self.c(z)[:, None, None, None]
+        def C(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            return tuple(np.take(part, where, axis=1) for part in self._powers(self.c(z)[:, None], steps))  # type: ignore
+
+        return C
+
+    def _powers(self, c: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """c^u and its derivatives in z, (r, distinct u); 0 for u = -1, two rows of different units."""
+        there = u >= 0
+        if self.signed:
             one, two = 1 - c**2, -2 * c * (1 - c**2)
-            C = np.where(same, c**u, 0.0)
-            lower = np.where(same & (u > 0), u * c ** np.maximum(u - 1, 0), 0.0)
-            lowest = np.where(same & (u > 1), u * (u - 1) * c ** np.maximum(u - 2, 0), 0.0)
-            return C, lower * one, lowest * one**2 + lower * two
-
-        def positive(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            c = self.c(z)[:, None, None, None]
-            C = np.where(same, c**u, 0.0)
-            first = u * C * (1 - c)
-            return C, first, first * (u * (1 - c) - c)
-
-        return signed if self.signed else positive
+            lower = np.where(u > 0, u * c ** np.maximum(u - 1, 0), 0.0)
+            lowest = np.where(u > 1, u * (u - 1) * c ** np.maximum(u - 2, 0), 0.0)
+            return np.where(there, c ** np.maximum(u, 0), 0.0), lower * one, lowest * one**2 + lower * two
+        power = np.where(there, c ** np.maximum(u, 0), 0.0)
+        first = u * power * (1 - c)
+        return power, first, first * (u * (1 - c) - c)
 
     def rho(self, z: np.ndarray) -> np.ndarray:
         c = self.c(z)
@@ -277,9 +289,7 @@ class Shared(Correlation):
             return np.full(len(z), self.fixed)
         return self.lowest + (1 - self.lowest) / (1 + np.exp(-z[:, 0]))
 
-    def piece(
-        self, looks: np.ndarray, same: np.ndarray
-    ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    def piece(self, looks: np.ndarray, same: np.ndarray) -> OfZ:
         eye = np.eye(looks.shape[1])
         together = same * (1 - eye)
 

@@ -72,33 +72,7 @@ class Factor(Numbers):
         at = looks[..., 1].astype(int)
         here = np.zeros((*at.shape, self.T))  # (G, m, T)
         np.put_along_axis(here, at[..., None], 1.0, axis=-1)
-        left, right = at[:, :, None], at[:, None, :]
-
-        def R(phi: np.ndarray) -> np.ndarray:
-            L = self.L(phi)
-            return (L @ L.swapaxes(1, 2))[:, left, right] * same
-
-        def slopes(phi: np.ndarray, R: np.ndarray) -> np.ndarray:
-            L = self.L(phi)
-            r, s, each = len(phi), self.size, np.arange(self.size)
-            half = np.zeros((r, s, self.T, self.T))
-            half[:, each, self.rows] = L[:, :, self.columns].swapaxes(1, 2)
-            half *= np.where(self.diagonal, L[:, self.rows, self.columns], 1.0)[..., None, None]
-            whole = half + half.swapaxes(2, 3)
-            return whole[:, :, left, right] * same
-
-        def bend(phi: np.ndarray, R: np.ndarray, M: np.ndarray) -> np.ndarray:
-            L = self.L(phi)
-            whole = np.einsum("gas,rgab,gbt->rst", here, M * same, here, optimize=True)
-            size = np.where(self.diagonal, L[:, self.rows, self.columns], 1.0)
-            pairs = whole[:, self.rows[:, None], self.rows] * (self.columns[:, None] == self.columns)
-            out = 2 * pairs * size[:, :, None] * size[:, None, :]
-            each = np.flatnonzero(self.diagonal)
-            slope = 2 * (whole @ L)[:, self.rows[each], self.columns[each]] * size[:, each]
-            out[:, each, each] += slope
-            return out
-
-        return Piece(R, slopes, bend)
+        return lambda phi: FactorHere(self, self.L(phi), at, here, same)
 
     def start(self, rest: np.ndarray) -> np.ndarray:
         """Covariances of the residuals, pulled a little and a lot towards equal correlations."""
@@ -132,3 +106,33 @@ class Factor(Numbers):
         L = self.L(phi)
         alone = np.diagonal(L, axis1=1, axis2=2) / np.sqrt((L**2).sum(axis=2))
         return np.asarray((alone**2 < EDGE).any(axis=1))
+
+
+class FactorHere:
+    """R, rows and columns of L L', at one phi."""
+
+    def __init__(self, factor: Factor, L: np.ndarray, at: np.ndarray, here: np.ndarray, same: np.ndarray) -> None:
+        self.factor, self.L, self.at, self.here, self.same = factor, L, at, here, same
+        # d L / d phi: 1, or the entry itself on the diagonal
+        self.size = np.where(factor.diagonal, L[:, factor.rows, factor.columns], 1.0)
+        self.R = self._spread(L @ L.swapaxes(1, 2))
+
+    def _spread(self, whole: np.ndarray) -> np.ndarray:
+        """The rows and columns of matrices (..., T, T) that the blocks have, (..., G, m, m)."""
+        return whole[..., self.at[:, :, None], self.at[:, None, :]] * self.same
+
+    def slopes(self) -> np.ndarray:
+        f, T = self.factor, self.factor.T
+        half = np.zeros((len(self.L), f.size, T, T))
+        half[:, np.arange(f.size), f.rows] = self.L[:, :, f.columns].swapaxes(1, 2)
+        half *= self.size[..., None, None]
+        return self._spread(half + half.swapaxes(2, 3))
+
+    def bend(self, M: np.ndarray) -> np.ndarray:
+        f = self.factor
+        whole = np.einsum("gas,rgab,gbt->rst", self.here, M * self.same, self.here, optimize=True)
+        pairs = whole[:, f.rows[:, None], f.rows] * (f.columns[:, None] == f.columns)
+        out = 2 * pairs * self.size[:, :, None] * self.size[:, None, :]
+        each = np.flatnonzero(f.diagonal)
+        out[:, each, each] += 2 * (whole @ self.L)[:, f.rows[each], f.columns[each]] * self.size[:, each]
+        return out
