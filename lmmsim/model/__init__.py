@@ -1,7 +1,7 @@
 """Model: the equation with its numbers. A formula becomes X and Z, standard deviations become G, R and V.
 
 Reading order: `formula` (the text, taken apart), `columns` (X and the columns of the random terms), `random_effects`
-and `residual` (their standard deviations), `units` and `unstructured` (residuals that go together), `matrices` (Z and G as labelled tables), `equation` (all of it on one
-design), `describe` (what it means in words), `from_fit`, and `model`, which brings them together; then `blocks` (V,
-block by block) and `identifiable` (what cannot be told apart).
+and `residual` (their standard deviations), `units` and `unstructured` (residuals that go together), `matrices` (Z and G
+as labelled tables), `equation` (all of it on one design), `describe` (what it means in words), `from_fit`, and `model`,
+which brings them together; then `blocks` (V, block by block) and `identifiable` (what cannot be told apart).
 """

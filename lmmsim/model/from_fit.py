@@ -27,7 +27,9 @@ def numbers(fit: Any) -> dict[str, Any]:
         components do not bear the name of their column.
     """
     if hasattr(fit, "random") and hasattr(fit, "coef"):
-        return _world(fit.formula, fit.coef["estimate"].to_dict(), fit.random, fit.sigma)
+        world = _world(fit.formula, fit.coef["estimate"].to_dict(), fit.random, fit.sigma)
+        structure = getattr(fit, "structure", None)
+        return world if structure is None else world | {"residual": structure}
     if hasattr(fit, "fe_params") and hasattr(fit, "cov_re"):
         return _from_statsmodels(fit)
     raise TypeError(

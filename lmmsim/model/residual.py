@@ -58,6 +58,13 @@ class Residual(ABC):
             if sd is not None:
                 check_sd(f"'{level}'", sd)
 
+    @property
+    def components(self) -> dict[tuple[str, str, str], float]:
+        """Its sds and correlations by (part, "residual", term)."""
+        self.check_numbers()
+        sds = self.sd if isinstance(self.sd, Mapping) else {"": self.sd}
+        return {("sd", "residual", str(level)): float(sd) for level, sd in sds.items() if sd is not None}
+
     def check_numbers(self) -> None:
         """Refuse a residual that could not be drawn because a number is left out."""
         if self.left_out:
@@ -100,13 +107,13 @@ class Residual(ABC):
             return np.ones(len(design))
         weights = column_of(design, self.weights)
         if not are_numbers(weights):
-            raise ValueError(f"the weights '{self.weights}' are no numbers ({weights.dtype}); a variance is divided by them")
+            raise ValueError(f"the weights '{self.weights}' are no numbers ({weights.dtype}) to divide a variance by")
         values = weights.to_numpy(dtype=float)
         wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
         if len(wrong):
             raise ValueError(
-                f"the weight '{self.weights}' is {values[wrong[0]]:g} in row {design.index[wrong[0]]}: the variance of a "
-                "row is sigma^2 over its weight, which must be above 0; leave out rows that carry no information"
+                f"the weight '{self.weights}' is {values[wrong[0]]:g} in row {design.index[wrong[0]]}: the variance of "
+                "a row is sigma^2 over its weight, which must be above 0; leave out rows that carry no information"
             )
         return values
 

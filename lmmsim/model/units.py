@@ -102,6 +102,10 @@ class _OneCorrelation(WithinUnit):
         return super().left_out + (("rho",) if self.rho is None else ())
 
     @property
+    def components(self) -> dict[tuple[str, str, str], float]:
+        return {**super().components, ("corr", "residual", "rho"): self.number}
+
+    @property
     def number(self) -> float:
         """Rho, which must have been given."""
         self.check_numbers()

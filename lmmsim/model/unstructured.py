@@ -89,6 +89,11 @@ class Unstructured(WithinUnit):
         what = f"; correlations {told}" if len(self.corr) <= 6 else "; a correlation for each two"
         return f"{self._sd_words}{what} within {self.unit_name}"
 
+    @property
+    def components(self) -> dict[tuple[str, str, str], float]:
+        told = {("corr", "residual", f"{one}, {other}"): value for (one, other), value in self.corr.items()}
+        return super().components | told
+
     def times(self, design: pd.DataFrame) -> pd.Index:
         """The times of the design, in their order: that of a categorical, else sorted."""
         from lmmsim.model.columns import levels_of
@@ -96,8 +101,10 @@ class Unstructured(WithinUnit):
         return levels_of([self.time], column_of(design, self.time).to_frame())[0]
 
     def looks(self, design: pd.DataFrame) -> np.ndarray:
-        known = pd.Index(list(self.sd)) if self.sd is not None else self.times(design)
-        self._level_sds(design)  # refuses a time without a number
+        known = self.times(design)
+        if self.sd is not None:
+            known = pd.Index(list(self.sd))
+            self._level_sds(design)  # refuses a time without a number
         return known.get_indexer(pd.Index(design[self.time])).astype(float)
 
     def check_unit(self, design: pd.DataFrame, label: object, look: np.ndarray) -> None:

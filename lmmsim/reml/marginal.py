@@ -138,6 +138,20 @@ class MarginalPoint:
             return of_Z
         return np.concatenate([of_Z, here.slopes()], axis=1) if self.t else here.slopes()
 
+    def same(self) -> np.ndarray:
+        """Which of (psi, phi, sigma^2) a combination that leaves V as it is contains, (a + 1,); for one response."""
+        a = self.t + self.phi.shape[1]
+        gram = np.zeros((a + 1, a + 1))
+        for stack, here, T in zip(self.design, self.residual, self.T, strict=True):
+            VT = self._slopes(stack, here)[0] @ T[0]
+            VT = np.concatenate([VT, np.broadcast_to(np.eye(stack.m), VT[:1].shape)])
+            weighted = VT * stack.count[:, None, None]
+            gram += weighted.reshape(a + 1, -1) @ VT.swapaxes(2, 3).reshape(a + 1, -1).T
+        size = np.sqrt(np.diagonal(gram))
+        values, vectors = np.linalg.eigh(gram / np.outer(size, size))
+        flat = vectors[:, values < 1e-9 * values[-1]]
+        return np.asarray((np.abs(flat) > 1e-3).any(axis=1))
+
     @cached_property
     def jacobian(self) -> np.ndarray:
         """d (psi, phi) / d (theta, phi), (r, a, a)."""

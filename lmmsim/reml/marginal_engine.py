@@ -15,11 +15,10 @@ import numpy as np
 from lmmsim.model.columns import RandomTerm
 from lmmsim.reml.degrees_of_freedom import satterthwaite
 from lmmsim.reml.marginal import MarginalPoint, Sums
+from lmmsim.reml.marginal_form import Form, Standard
 from lmmsim.reml.marginal_search import MarginalSearch
 from lmmsim.reml.residual_numbers import Numbers
 from lmmsim.reml.solution import Solution
-from lmmsim.reml.standard_form import EXACT, _check, _orthonormal, _standard_bar, _times
-from lmmsim.reml.theta import Coordinates
 from lmmsim.reml.unit_sums import Stack, label, stacks
 
 LARGEST = 2**22  # numbers that are carried together
@@ -30,16 +29,6 @@ class MarginalSolution(Solution):
     """A solution with the residual's numbers: phi, (r, s). `information` is in (theta, phi, log sigma^2)."""
 
     phi: np.ndarray = field(repr=False, default_factory=lambda: np.empty((0, 0)))
-
-
-@dataclass(frozen=True, eq=False)
-class Standard:
-    """Responses whose least-squares residual has a mean square of 1."""
-
-    y: np.ndarray  # (n_seen, r)
-    base: np.ndarray  # (r, p)
-    scale: np.ndarray  # (r,), NaN where there is no fit
-    message: np.ndarray
 
 
 class MarginalEngine:
@@ -55,19 +44,28 @@ class MarginalEngine:
     """
 
     def __init__(self, X: np.ndarray, terms: Sequence[RandomTerm], numbers: Numbers) -> None:
-        X, terms = np.asarray(X, dtype=float), tuple(terms)
-        if terms:
-            _check(X, terms)
-        self.n, self.p = X.shape
-        self.X, self.back = _orthonormal(X)
-        self.log_det_R = 2 * float(np.log(np.abs(np.diagonal(self.back))).sum())
-        self.numbers, self.terms = numbers, terms
-        self.bars = [_standard_bar(term) for term in terms]
-        self.coordinates = Coordinates([bar.columns.shape[1] for bar in self.bars]) if terms else None
-        self.t = self.coordinates.size if self.coordinates else 0
-        self.block = label(self.bars, numbers.codes, self.n)
-        self.everything = np.arange(self.n)
+        self.form, self.numbers, self.terms = Form(X, terms), numbers, tuple(terms)
+        self.coordinates, self.t = self.form.coordinates, self.form.t
+        self.block = label([bar.codes for bar in self.form.bars], numbers.codes, self.form.n)
+        self.everything = np.arange(self.form.n)
         self.complete = self._stacks(self.everything)
+
+    def check(self) -> None:
+        """Refuse numbers that do the same to V, so that no data can tell them apart."""
+        theta = self.coordinates.diagonal[None].astype(float) if self.coordinates else np.zeros((1, 0))
+        phi = self.numbers.start(np.random.default_rng(0).normal(size=(self.form.n, 1)))[-1]
+        sums = _sums(self.complete, np.zeros((self.form.n, 1)))
+        point = MarginalPoint(self.complete, self.coordinates, np.hstack([theta, phi]), sums, False)
+        same = point.same()
+        if same.any():
+            names = [f"({' + '.join(term.names)} | {term.group})" for term in self.terms]
+            where = [name for name, bar in zip(names, self.form.bars, strict=True) for _ in bar.directions]
+            words = [*where, *["the residual"] * (len(same) - len(where))]
+            what = list(dict.fromkeys(word for word, shares in zip(words, same, strict=True) if shares))
+            raise ValueError(
+                f"these rows cannot tell the numbers of {' and '.join(what)} apart: different ones make the same "
+                f"variances and correlations; drop a random effect, or take a residual with fewer numbers"
+            )
 
     def explain(self) -> str:
         """One sentence about the structure."""
@@ -86,7 +84,7 @@ class MarginalEngine:
         begin = self._start(start)
         out: MarginalSolution | None = None
         for which, seen, design in self._designs(None if not np.isnan(Y).any() else ~np.isnan(Y), Y.shape[1]):
-            standard = self._standardised(Y[np.ix_(seen, which)], seen)
+            standard = self.form.standardised(Y[np.ix_(seen, which)], seen)
             part = self._fitted(design, seen, standard, reml, begin)
             out = _blank(part, Y.shape[1]) if out is None else out
             for name in _ARRAYS:
@@ -102,7 +100,7 @@ class MarginalEngine:
         if L is None and solution.variance_gradient is not None:
             gradient = solution.variance_gradient
         else:
-            L = self._contrasts(L)
+            L = self.form.contrasts(L)
             r = len(solution.sigma)
             gradient = np.empty((r, len(L), solution.information.shape[1]))
             for which, _, point in self._points(solution):
@@ -120,7 +118,7 @@ class MarginalEngine:
         """Conditional modes of every random term, (r, J, k); J as in the term's levels."""
         Y = np.asarray(Y, dtype=float)
         Y = Y[:, None] if Y.ndim == 1 else Y
-        rest = np.nan_to_num(Y - self.X @ (solution.beta @ self.back.T).T)
+        rest = np.nan_to_num(Y - self.form.X @ (solution.beta @ self.form.R.T).T)
         return [value[0] for value in self._predicted(solution, rest)]
 
     def mode_variances(self, solution: Solution) -> list[np.ndarray]:
@@ -130,7 +128,7 @@ class MarginalEngine:
     # -- small things ---------------------------------------------------------------------------------------------
 
     def _stacks(self, seen: np.ndarray) -> list[Stack]:
-        return stacks(self.X, self.bars, [term.columns for term in self.terms], self.numbers, self.block, seen)
+        return stacks(self.form.X, self.form.bars, self.numbers, self.block, seen)
 
     def _start(self, start: np.ndarray | None) -> np.ndarray | None:
         """A start in standard coordinates; one that has only theta says too little."""
@@ -138,21 +136,11 @@ class MarginalEngine:
             return None
         start = np.array(start, dtype=float)
         if self.coordinates:
-            theta = self._theta(start[None, : self.t], inward=True)[0]
+            theta = self.form.theta(start[None, : self.t], inward=True)[0]
             start[: self.t] = np.where(self.coordinates.diagonal & (np.abs(theta) < 0.05), 0.05, theta)
         return start
 
-    def _theta(self, theta: np.ndarray, inward: bool = False) -> np.ndarray:
-        """Theta of the user's columns from that of the standard ones, or back."""
-        if not self.coordinates:
-            return theta
-        factors = self.coordinates.factors(theta)
-        backs = [np.linalg.inv(bar.back) if inward else bar.back for bar in self.bars]
-        return self.coordinates.pack([_times(back, factor) for back, factor in zip(backs, factors, strict=True)])
-
-    def _designs(
-        self, observed: np.ndarray | None, r: int
-    ) -> Iterator[tuple[np.ndarray, np.ndarray, list[Stack]]]:
+    def _designs(self, observed: np.ndarray | None, r: int) -> Iterator[tuple[np.ndarray, np.ndarray, list[Stack]]]:
         """Responses that were observed in the same rows, these rows, and their blocks; as many as go together."""
         if observed is None:
             groups = [(np.arange(r), self.everything)]
@@ -160,7 +148,7 @@ class MarginalEngine:
             masks, inverse = np.unique(observed.T, axis=0, return_inverse=True)
             groups = [(np.flatnonzero(inverse.ravel() == g), np.flatnonzero(mask)) for g, mask in enumerate(masks)]
         for members, seen in groups:
-            design = self.complete if len(seen) == self.n else self._stacks(seen)
+            design = self.complete if len(seen) == self.form.n else self._stacks(seen)
             size = self._chunk(design)
             for first in range(0, len(members), size):
                 yield members[first : first + size], seen, design
@@ -174,63 +162,34 @@ class MarginalEngine:
             each += G * m * m * (4 * a + 8) + G * E * m * p * (2 * a + 2)
         return max(1, LARGEST // (3 * each))
 
-    def _standardised(self, Y: np.ndarray, seen: np.ndarray) -> Standard:
-        """Least-squares residuals of responses (n_seen, r) in units of their own size."""
-        X, r = self.X[seen], Y.shape[1]
-        message = np.full(r, "", dtype=object)
-        reason = ""
-        gram = X.T @ X
-        if len(seen) <= self.p:
-            reason = "no more rows observed in this replicate than coefficients"
-        elif np.linalg.eigvalsh(gram)[0] < 1e-10:
-            reason = "the rows observed in this replicate do not identify every coefficient"
-        if reason:
-            message[:] = reason
-            nothing = np.full(r, np.nan)
-            noise = np.random.default_rng(0).normal(size=(len(seen), 1))
-            return Standard(np.tile(noise, (1, r)), np.zeros((r, self.p)), nothing, message)
-        base, y = np.zeros((r, self.p)), Y
-        for _ in range(2):  # the second pass removes the rounding of the first
-            step = np.linalg.solve(gram, X.T @ y).T
-            base, y = base + step, y - X @ step.T
-        square = np.einsum("im,im->m", y, y) / len(seen)
-        exact = square <= EXACT**2 * ((base**2).sum(axis=1) / len(seen) + square)
-        message[exact] = "an exact linear function of the fixed effects: nothing is left to vary"
-        scale = np.where(exact, np.nan, np.sqrt(square))
-        y = y / np.where(exact, 1.0, scale)
-        if exact.any():
-            y[:, exact] = np.random.default_rng(0).normal(size=(len(seen), 1))
-        return Standard(y, base, scale, message)
-
     def _fitted(
         self, design: list[Stack], seen: np.ndarray, standard: Standard, reml: bool, start: np.ndarray | None
     ) -> MarginalSolution:
         """Fit the responses of one chunk."""
-        rows = np.zeros((self.n, standard.y.shape[1]))
+        rows = np.zeros((self.form.n, standard.y.shape[1]))
         rows[seen] = standard.y
         sums = _sums(design, rows)
         search = MarginalSearch(design, self.coordinates, self.numbers, sums, reml)
-        rest = rows if len(seen) == self.n else np.where(np.isin(self.everything, seen)[:, None], rows, np.nan)
+        rest = rows if len(seen) == self.form.n else np.where(np.isin(self.everything, seen)[:, None], rows, np.nan)
         found = search.minimum(rest, start)
         point = search.at(found.theta, np.arange(len(found.value)))
         scale, failed = standard.scale, np.isnan(standard.scale)
         sigma = np.sqrt(point.sigma2) * scale
         theta, phi = found.theta[:, : self.t], found.theta[:, self.t :]
-        out = self._theta(theta)
+        out = self.form.theta(theta)
         factors = self.coordinates.factors(out) if self.coordinates else []
-        beta = np.linalg.solve(self.back, (standard.base + np.nan_to_num(scale)[:, None] * point.beta).T).T
-        inverse = np.linalg.inv(self.back)
+        beta = self.form.beta(standard.base + np.nan_to_num(scale)[:, None] * point.beta)
         message = standard.message.copy()
         message[~failed & ~found.converged] = "the optimiser did not converge"
         edge = self.numbers.at_edge(phi)
         message[~failed & found.converged & edge] = "a correlation of the residuals is at the edge of what is possible"
         with np.errstate(invalid="ignore"):
-            criterion = point.value + 2 * point.dof * np.log(scale) + (self.log_det_R if reml else 0.0)
+            criterion = point.value + 2 * point.dof * np.log(scale) + (self.form.log_det_R if reml else 0.0)
         blank = np.where(failed, np.nan, 1.0)
         return MarginalSolution(
             theta=out * blank[:, None],
             beta=beta * blank[:, None],
-            vcov=sigma[:, None, None] ** 2 * (inverse @ point.vcov @ inverse.T),
+            vcov=sigma[:, None, None] ** 2 * self.form.vcov(point.vcov),
             sigma=sigma,
             criterion=criterion,
             converged=found.converged & ~failed,
@@ -242,15 +201,15 @@ class MarginalEngine:
             standard_theta=theta,
             information=point.information,
             observed=None,
-            variance_gradient=point.variance_gradient(self._contrasts(None)),
+            variance_gradient=point.variance_gradient(self.form.contrasts(None)),
             phi=phi,
         )
 
     def _points(self, solution: Solution) -> Iterator[tuple[np.ndarray, list[Stack], MarginalPoint]]:
         """The likelihood at a solution, for questions that do not need the responses."""
         found = cast(MarginalSolution, solution)
-        for which, seen, design in self._designs(solution.observed if solution.observed is None else solution.observed, len(solution.sigma)):
-            sums = _sums(design, np.zeros((self.n, len(which))))
+        for which, seen, design in self._designs(solution.observed, len(solution.sigma)):
+            sums = _sums(design, np.zeros((self.form.n, len(which))))
             parameters = np.hstack([found.standard_theta[which], found.phi[which]])
             sums = replace(sums, n=len(seen))
             yield which, design, MarginalPoint(design, self.coordinates, parameters, sums, solution.reml)
@@ -259,15 +218,15 @@ class MarginalEngine:
         """Modes (r, J, k) from residuals (n, r), and their variances (r, J, k, k), in the user's columns."""
         r = len(solution.sigma)
         out = []
-        for bar in self.bars:
-            k = bar.columns.shape[1]
+        for bar in self.form.bars:
+            k = bar.k
             out.append((np.zeros((r, bar.levels, k)), np.zeros((r, bar.levels, k, k))))
         if not self.coordinates:
             return out
         for which, design, point in self._points(solution):
             factors = self.coordinates.factors(solution.standard_theta[which])
-            for bar, factor, (mode, variance) in zip(self.bars, factors, out, strict=True):
-                Psi, k = factor @ factor.swapaxes(1, 2), bar.columns.shape[1]
+            for bar, factor, (mode, variance) in zip(self.form.bars, factors, out, strict=True):
+                Psi, k = factor @ factor.swapaxes(1, 2), bar.k
                 variance[which] += (solution.sigma[which, None, None] ** 2 * Psi)[:, None]
                 for stack, T in zip(design, point.T, strict=True):
                     for g, rows in enumerate(stack.rows):
@@ -278,19 +237,12 @@ class MarginalEngine:
                         at = _levels_of(bar.codes[rows], here, len(levels))  # (J_g, l)
                         if rest is not None:
                             across = np.einsum("rlkn,jnr->rjlk", ZT, rest[rows][..., which])
-                            mode[np.ix_(which, at.ravel())] = (across.reshape(len(which), -1, k) @ Psi)
+                            mode[np.ix_(which, at.ravel())] = across.reshape(len(which), -1, k) @ Psi
                         ZTZ = np.einsum("rlkn,nlh->rlkh", ZT, Z)
                         less = solution.sigma[which, None, None, None] ** 2 * (Psi[:, None] @ ZTZ @ Psi[:, None])
                         variance[np.ix_(which, at.ravel())] -= np.tile(less, (1, len(rows), 1, 1))
-        backs = [bar.back for bar in self.bars]
+        backs = [bar.back for bar in self.form.bars]
         return [(u @ b.T, b @ v @ b.T) for (u, v), b in zip(out, backs, strict=True)]
-
-    def _contrasts(self, L: np.ndarray | None) -> np.ndarray:
-        """Contrasts of the orthonormal coefficients."""
-        L = np.eye(self.p) if L is None else np.atleast_2d(np.asarray(L, dtype=float))
-        if L.ndim != 2 or L.shape[1] != self.p:
-            raise ValueError(f"L has shape {L.shape}, but the model has {self.p} coefficients.")
-        return np.linalg.solve(self.back.T, L.T).T
 
 
 _ARRAYS = (

@@ -10,10 +10,12 @@ import numpy as np
 from lmmsim.reml.marginal import MarginalPoint, Sums
 from lmmsim.reml.newton import Minimum, minimise
 from lmmsim.reml.residual_numbers import Numbers
-from lmmsim.reml.search import FAR, NEAR_ZERO, SINGULAR
 from lmmsim.reml.theta import Coordinates
 from lmmsim.reml.unit_sums import Stack
 
+SINGULAR = 1e-4  # a diagonal entry of theta below this counts as zero, as in lme4
+NEAR_ZERO = 0.03  # relative standard deviations below this are tried at zero
+FAR = 3.0  # theta of standardised columns where a second search begins
 BEGINS = (0.3, 1.0)  # theta of standardised columns where searches begin
 WORSE = 20.0  # starts whose criterion is so much above the best one's are left
 MOST = 60  # evaluations before a response is looked at again

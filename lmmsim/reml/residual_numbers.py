@@ -304,4 +304,3 @@ class Shared(Correlation):
     def at_edge(self, z: np.ndarray) -> np.ndarray:
         share = (self.rho(z[:, None]) - self.lowest) / (1 - self.lowest)
         return (share < EDGE) | (share > 1 - EDGE)
-

@@ -18,9 +18,8 @@ import numpy as np
 
 from lmmsim.model.blocks import components
 from lmmsim.model.columns import RandomTerm
-from lmmsim.reml.mixed_model_equations import directions
+from lmmsim.reml.marginal_form import Bar
 from lmmsim.reml.residual_numbers import Numbers, Piece
-from lmmsim.reml.standard_form import Bar
 
 FEW = 1e-12  # singular values of the X_j below this share of the largest are rounding
 
@@ -66,18 +65,16 @@ class Stack:
         return rotated, S
 
 
-def label(bars: Sequence[Bar], codes: np.ndarray | None, n: int) -> np.ndarray:
-    """The block of every row."""
+def label(groups: Sequence[np.ndarray], codes: np.ndarray | None, n: int) -> np.ndarray:
+    """The block of every row, from the levels of the grouping factors and the units of the residual."""
     from scipy import sparse
 
     units = [] if codes is None else [_only_codes(codes)]
-    terms = [_only_codes(bar.codes) for bar in bars]
+    terms = [_only_codes(own) for own in groups]
     return components([*terms, *units], sparse.csr_array((n, n)))
 
 
-def stacks(
-    X: np.ndarray, bars: Sequence[Bar], raw: Sequence[np.ndarray], numbers: Numbers, block: np.ndarray, seen: np.ndarray
-) -> list[Stack]:
+def stacks(X: np.ndarray, bars: Sequence[Bar], numbers: Numbers, block: np.ndarray, seen: np.ndarray) -> list[Stack]:
     """Sort the rows that were seen into blocks, patterns and stacks.
 
     Parameters
@@ -85,8 +82,6 @@ def stacks(
     X : ndarray, (n, p)
     bars : sequence of Bar
         The random terms in standard form.
-    raw : sequence of ndarray, (n, k)
-        Their columns as they came: equal rows are equal to the last bit.
     numbers : Numbers
         Of the residual.
     block : ndarray of int, (n,)
@@ -100,7 +95,7 @@ def stacks(
     start = np.flatnonzero(np.append(True, np.diff(mine) != 0))
     sizes = np.diff(np.append(start, len(rows)))
     inside = [_numbered(part[rows], mine) for part in (*(bar.codes for bar in bars), codes)]
-    values = np.column_stack([looks[rows], *(columns[rows] for columns in raw), *inside])
+    values = np.column_stack([looks[rows], *(bar.raw[rows] for bar in bars), *inside])
     out = []
     for m in np.unique(sizes):
         at = start[sizes == m][:, None] + np.arange(m)
@@ -145,7 +140,7 @@ def _directions(bars: Sequence[Bar], rows: np.ndarray) -> np.ndarray:
     for bar in bars:
         Z, codes = bar.columns[rows], bar.codes[rows]
         same = codes[:, :, None] == codes[:, None, :]
-        out.append(np.einsum("gik,akl,gjl->agij", Z, directions(Z.shape[2]), Z, optimize=True) * same)
+        out.append(np.einsum("gik,akl,gjl->agij", Z, bar.directions, Z, optimize=True) * same)
     return np.concatenate(out)
 
 

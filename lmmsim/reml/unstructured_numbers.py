@@ -44,7 +44,7 @@ class Factor(Numbers):
         if units <= self.T:
             raise ValueError(
                 f"Unstructured has {self.T * (self.T + 1) // 2} variances and covariances for {self.T} times of "
-                f"'{self.spec.time}', which {counted(units, name)} cannot tell: AR1 or CompoundSymmetry have two numbers"
+                f"'{self.spec.time}', which {counted(units, name)} cannot tell; AR1 and CompoundSymmetry have two"
             )
         together = seen.T @ seen
         if (together < 2).any():
