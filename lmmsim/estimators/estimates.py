@@ -175,7 +175,9 @@ def join(parts: Sequence[Estimates]) -> Estimates:
 def _residuals(parts: Sequence[Estimates]) -> dict[Component, np.ndarray]:
     """Numbers of the residual of several runs, NaN where a run has none."""
     names = dict.fromkeys(name for part in parts for name in part.residual)
-    return {name: np.concatenate([part.residual.get(name, np.full(len(part), np.nan)) for part in parts]) for name in names}
+    return {
+        name: np.concatenate([part.residual.get(name, np.full(len(part), np.nan)) for part in parts]) for name in names
+    }
 
 
 def _placed(values: np.ndarray | None, part: Estimates, wanted: tuple[str, ...]) -> np.ndarray:
@@ -262,8 +264,8 @@ def names_by_group(effects: Iterable[Effects]) -> dict[str, tuple[str, ...]]:
 def component_table(
     effects: Iterable[Effects],
     covariances: Sequence[np.ndarray],
-    sigma: np.ndarray,
-    residual: Mapping[Component, np.ndarray] | None = None,
+    sigma: np.ndarray | float,
+    residual: Mapping[Component, Any] | None = None,
 ) -> dict[Component, np.ndarray]:
     """Standard deviations and correlations by name, from covariances (..., k, k); NaN where there is none.
 

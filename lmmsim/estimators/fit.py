@@ -120,7 +120,7 @@ class Fit:
             effects=effects_of(self.matrices.terms),
             covariances=tuple(G[None] for G in self.covariances),
             level=self.level,
-            residual={} if self.structure is None else _row(self.structure.components),
+            residual={name: np.array([value]) for name, value in self._structured.items()},
         )
 
     @cached_property
@@ -159,12 +159,16 @@ class Fit:
         """The residuals of the model with the estimates for their numbers: a world has them in the same form."""
         return IID(self.sigma) if self.structure is None else self.structure
 
+    @property
+    def _structured(self) -> dict[Component, float]:
+        """Numbers of residuals with a structure."""
+        return {} if self.structure is None else self.structure.components
+
     @cached_property
     def components(self) -> pd.Series:
         """Standard deviations and correlations, index (part, group, term)."""
-        own = None if self.structure is None else _row(self.structure.components)
-        table = component_table(effects_of(self.matrices.terms), self.covariances, np.array([self.sigma]), own)
-        return named_components({name: float(np.ravel(value)[0]) for name, value in table.items()})
+        table = component_table(effects_of(self.matrices.terms), self.covariances, self.sigma, self._structured)
+        return named_components({name: float(value) for name, value in table.items()})
 
     @property
     def icc(self) -> pd.DataFrame:
@@ -293,8 +297,7 @@ class Fit:
     def __repr__(self) -> str:
         (sd_title, sd), (coef_title, coef) = self._shown()
         spread = sd.to_string(index=False) if len(sd) > 1 else f"residual {sd['sd'].iloc[-1]}"
-        if self.structure is not None:
-            spread += f"\nresidual {self.structure.words}"
+        spread += "" if self.structure is None else f"\nresidual {self.structure.words_below}"
         return "\n".join([self.method, *self._headline(), "", sd_title, spread, "", coef_title, coef.to_string()])
 
     def _repr_html_(self) -> str:
@@ -302,15 +305,10 @@ class Fit:
 
         head = "<br>".join(escape(line) for line in self._headline())
         (sd_title, sd), (coef_title, coef) = self._shown()
-        words = "" if self.structure is None else f"<p>residual {escape(self.structure.words)}</p>"
+        words = "" if self.structure is None else f"<p>{'residual ' + escape(self.structure.words_below)}</p>"
         spread = f"<p>{sd_title}</p>{sd.to_html(index=False, border=0)}{words}"
         tables = f"{spread}<p>{coef_title}</p>{coef.to_html(border=0)}"
         return f"<p><strong>{escape(self.method)}</strong><br>{head}</p>{tables}"
-
-
-def _row(components: Mapping[Component, float]) -> dict[Component, np.ndarray]:
-    """The same for one response among many."""
-    return {name: np.array([value]) for name, value in components.items()}
 
 
 def named_components(values: Mapping[Component, float]) -> pd.Series:

@@ -28,7 +28,7 @@ Colour = Callable[[np.ndarray], np.ndarray]
 class Residual(ABC):
     """What every kind of residual can say of a design of n rows."""
 
-    sd: float | Mapping[Any, float] | None
+    sd: Any  # a number, a mapping, or None where it is left out
     by: str | None
     weights: str | None
     shape: draws.Shape
@@ -37,6 +37,18 @@ class Residual(ABC):
     @abstractmethod
     def words(self) -> str:
         """How large the residuals are, and what is correlated."""
+
+    @property
+    def goes_together(self) -> str:
+        """What is correlated, in words; empty where nothing is."""
+        return ""
+
+    @property
+    def words_below(self) -> str:
+        """The same below a table that lists the sds of levels."""
+        if not isinstance(self.sd, Mapping):
+            return self.words
+        return f"sd by {self.by}" + (f"; {self.goes_together}" if self.goes_together else "")
 
     @property
     def left_out(self) -> tuple[str, ...]:

@@ -157,9 +157,12 @@ class AR1(_OneCorrelation):
     @property
     def words(self) -> str:
         """The sd, and how fast the correlation fades."""
-        joint = ";" if self.by is not None else ","
+        return f"{self._sd_words}{';' if self.by is not None else ','} {self.goes_together}"
+
+    @property
+    def goes_together(self) -> str:
         rho = "rho to be estimated" if self.rho is None else f"rho {self.rho:.3g}"
-        return f"{self._sd_words}{joint} AR(1) with {rho} per {self.time} within {self.unit_name}"
+        return f"AR(1) with {rho} per {self.time} within {self.unit_name}"
 
     def looks(self, design: pd.DataFrame) -> np.ndarray:
         times = column_of(design, self.time)
@@ -215,9 +218,12 @@ class CompoundSymmetry(_OneCorrelation):
     @property
     def words(self) -> str:
         """The sd, and the correlation."""
-        joint = ";" if self.by is not None else ","
+        return f"{self._sd_words}{';' if self.by is not None else ','} {self.goes_together}"
+
+    @property
+    def goes_together(self) -> str:
         rho = "to be estimated" if self.rho is None else f"{self.rho:.3g}"
-        return f"{self._sd_words}{joint} correlation {rho} within {self.unit_name}"
+        return f"correlation {rho} within {self.unit_name}"
 
     def looks(self, design: pd.DataFrame) -> np.ndarray:
         return np.zeros(len(design))

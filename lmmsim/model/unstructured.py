@@ -81,6 +81,10 @@ class Unstructured(WithinUnit):
         return super().left_out + (("corr",) if self.corr is None else ())
 
     @property
+    def goes_together(self) -> str:
+        return f"a correlation for each two of {self.time} within {self.unit_name}"
+
+    @property
     def words(self) -> str:
         """The sd of each time, and that every two have their own correlation."""
         if not isinstance(self.sd, Mapping) or self.corr is None:

@@ -112,21 +112,21 @@ class MarginalPoint:
                 M, Q = M - D, Q + 2 * D
             M = M - W
             V = self._slopes(stack, here)  # (r, a, G, m, m)
-            tall = V.reshape(r, a, -1)
+            tall = V.reshape(r, a, G * m * m)
             gradient += (tall @ M.reshape(r, -1, 1))[..., 0]
             squares += (tall @ W.reshape(r, -1, 1))[..., 0]
             VT, VQ = V @ T[:, None], V @ Q[:, None]
-            hessian += VT.reshape(r, a, -1) @ VQ.swapaxes(3, 4).reshape(r, a, -1).swapaxes(1, 2)
+            hessian += VT.reshape(tall.shape) @ VQ.swapaxes(3, 4).reshape(tall.shape).swapaxes(1, 2)
             if self.phi.shape[1]:
                 hessian[:, self.t :, self.t :] += here.bend(M)
-            moved = (V @ U.reshape(r, 1, G, m, E * p)).reshape(r, a, -1, p)
+            moved = (V @ U.reshape(r, 1, G, m, E * p)).reshape(r, a, G * m * E, p)
             H += U.reshape(r, 1, -1, p).swapaxes(2, 3) @ moved
             Tr = (T @ rest.swapaxes(2, 3)).reshape(r, 1, 1, -1)  # (r, G, m, E) in the order of `moved`
             h += (Tr @ moved)[:, :, 0]
         C = self.vcov
         if self.reml:
             CH = C[:, None] @ H
-            hessian -= CH.reshape(r, a, -1) @ CH.swapaxes(2, 3).reshape(r, a, -1).swapaxes(1, 2)
+            hessian -= CH.reshape(r, a, p * p) @ CH.swapaxes(2, 3).reshape(r, a, p * p).swapaxes(1, 2)
         hessian -= 2 * h @ C @ h.swapaxes(1, 2) / self.sigma2[:, None, None]
         return gradient, squares, (hessian + hessian.swapaxes(1, 2)) / 2, H
 

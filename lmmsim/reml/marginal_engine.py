@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class MarginalEngine:
         """Refuse numbers that do the same to V, so that no data can tell them apart."""
         theta = self.coordinates.diagonal[None].astype(float) if self.coordinates else np.zeros((1, 0))
         phi = self.numbers.start(np.random.default_rng(0).normal(size=(self.form.n, 1)))[-1]
-        sums = _sums(self.complete, np.zeros((self.form.n, 1)))
+        sums = _sums(self.complete, np.random.default_rng(0).normal(size=(self.form.n, 1)))
         point = MarginalPoint(self.complete, self.coordinates, np.hstack([theta, phi]), sums, False)
         same = point.same()
         if same.any():
@@ -209,7 +209,8 @@ class MarginalEngine:
         """The likelihood at a solution, for questions that do not need the responses."""
         found = cast(MarginalSolution, solution)
         for which, seen, design in self._designs(solution.observed, len(solution.sigma)):
-            sums = _sums(design, np.zeros((self.form.n, len(which))))
+            noise = np.random.default_rng(0).normal(size=(self.form.n, 1))
+            sums = _sums(design, np.tile(noise, (1, len(which))))
             parameters = np.hstack([found.standard_theta[which], found.phi[which]])
             sums = replace(sums, n=len(seen))
             yield which, design, MarginalPoint(design, self.coordinates, parameters, sums, solution.reml)
@@ -253,7 +254,9 @@ _ARRAYS = (
 
 def _blank(part: MarginalSolution, r: int) -> MarginalSolution:
     """Room for r responses."""
-    room = {name: np.empty((r, *getattr(part, name).shape[1:]), getattr(part, name).dtype) for name in _ARRAYS}
+    room: dict[str, Any] = {
+        name: np.empty((r, *getattr(part, name).shape[1:]), getattr(part, name).dtype) for name in _ARRAYS
+    }
     return replace(part, **room, covariances=[np.empty((r, *G.shape[1:])) for G in part.covariances])
 
 

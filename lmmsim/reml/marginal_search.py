@@ -32,9 +32,13 @@ class MarginalSearch:
 
     def minimum(self, rest: np.ndarray, start: np.ndarray | None) -> Minimum:
         """The optimum of every response; `rest` (n, r) are its residuals, `start` (a,) a place to try first."""
+        r = rest.shape[1]
+        if self.t + self.numbers.size == 0:  # nothing but the scale to be found
+            value = self.at(np.empty((r, 0)), np.arange(r)).value
+            return Minimum(np.empty((r, 0)), value, np.isfinite(value), np.ones(r, dtype=int))
         begins, which = self._begins(rest, start)
         found = self._settled(self._newton(begins, which), which)
-        best = self._best(found, which, rest.shape[1])
+        best = self._best(found, which, r)
         edge = np.flatnonzero(self.singular(best.theta))
         if edge.size and self.t:  # a boundary can be the end of a wrong way: come from inside, too
             inside = best.theta[edge].copy()
@@ -69,7 +73,7 @@ class MarginalSearch:
             own = np.broadcast_to(start, (len(thetas), 1, r, self.t + s))
             grid = np.concatenate([grid, own], axis=1)
         everyone = np.tile(np.arange(r), grid.shape[0] * grid.shape[1])
-        value = self.at(grid.reshape(-1, self.t + s), everyone).value.reshape(grid.shape[:3])
+        value = self.at(grid.reshape(len(everyone), self.t + s), everyone).value.reshape(grid.shape[:3])
         value = np.where(np.isnan(value), np.inf, value)
         best = value.argmin(axis=0)  # (K, r)
         chosen = np.take_along_axis(grid, best[None, ..., None], axis=0)[0]

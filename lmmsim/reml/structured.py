@@ -99,7 +99,7 @@ def _check_terms(spec: Residual, terms: Sequence[RandomTerm]) -> None:
             )
         if same and isinstance(spec, CompoundSymmetry) and spec.by is None and "Intercept" in term.names:
             raise ValueError(
-                f"a shared correlation within '{spec.unit_name}' is what the intercept of {what} makes: drop one of them"
+                f"a shared correlation within '{spec.unit_name}' is what {what} makes, too: drop one of them"
             )
 
 
