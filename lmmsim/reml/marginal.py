@@ -39,7 +39,7 @@ class Sums:
 
 
 class MarginalPoint:
-    """The likelihood of r responses, each at its own (theta, phi)."""
+    """The likelihood of r responses, each at its own (theta, phi), or all at one, which gives values only."""
 
     def __init__(
         self,
@@ -59,21 +59,21 @@ class MarginalPoint:
 
     def _solve(self) -> None:
         """T, V^-1 X and the normal equations."""
-        r, p = self.r, self.p
+        k, p = self.r, self.p
+        r = self.sums.S[0].shape[0]
         self.T, self.U = [], []
-        log_det, XX, Xy, yy = np.zeros(r), np.zeros((r, p, p)), np.zeros((r, p)), np.zeros(r)
+        log_det, XX, Xy, yy = np.zeros(k), np.zeros((k, p, p)), np.zeros((r, p)), np.zeros(r)
         for stack, here, y, S in zip(self.design, self.residual, self.sums.rotated, self.sums.S, strict=True):
             G, E, m, _ = stack.X.shape
             V = here.R + np.tensordot(self.psi, stack.Z, 1)
-            inverse, pivots = stacks.inverse(V.reshape(-1, m, m))
-            T = inverse.reshape(r, G, m, m)
+            inverse, pivots = stacks.inverse(np.broadcast_to(V, (k, G, m, m)).reshape(-1, m, m))
+            T = inverse.reshape(k, G, m, m)
             columns = stack.X.transpose(0, 2, 1, 3).reshape(G, m, E * p)
-            U = (T @ columns).reshape(r, G, m, E, p)
-            log_det += pivots.sum(axis=1).reshape(r, G) @ stack.count
-            flat = columns.reshape(G, m, E, p).reshape(-1, p)
-            XX += flat.T @ U.reshape(r, -1, p)
-            Xy += (y.swapaxes(2, 3).reshape(r, 1, -1) @ U.reshape(r, -1, p))[:, 0]
-            yy += np.einsum("rgij,rgij->r", T, S)
+            U = (T @ columns).reshape(k, G, m, E, p)
+            log_det += pivots.sum(axis=1).reshape(k, G) @ stack.count
+            XX += columns.reshape(-1, p).T @ U.reshape(k, -1, p)
+            Xy += (y.swapaxes(2, 3).reshape(r, 1, -1) @ U.reshape(k, -1, p))[:, 0]
+            yy += (S.reshape(r, 1, -1) @ T.reshape(k, -1, 1))[:, 0, 0]
             self.T.append(T)
             self.U.append(U)
         self.vcov, pivots = stacks.inverse(XX)

@@ -21,7 +21,7 @@ from lmmsim.reml.residual_numbers import Numbers
 from lmmsim.reml.solution import Solution
 from lmmsim.reml.unit_sums import Stack, label, stacks
 
-LARGEST = 2**22  # numbers that are carried together
+LARGEST = 2**21  # numbers that are carried together
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from lmmsim.reml.unit_sums import Stack
 SINGULAR = 1e-4  # a diagonal entry of theta below this counts as zero, as in lme4
 NEAR_ZERO = 0.03  # relative standard deviations below this are tried at zero
 FAR = 3.0  # theta of standardised columns where a second search begins
-BEGINS = (0.3, 1.0)  # theta of standardised columns where searches begin
+BEGINS = (0.1, 0.5, 1.5)  # theta of standardised columns where searches begin
 WORSE = 20.0  # starts whose criterion is so much above the best one's are left
 MOST = 60  # evaluations before a response is looked at again
 
@@ -62,26 +62,35 @@ class MarginalSearch:
         return self.coordinates.diagonal
 
     def _begins(self, rest: np.ndarray, start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Where searches begin, (b, a), and the response of each: the best theta for every phi that is not far off."""
+        """Where searches begin, (b, a), and the response of each: the lowest points of a grid, and `start`.
+
+        On the grid theta is the best of a few for every phi; phi is lower than its neighbours.
+        """
         phis = self.numbers.start(rest)  # (K, r, s)
         K, r, s = phis.shape
         thetas = [size * self._diagonal for size in BEGINS] if self.t else [np.zeros(0)]
         grid = np.empty((len(thetas), K, r, self.t + s))
         for i, theta in enumerate(thetas):
             grid[i, ..., : self.t], grid[i, ..., self.t :] = theta, phis
-        if start is not None:
-            own = np.broadcast_to(start, (len(thetas), 1, r, self.t + s))
-            grid = np.concatenate([grid, own], axis=1)
-        everyone = np.tile(np.arange(r), grid.shape[0] * grid.shape[1])
-        value = self.at(grid.reshape(len(everyone), self.t + s), everyone).value.reshape(grid.shape[:3])
+        value = np.array([[self._values(each) for each in row] for row in grid])
         value = np.where(np.isnan(value), np.inf, value)
         best = value.argmin(axis=0)  # (K, r)
         chosen = np.take_along_axis(grid, best[None, ..., None], axis=0)[0]
         lowest = value.min(axis=0)
-        near = lowest <= lowest.min(axis=0) + WORSE
-        near |= ~np.isfinite(lowest).any(axis=0)
-        place, which = np.nonzero(near)
+        wall = np.full((1, r), np.inf)
+        low = (lowest <= np.vstack([wall, lowest[:-1]])) & (lowest <= np.vstack([lowest[1:], wall]))
+        low &= lowest <= lowest.min(axis=0) + WORSE
+        if start is not None:
+            chosen = np.concatenate([chosen, np.broadcast_to(start, (1, r, self.t + s))])
+            low = np.vstack([low, np.ones((1, r), dtype=bool)])
+        place, which = np.nonzero(low)
         return chosen[place, which], which
+
+    def _values(self, parameters: np.ndarray) -> np.ndarray:
+        """The criterion of every response at its own parameters (r, a); at common ones V is inverted once."""
+        if (parameters == parameters[0]).all():
+            return MarginalPoint(self.design, self.coordinates, parameters[:1], self.sums, self.reml).value
+        return self.at(parameters, np.arange(len(parameters))).value
 
     def _newton(self, begins: np.ndarray, which: np.ndarray) -> Minimum:
         """Newton's method, a second time for those that did not arrive."""

@@ -66,7 +66,7 @@ class Numbers(ABC):
 
     @abstractmethod
     def start(self, rest: np.ndarray) -> np.ndarray:
-        """Guesses (K, r, s) from least-squares residuals (n, r), NaN where nothing was observed."""
+        """Guesses (K, r, s), the correlation growing, from least-squares residuals (n, r), NaN where nothing was observed."""
 
     @abstractmethod
     def numbers(self, phi: np.ndarray, sigma: np.ndarray) -> dict[str, Any]:
@@ -232,7 +232,7 @@ class Fading(Correlation):
         common = int(np.gcd.reduce(gaps.astype(int))) if whole else 0
         self.signed = common % 2 == 1
         self.step = float(common) if self.signed else float(np.median(gaps)) if gaps.size else 1.0
-        nodes = (0.05, 0.5, 0.9)
+        nodes = (0.05, 0.35, 0.65, 0.85, 0.97)
         self.begins = tuple(float(np.arctanh(c) if self.signed else np.log(c / (1 - c))) for c in nodes)
 
     def c(self, z: np.ndarray) -> np.ndarray:
