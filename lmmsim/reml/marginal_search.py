@@ -64,7 +64,7 @@ class MarginalSearch:
     def _begins(self, rest: np.ndarray, start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Where searches begin, (b, a), and the response of each: the lowest points of a grid, and `start`.
 
-        On the grid theta is the best of a few for every phi; phi is lower than its neighbours.
+        On the grid theta is the best of a few for every phi; phi is lower than its neighbours, or tried in any case.
         """
         phis = self.numbers.start(rest)  # (K, r, s)
         K, r, s = phis.shape
@@ -80,6 +80,8 @@ class MarginalSearch:
         wall = np.full((1, r), np.inf)
         low = (lowest <= np.vstack([wall, lowest[:-1]])) & (lowest <= np.vstack([lowest[1:], wall]))
         low &= lowest <= lowest.min(axis=0) + WORSE
+        if self.t + s > 2:  # a coarse grid says little about minima in so many directions
+            low[list(self.numbers.always)] = True
         if start is not None:
             chosen = np.concatenate([chosen, np.broadcast_to(start, (1, r, self.t + s))])
             low = np.vstack([low, np.ones((1, r), dtype=bool)])

@@ -68,6 +68,11 @@ class Numbers(ABC):
     def start(self, rest: np.ndarray) -> np.ndarray:
         """Guesses (K, r, s), the correlation growing, from least-squares residuals (n, r), NaN where nothing was observed."""
 
+    @property
+    @abstractmethod
+    def always(self) -> tuple[int, ...]:
+        """Which guesses are tried, wherever the criterion is lowest, if there are more than two numbers to be found."""
+
     @abstractmethod
     def numbers(self, phi: np.ndarray, sigma: np.ndarray) -> dict[str, Any]:
         """Sds and correlations by the field of the spec they belong to, each (r,), or {level: (r,)}."""
@@ -132,11 +137,19 @@ class Scaled(Numbers):
         mean = np.maximum(mean, 1e-4 * mean.max(axis=0))
         logs = 0.5 * np.log(mean[1:] / mean[:1]).T
         if self.size == self.ratios:
-            return logs[None]
+            return np.stack([logs, logs / 2]) if self.ratios else logs[None]
         assert self.correlation is not None
-        begins = self.correlation.begins
-        each = [np.column_stack([logs, np.full(len(logs), begin)]) for begin in begins]
-        return np.stack(each)
+        begins = [(logs, begin) for begin in self.correlation.begins]
+        if self.ratios:
+            begins.append((logs / 2, begins[-1][1]))
+        return np.stack([np.column_stack([sds, np.full(len(sds), z)]) for sds, z in begins])
+
+    @property
+    def always(self) -> tuple[int, ...]:
+        if self.size == self.ratios:
+            return (0, 1)[: 1 + bool(self.ratios)]
+        middle = len(self.correlation.begins) // 2 if self.correlation else 0
+        return (middle - 1, middle + 1, *([2 * middle + 1] if self.ratios else []))
 
     def numbers(self, phi: np.ndarray, sigma: np.ndarray) -> dict[str, Any]:
         sds = np.exp(np.column_stack([np.zeros(len(phi)), phi[:, : self.ratios]])) * sigma[:, None]

@@ -93,6 +93,10 @@ class Factor(Numbers):
             out.append(self.phi(np.linalg.cholesky(R * sd[:, :, None] * sd[:, None, :])))
         return np.stack(out)
 
+    @property
+    def always(self) -> tuple[int, ...]:
+        return (0, 1)
+
     def numbers(self, phi: np.ndarray, sigma: np.ndarray) -> dict[str, Any]:
         L = self.L(phi) * sigma[:, None, None]
         S = L @ L.swapaxes(1, 2)

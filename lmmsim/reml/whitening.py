@@ -78,8 +78,12 @@ class Outer:
 
         starts = self.design.numbers.start(self._rest())[:, 0]
         values = np.array([self(start)[0] for start in starts])
-        near = np.flatnonzero(values <= values.min() + WORSE)
-        found = [minimize(self, starts[k], jac=True, method="BFGS", options={"gtol": 1e-5}) for k in near]
+        near = values <= values.min() + WORSE
+        if len(starts[0]) > 1:
+            near[list(self.design.numbers.always)] = True
+        found = [
+            minimize(self, starts[k], jac=True, method="BFGS", options={"gtol": 1e-5}) for k in np.flatnonzero(near)
+        ]
         return np.asarray(min(found, key=lambda one: float(one.fun)).x)
 
     def __call__(self, phi: np.ndarray) -> tuple[float, np.ndarray]:
