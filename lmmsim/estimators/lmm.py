@@ -5,7 +5,6 @@ It analyses one data set when called, and many responses of one design by `many`
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -14,6 +13,7 @@ import pandas as pd
 
 from lmmsim.checks import check_choice, check_level
 from lmmsim.estimators.estimates import Component, Effects, Estimates, effects_of, nothing
+from lmmsim.estimators.fit import Fit
 from lmmsim.estimators.inference import MixedFit
 from lmmsim.estimators.rows import check_called_on_data, check_shape, complete_rows, response_values, unusable
 from lmmsim.model.columns import Matrices, build
@@ -92,7 +92,7 @@ class LMM:
     >>> from lmmsim import AR1
     >>> fit = LMM("height ~ week", residual=AR1(unit="plot", time="week"))(plants)
     >>> fit.residual.words
-    'sd 1.3, AR(1) with rho 0.541 per week within plot'
+    'sd 1.283, AR(1) with rho 0.463 per week within plot'
     """
 
     formula: str
@@ -368,15 +368,25 @@ class Prepared:
             effects=self.effects,
             covariances=tuple(placed(G) for G in s.covariances),
             level=lmm.level,
-            residual=self._residual(s, placed),
+            residual={name: placed(own) for name, own in residual_components(self.engine, s).items()},
         )
 
-    def _residual(self, s: Solution, placed: Callable[[np.ndarray], np.ndarray]) -> dict[Component, np.ndarray]:
-        """Numbers of the residual by name, if it has any structure."""
-        if isinstance(self.engine, Engine):
-            return {}
-        numbers = self.engine.numbers.components(phi_of(s), s.sigma)
-        return {name: placed(values) for name, values in numbers.items()}
+
+def engine_of(fit: Fit) -> AnyEngine:
+    """The engine that a mixed model was fitted with, or one like it."""
+    return getattr(fit.conditional, "engine", None) or Engine(fit.matrices.X.to_numpy(), fit.matrices.terms)
+
+
+def residual_variances(engine: AnyEngine, s: Solution, n: int) -> np.ndarray:
+    """Variance of the residual of every row, (n, r)."""
+    if isinstance(engine, Engine):
+        return np.tile(s.sigma**2, (n, 1))
+    return s.sigma**2 * engine.numbers.variances(phi_of(s)).T
+
+
+def residual_components(engine: AnyEngine, s: Solution) -> dict[Component, np.ndarray]:
+    """Numbers of residuals with a structure by (part, group, term), (r,) each."""
+    return {} if isinstance(engine, Engine) else engine.numbers.components(phi_of(s), s.sigma)
 
 
 def phi_of(s: Solution) -> np.ndarray:

@@ -148,6 +148,7 @@ class MarginalPoint:
             weighted = VT * stack.count[:, None, None]
             gram += weighted.reshape(a + 1, -1) @ VT.swapaxes(2, 3).reshape(a + 1, -1).T
         size = np.sqrt(np.diagonal(gram))
+        size = np.where(size > 0, size, 1.0)
         values, vectors = np.linalg.eigh(gram / np.outer(size, size))
         flat = vectors[:, values < 1e-9 * values[-1]]
         return np.asarray((np.abs(flat) > 1e-3).any(axis=1))

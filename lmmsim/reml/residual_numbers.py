@@ -66,7 +66,7 @@ class Numbers(ABC):
 
     @abstractmethod
     def start(self, rest: np.ndarray) -> np.ndarray:
-        """Guesses (K, r, s), the correlation growing, from least-squares residuals (n, r), NaN where nothing was observed."""
+        """Guesses (K, r, s), the correlation growing, from least-squares residuals (n, r), NaN where there is none."""
 
     @property
     @abstractmethod
@@ -80,6 +80,11 @@ class Numbers(ABC):
     @abstractmethod
     def at_edge(self, phi: np.ndarray) -> np.ndarray:
         """Whether a correlation is as far as it can go, (r,)."""
+
+    def variances(self, phi: np.ndarray) -> np.ndarray:
+        """Variance of every row's residual in units of sigma^2, (r, n)."""
+        alone = self.piece(self.looks[:, None], np.ones((len(self.looks), 1, 1), dtype=bool))(phi)
+        return np.broadcast_to(alone.R[:, :, 0, 0], (len(phi), len(self.looks)))
 
     def components(self, phi: np.ndarray, sigma: np.ndarray) -> dict[Component, np.ndarray]:
         """Sds and correlations by (part, "residual", term)."""

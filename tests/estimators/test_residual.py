@@ -1,11 +1,29 @@
 """Mixed models whose residuals have a structure: against nlme, against V written out, and against themselves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from estimators.residual_cases import FITS, Dense, data_of, spec
 
-from lmmsim import AR1, IID, LMM, OLS, CompoundSymmetry, Model, Unstructured, assign, compare, crossed, simulate_many
+from lmmsim import (
+    AR1,
+    IID,
+    LMM,
+    OLS,
+    CompoundSymmetry,
+    Model,
+    Unstructured,
+    assign,
+    compare,
+    crossed,
+    exact_power,
+    simulate_many,
+)
+from lmmsim.diagnostics.influence import influence
+from lmmsim.diagnostics.residuals import residuals
+from lmmsim.diagnostics.serial import lag_correlation
 from lmmsim.reml.structured import numbers_of
 from lmmsim.reml.whitened import Whitened
 
@@ -441,3 +459,83 @@ def test_designs_that_cannot_tell_are_refused_in_words(formula, residual, change
         data = data[data["week"].isin(change["weeks"])]
     with pytest.raises(ValueError, match=message):
         LMM(formula, residual=residual)(data)
+
+
+# -- what is asked of a fit ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ESTIMATED)
+def test_a_fit_of_its_own_model_looks_right_to_diagnose(name):
+    world = Model(GROWTH.formula, GROWTH.beta, GROWTH.random, AR1(sd=1.0, rho=0.6, unit="plot", time="week"))
+    data = PLOTS.assign(y=simulate_many(world, PLOTS, 1, rng=9)[:, 0])
+    fit = LMM(GROWTH.formula, residual=ESTIMATED[name])(data)
+    V = fit.equation.V
+    R, X = fit.equation.R.toarray(), fit.matrices.X.to_numpy()
+    P = np.linalg.inv(V)
+    P -= P @ X @ np.linalg.solve(X.T @ P @ X, X.T @ P)
+    np.testing.assert_allclose(fit.residuals, R @ P @ fit.y, atol=1e-6 * fit.sigma)
+    standard = residuals(fit)["standardised"]
+    np.testing.assert_allclose(standard, fit.residuals / np.sqrt(np.diag(R @ P @ R)), rtol=1e-5, atol=1e-8)
+
+
+def test_serial_correlation_is_seen_without_and_gone_with_the_right_residual():
+    data = PLOTS.assign(y=simulate_many(GROWTH, PLOTS, 1, rng=11)[:, 0])
+    wrong = lag_correlation(LMM(GROWTH.formula)(data), time="week", unit="plot", replicates=199, rng=1).verdict
+    right = lag_correlation(
+        LMM(GROWTH.formula, residual=ESTIMATED["AR1"])(data), time="week", unit="plot", replicates=199, rng=1
+    )
+    assert wrong["p"].iloc[0] < 0.02
+    assert right.verdict["p"].iloc[0] > 0.05
+
+
+def test_influence_refits_with_the_same_residual():
+    data = PLOTS.assign(y=simulate_many(GROWTH, PLOTS, 1, rng=9)[:, 0])
+    lmm = LMM(GROWTH.formula, residual=ESTIMATED["AR1 by arm"])
+    table = influence(lmm(data), replicates=19, rng=1).table
+    without = lmm(data[data["plot"] != table.index[3]])
+    fit = lmm(data)
+    np.testing.assert_allclose(
+        table.filter(like="change").iloc[3], (without.beta - fit.beta) / fit.coef["se"], rtol=1e-3, atol=1e-5
+    )
+    ratio = without.components["sd", "residual", "b"] / fit.components["sd", "residual", "b"]
+    assert table["ratio residual b"].iloc[3] == pytest.approx(ratio, rel=1e-3)
+
+
+def test_a_profile_is_refused_in_words():
+    data = PLOTS.assign(y=simulate_many(GROWTH, PLOTS, 1, rng=9)[:, 0])
+    with pytest.raises(ValueError, match="profiles are not available for residuals with a structure"):
+        LMM(GROWTH.formula, residual=ESTIMATED["AR1"])(data).profile()
+
+
+@pytest.mark.parametrize(
+    "residual",
+    [
+        AR1(sd={"a": 1.0, "b": 2.0}, by="arm", rho=0.5, unit="plot", time="week"),
+        CompoundSymmetry(sd={"a": 1.0, "b": 2.0}, by="arm", rho=0.3, unit="plot"),
+        Unstructured(sd=dict(enumerate([1.0, 1.2, 1.1, 1.5, 2.0, 2.1])), corr=0.5, unit="plot", time="week"),
+    ],
+    ids=lambda residual: type(residual).__name__,
+)
+def test_exact_power_has_the_degrees_of_freedom_that_fits_scatter_around(residual):
+    world = Model("y ~ week * arm", GROWTH.beta, residual=residual)
+    design = assign(crossed(plot=40, week=[0, 1, 2, 3, 4, 5]), to="plot", arm=["a", "b"])
+    exact = exact_power(world, design)
+    left = [name for name in ("sd", "rho", "corr") if hasattr(residual, name)]
+    lmm = LMM("y ~ week * arm", residual=replace(residual, **dict.fromkeys(left)))
+    many = lmm.many(simulate_many(world, design, 150, rng=1), design)
+    assert many.converged.all()
+    spread = many.df.std(axis=0) / np.sqrt(150)
+    assert (np.abs(many.df.mean(axis=0) - exact["df"]) < 5 * spread + 0.05 * exact["df"]).all()
+    size = many.estimate.std(axis=0)
+    assert (np.abs(size - exact["se"]) < 4 * exact["se"] / np.sqrt(2 * 150)).all()
+
+
+def test_a_drawn_unstructured_residual_has_the_covariance_that_is_asked_for():
+    residual = Unstructured(
+        sd={"v1": 1.0, "v2": 2.0, "v3": 3.0}, corr={("v1", "v2"): 0.5, ("v2", "v3"): -0.4}, unit="patient", time="visit"
+    )
+    design = crossed(patient=1, visit=["v1", "v2", "v3"])
+    Y = simulate_many(Model("y ~ 1", {"Intercept": 0.0}, residual=residual), design, 40_000, rng=1)
+    expected = np.array([[1.0, 1.0, 0.0], [1.0, 4.0, -2.4], [0.0, -2.4, 9.0]])
+    error = np.sqrt((expected**2 + np.outer(np.diag(expected), np.diag(expected))) / 40_000)
+    assert (np.abs(np.cov(Y) - expected) < 4 * error).all()
