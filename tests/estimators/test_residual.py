@@ -539,3 +539,34 @@ def test_a_drawn_unstructured_residual_has_the_covariance_that_is_asked_for():
     expected = np.array([[1.0, 1.0, 0.0], [1.0, 4.0, -2.4], [0.0, -2.4, 9.0]])
     error = np.sqrt((expected**2 + np.outer(np.diag(expected), np.diag(expected))) / 40_000)
     assert (np.abs(np.cov(Y) - expected) < 4 * error).all()
+
+
+@pytest.mark.slow
+def test_the_right_residual_keeps_its_level_and_independent_ones_do_not():
+    names = ["Intercept", "week", "arm[T.b]", "week:arm[T.b]"]
+    world = Model("y ~ week * arm", dict.fromkeys(names, 0.0), residual=AR1(1.0, 0.6, "plot", time="week"))
+    design = assign(crossed(plot=16, week=list(range(8))), to="plot", arm=["a", "b"])
+    Y = simulate_many(world, design, 2000, rng=1)
+    right = LMM(world.formula, residual=AR1(unit="plot", time="week")).many(Y, design)
+    wrong = LMM(f"{world.formula} + (1 | plot)").many(Y, design)
+    error = np.sqrt(0.05 * 0.95 / 2000)
+    assert right.converged.all()
+    assert (np.abs((right.p < 0.05).mean(axis=0) - 0.05) < 4 * error).all()
+    assert (wrong.p[:, [1, 3]] < 0.05).mean() > 0.1
+
+
+@pytest.mark.slow
+def test_an_unstructured_covariance_keeps_its_level_when_patients_leave():
+    sds = {"v1": 5.0, "v2": 6.0, "v3": 7.5, "v4": 9.0}
+    names = ["Intercept", *(f"visit[T.v{k}]" for k in (2, 3, 4)), "arm[T.b]"]
+    names += [f"visit[T.v{k}]:arm[T.b]" for k in (2, 3, 4)]
+    residual = Unstructured(sd=sds, corr=0.6, unit="patient", time="visit")
+    world = Model("y ~ visit * arm", dict.fromkeys(names, 0.0), residual=residual)
+    design = assign(crossed(patient=40, visit=list(sds)), to="patient", arm=["a", "b"])
+    Y = simulate_many(world, design, 600, rng=1)
+    last = np.random.default_rng(2).geometric(0.15, size=(40, 600))
+    Y[np.tile(np.arange(1, 5), 40)[:, None] > np.repeat(last, 4, axis=0)] = np.nan
+    fits = LMM(world.formula, residual=Unstructured(unit="patient", time="visit")).many(Y, design)
+    assert fits.converged.mean() > 0.99
+    error = np.sqrt(0.05 * 0.95 / 600)
+    assert (np.abs(np.nanmean(fits.p < 0.05, axis=0) - 0.05) < 4 * error).all()
