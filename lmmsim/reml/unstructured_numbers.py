@@ -134,7 +134,7 @@ class FactorHere:
 
     def bend(self, M: np.ndarray) -> np.ndarray:
         f = self.factor
-        whole = np.einsum("gas,rgab,gbt->rst", self.here, M * self.same, self.here, optimize=True)
+        whole = (self.here.swapaxes(1, 2) @ (M * self.same) @ self.here).sum(axis=1)
         pairs = whole[:, f.rows[:, None], f.rows] * (f.columns[:, None] == f.columns)
         out = 2 * pairs * self.size[:, :, None] * self.size[:, None, :]
         each = np.flatnonzero(f.diagonal)
