@@ -97,14 +97,11 @@ class MarginalSearch:
     def _newton(self, begins: np.ndarray, which: np.ndarray) -> Minimum:
         """Newton's method, a second time for those that did not arrive."""
 
-        def evaluate(parameters: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            point = self.at(parameters, which[rows])
-            return point.value, *point.derivatives
-
-        found = minimise(evaluate, begins, MOST)
+        found = minimise(lambda x, rows: self._evaluate(x, which[rows]), begins, MOST)
         late = np.flatnonzero(~found.converged)
         if late.size:
-            again = minimise(lambda x, rows: evaluate(x, late[rows]), self._lifted(found.theta[late]), 2 * MOST)
+            inside = self._lifted(found.theta[late])
+            again = minimise(lambda x, rows: self._evaluate(x, which[late[rows]]), inside, 2 * MOST)
             found = found.or_better(late, again)
         return found
 
@@ -128,8 +125,9 @@ class MarginalSearch:
             other = minimise(lambda x, rows: self._evaluate(x, which[near[rows]]), begin, MOST)
             other.theta[:, : self.t] = self.coordinates.positive(other.theta[:, : self.t])
             keep = other.converged & (other.value <= found.value[near] + 1e-9)
-            found = found.where(near, keep, other.theta, other.value)
-            found.converged[near[keep]] = True
+            here, value, converged = near[keep], found.value.copy(), found.converged.copy()
+            theta[here], value[here], converged[here] = other.theta[keep], other.value[keep], True
+            found = replace(found, theta=theta, value=value, converged=converged)
         return found
 
     def _evaluate(self, parameters: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -168,11 +168,13 @@ class Joint:
     def information(self) -> np.ndarray:
         """Hessian of the criterion, (t + s + 1, t + s + 1)."""
         engine, point, standard = self.here["engine"], self.here["point"], self.here["standard"]
-        inner = engine._information(standard, point)[0]
-        t, s = len(inner) - 1, len(self.phi)
-        jacobian = engine.coordinates.jacobian(standard)[0]
+        jacobian, squares = engine.coordinates.jacobian(standard)[0], point.squares
+        joint = point.hessian + squares[:, :, None] * squares[:, None, :] / point.dof[:, None, None]
+        t, s = len(jacobian), len(self.phi)
         out = np.zeros((t + s + 1,) * 2)
-        out[:t, :t], out[:t, -1], out[-1, :t], out[-1, -1] = inner[:t, :t], inner[:t, t], inner[t, :t], inner[t, t]
+        out[:t, :t] = engine.coordinates.in_theta(standard, point.gradient, joint)[1][0]
+        out[:t, -1] = out[-1, :t] = squares[0] @ jacobian
+        out[-1, -1] = point.dof[0]
         for a, (above, below) in enumerate(self._sides):
             out[:t, t + a] = out[t + a, :t] = jacobian.T @ (above["psi"] - below["psi"]) / (2 * STEP)
             out[-1, t + a] = out[t + a, -1] = -(above["yPy"] - below["yPy"]) / (2 * STEP)
@@ -198,12 +200,16 @@ class Joint:
     def variance_gradient(self, L: np.ndarray | None) -> np.ndarray:
         """Derivatives of the contrasts' variances over sigma^2 in (theta, phi, log sigma^2), (q, t + s + 1)."""
         engine, point, standard = self.here["engine"], self.here["point"], self.here["standard"]
-        own = engine._contrasts(L)
-        inner = engine._variance_gradient(standard, point, own)[0]
-        L = np.eye(len(self.here["vcov"])) if L is None else np.atleast_2d(L)
-        slopes = [(above["vcov"] - below["vcov"]) / (2 * STEP) for above, below in self._sides]
-        in_phi = np.stack([((L @ D) * L).sum(axis=1) for D in slopes], axis=1)
-        return np.hstack([inner[:, :-1], in_phi, inner[:, -1:]])
+        vcov = self.here["vcov"]
+        L = np.eye(len(vcov)) if L is None else np.atleast_2d(L)
+
+        def of(D: np.ndarray) -> np.ndarray:
+            """The contrasts' part of derivatives (a, p, p), (q, a)."""
+            return np.einsum("qi,aij,qj->qa", L, D, L)
+
+        in_psi = of(engine.problem.vcov_out(point.vcov_slopes)[0])
+        in_phi = of(np.array([(above["vcov"] - below["vcov"]) / (2 * STEP) for above, below in self._sides]))
+        return np.hstack([in_psi @ engine.coordinates.jacobian(standard)[0], in_phi, of(vcov[None])])
 
 
 def _backs(engine: Engine) -> list[np.ndarray]:
