@@ -25,7 +25,9 @@ from lmmsim.estimators.lmm import LMM
 from lmmsim.estimators.mixedlm import StatsmodelsLMM
 from lmmsim.model.model import Model
 from lmmsim.model.random_effects import Random
-from lmmsim.model.residual import AR1, IID, CompoundSymmetry
+from lmmsim.model.residual import IID
+from lmmsim.model.units import AR1, CompoundSymmetry
+from lmmsim.model.unstructured import Unstructured
 from lmmsim.simulation.missing import drop_out, dropout_pattern, knock_out
 from lmmsim.simulation.simulate import Simulation, simulate, simulate_many
 from lmmsim.studies.effects import Effect, find_effect
@@ -60,6 +62,7 @@ __all__ = [
     "Size",
     "StatsmodelsLMM",
     "Study",
+    "Unstructured",
     "Within",
     "assign",
     "calibrate",

@@ -19,7 +19,7 @@ from lmmsim.design.crossing import crossed, nested
 from lmmsim.design.units import Draw
 from lmmsim.model.model import Model
 from lmmsim.model.random_effects import Random
-from lmmsim.model.residual import AR1
+from lmmsim.model.units import AR1
 from lmmsim.streams import Rng, generator
 
 World = tuple[Model, pd.DataFrame]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from lmmsim.diagnostics.precision import Inverse
 from lmmsim.diagnostics.refits import Check, Refits, as_refits, verdict
+from lmmsim.estimators.engines import AnyEngine, engine_of, residual_components
 from lmmsim.estimators.estimates import component_table, effects_of
 from lmmsim.estimators.fit import Fit
 from lmmsim.model.columns import RandomTerm
@@ -86,14 +87,14 @@ def _kept(fit: Fit, Y: np.ndarray, term: RandomTerm) -> np.ndarray:
     Leaving out rows I moves the coefficients by C X'V^-1_I (P_II)^-1 (P y)_I, as if each of them had its own intercept.
     """
     V, s2 = Inverse.of(fit), fit.sigma**2
-    C = V.C
+    C, R = V.C, V.R
     Py = V.solve(Y) - V.X @ (C @ (V.X.T @ Y))
     out = np.full((len(term.levels), Y.shape[1]), np.nan)
     for rows, H in V.parts:
         for level in np.unique(term.codes[rows]):
             mine = term.codes[rows] == level
             own, h, x = rows[mine], H[mine], V.X[rows[mine]]
-            P = (np.eye(len(own)) - h @ h.T) / s2 - x @ C @ x.T
+            P = R[own][:, own].toarray() - h @ h.T - x @ C @ x.T
             if np.linalg.eigvalsh(P * s2)[0] > 1e-9:
                 move = C @ x.T @ np.linalg.solve(P, Py[own])
                 out[level] = np.einsum("pr,pr->r", move, np.linalg.solve(C, move)) / len(C)
@@ -102,7 +103,11 @@ def _kept(fit: Fit, Y: np.ndarray, term: RandomTerm) -> np.ndarray:
 
 def _refitted(fit: Fit, term: RandomTerm) -> dict[str, np.ndarray]:
     """Columns of the table that need a fit without each group."""
-    parts = [_without(fit, term, levels) for levels in np.array_split(np.arange(len(term.levels)), _chunks(fit, term))]
+    engine = engine_of(fit)
+    parts = [
+        _without(engine, fit, term, levels)
+        for levels in np.array_split(np.arange(len(term.levels)), _chunks(fit, term))
+    ]
     beta, sigma, converged = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("beta", "sigma", "converged")
     )
@@ -111,18 +116,18 @@ def _refitted(fit: Fit, term: RandomTerm) -> dict[str, np.ndarray]:
     out = {"cooks": cooks}
     out |= {f"change {name}": change[:, j] / fit.coef["se"].iloc[j] for j, name in enumerate(fit.terms)}
     covariances = tuple(np.concatenate(G) for G in zip(*(part.covariances for part in parts), strict=True))
-    for (part, group, name), values in component_table(effects_of(fit.matrices.terms), covariances, sigma).items():
+    own = [residual_components(engine, part) for part in parts]
+    residual = {name: np.concatenate([part[name] for part in own]) for name in own[0]}
+    table = component_table(effects_of(fit.matrices.terms), covariances, sigma, residual)
+    for (part, group, name), values in table.items():
         if part == "sd":
             before = fit.components[part, group, name]
             out[f"ratio {group} {name}".strip()] = values / before if before > 0 else np.full(len(values), np.nan)
     return out | {"converged": converged & np.isfinite(cooks)}
 
 
-def _without(fit: Fit, term: RandomTerm, levels: np.ndarray) -> Solution:
+def _without(engine: AnyEngine, fit: Fit, term: RandomTerm, levels: np.ndarray) -> Solution:
     """Fits without each of these levels."""
-    from lmmsim.reml.engine import Engine
-
-    engine = Engine(fit.matrices.X.to_numpy(), fit.matrices.terms)
     Y = np.where(term.codes[:, None] == levels, np.nan, fit.y[:, None])
     return engine.fit(Y, reml=fit.reml, start=getattr(fit, "theta", None))
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from lmmsim.checks import check_columns
 from lmmsim.estimators.bootstrap import simulate_from
+from lmmsim.estimators.engines import engine_of, residual_variances
 from lmmsim.estimators.fit import Fit
 from lmmsim.streams import Rng, generator
 
@@ -112,19 +113,17 @@ def refits(fit: Fit, replicates: int = 199, rng: Rng = None) -> Refits:
     Y = np.column_stack([fit.y, simulate_from(fit, replicates, rng)])
     fresh = simulate_from(fit, replicates, rng)
     X = fit.matrices.X.to_numpy()
-    if not fit.matrices.terms:
+    if not fit.matrices.terms and fit.structure is None:
         fixed = X @ np.linalg.lstsq(X, Y, rcond=None)[0]
         sigma = np.sqrt(np.sum((Y - fixed) ** 2, axis=0) / (len(X) - X.shape[1]))
         return Refits(fit, Y, fixed, fixed, (), np.broadcast_to(sigma, Y.shape), fresh)
-    from lmmsim.reml.engine import Engine
-
-    engine = Engine(X, fit.matrices.terms)
+    engine = engine_of(fit)
     solution = engine.fit(Y, reml=fit.reml, start=getattr(fit, "theta", None))
     good = np.isfinite(solution.criterion)
     if not good[0]:
         raise ValueError(f"the fit cannot be repeated: {solution.message[0]}")
     modes = tuple(engine.modes(solution, Y))
-    fixed, variance = X @ solution.beta.T, np.tile(solution.sigma**2, (len(X), 1))
+    fixed, variance = X @ solution.beta.T, residual_variances(engine, solution, len(X))
     fitted = fixed.copy()
     for term, u, G in zip(fit.matrices.terms, modes, solution.covariances, strict=True):
         variance += np.einsum("ni,rij,nj->nr", term.columns, G, term.columns)

@@ -46,7 +46,7 @@ def residuals(fit: Fit) -> pd.DataFrame:
     ['fixed', 'fitted', 'marginal', 'conditional', 'standardised']
     """
     fixed = fit.matrices.X.to_numpy() @ fit.beta
-    sd = fit.sigma**2 * np.sqrt(np.clip(Inverse.of(fit).projection_diagonal(), 0, None))
+    sd = np.sqrt(np.clip(Inverse.of(fit).residual_variances(), 0, None))
     # a row that its own group effect fits exactly has no residual to standardise
     sd = np.where(sd > 1e-8 * fit.sigma, sd, np.nan)
     return pd.DataFrame(

@@ -39,6 +39,8 @@ class Estimates:
         `p`, `low` and `high` where the analysis brings its own; otherwise they follow from `estimate`, `se` and `df`.
     level : float
         Level of the intervals.
+    residual : dict of ndarray, (r,)
+        Standard deviations and correlations of residuals with a structure, by (part, group, term).
     """
 
     terms: tuple[str, ...]
@@ -54,6 +56,7 @@ class Estimates:
     covariances: tuple[np.ndarray, ...] = ()
     given: Mapping[str, np.ndarray] = field(default_factory=dict)
     level: float = 0.95
+    residual: Mapping[Component, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.estimate)
@@ -114,7 +117,9 @@ class Estimates:
     @cached_property
     def components(self) -> dict[Component, np.ndarray]:
         """Standard deviations and correlations, (r,) each, by (part, group, term); none without random effects."""
-        return component_table(self.effects, self.covariances, self.sigma) if self.effects else {}
+        if not self.effects:
+            return dict(self.residual)
+        return component_table(self.effects, self.covariances, self.sigma, self.residual)
 
 
 def nothing(replicates: int, reason: str, terms: tuple[str, ...] = (), effects: tuple[Effects, ...] = ()) -> Estimates:
@@ -163,7 +168,16 @@ def join(parts: Sequence[Estimates]) -> Estimates:
         covariances=tuple(map(covariances, effects)),
         given={name: stack(name) for name in given},
         level=told.level,
+        residual=_residuals(parts),
     )
+
+
+def _residuals(parts: Sequence[Estimates]) -> dict[Component, np.ndarray]:
+    """Numbers of the residual of several runs, NaN where a run has none."""
+    names = dict.fromkeys(name for part in parts for name in part.residual)
+    return {
+        name: np.concatenate([part.residual.get(name, np.full(len(part), np.nan)) for part in parts]) for name in names
+    }
 
 
 def _placed(values: np.ndarray | None, part: Estimates, wanted: tuple[str, ...]) -> np.ndarray:
@@ -187,6 +201,7 @@ def rows(one: Estimates, begin: int, end: int) -> Estimates:
         **arrays,
         covariances=tuple(G[some] for G in one.covariances),
         given={name: values[some] for name, values in one.given.items()},
+        residual={name: values[some] for name, values in one.residual.items()},
     )
 
 
@@ -247,9 +262,15 @@ def names_by_group(effects: Iterable[Effects]) -> dict[str, tuple[str, ...]]:
 
 
 def component_table(
-    effects: Iterable[Effects], covariances: Sequence[np.ndarray], sigma: np.ndarray
+    effects: Iterable[Effects],
+    covariances: Sequence[np.ndarray],
+    sigma: np.ndarray | float,
+    residual: Mapping[Component, Any] | None = None,
 ) -> dict[Component, np.ndarray]:
-    """Standard deviations and correlations by name, from covariances (..., k, k); NaN where there is none."""
+    """Standard deviations and correlations by name, from covariances (..., k, k); NaN where there is none.
+
+    Those of the residual are `sigma`, or what is given.
+    """
     table: dict[Component, np.ndarray] = {}
     for (group, names), G in zip(effects, covariances, strict=True):
         sd = np.sqrt(np.diagonal(G, axis1=-2, axis2=-1))
@@ -258,4 +279,4 @@ def component_table(
             for j in range(i):
                 with np.errstate(divide="ignore", invalid="ignore"):
                     table["corr", group, f"{names[j]}, {name}"] = G[..., i, j] / (sd[..., i] * sd[..., j])
-    return table | {RESIDUAL: np.asarray(sigma, dtype=float)}
+    return table | dict(residual or {RESIDUAL: np.asarray(sigma, dtype=float)})

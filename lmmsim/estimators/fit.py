@@ -28,7 +28,7 @@ from lmmsim.estimators.estimates import (
 )
 from lmmsim.model.columns import Matrices, effects_index
 from lmmsim.model.equation import Equation
-from lmmsim.model.residual import IID
+from lmmsim.model.residual import IID, Residual
 
 COLUMNS = pd.Index(["estimate", "se", "df", "t", "p", "low", "high"])  # of a table of coefficients
 
@@ -90,6 +90,8 @@ class Fit:
     covariances: tuple[np.ndarray, ...] = ()
     conditional: Conditional | None = None
     group_means: np.ndarray | None = None
+    structure: Residual | None = None
+    structure_size: int = 0
 
     @cached_property
     def coef(self) -> pd.DataFrame:
@@ -118,6 +120,7 @@ class Fit:
             effects=effects_of(self.matrices.terms),
             covariances=tuple(G[None] for G in self.covariances),
             level=self.level,
+            residual={name: np.array([value]) for name, value in self._structured.items()},
         )
 
     @cached_property
@@ -145,16 +148,26 @@ class Fit:
             beta=self.beta,
             terms=self.matrices.terms,
             covariances=self.covariances,
-            residual=IID(self.sigma),
+            residual=self.residual,
             design=self.data,
             shapes=[draws.normal()] * len(self.covariances),
             shift=0.0 if self.group_means is None else self.group_means,
         )
 
+    @property
+    def residual(self) -> Residual:
+        """The residuals of the model with the estimates for their numbers: a world has them in the same form."""
+        return IID(self.sigma) if self.structure is None else self.structure
+
+    @property
+    def _structured(self) -> dict[Component, float]:
+        """Numbers of residuals with a structure."""
+        return {} if self.structure is None else self.structure.components
+
     @cached_property
     def components(self) -> pd.Series:
         """Standard deviations and correlations, index (part, group, term)."""
-        table = component_table(effects_of(self.matrices.terms), self.covariances, np.array(self.sigma))
+        table = component_table(effects_of(self.matrices.terms), self.covariances, self.sigma, self._structured)
         return named_components({name: float(value) for name, value in table.items()})
 
     @property
@@ -227,11 +240,12 @@ class Fit:
 
     @property
     def npar(self) -> int:
-        """Number of parameters: coefficients, `absorbed` group means, variances, covariances, residual variance."""
+        """Number of parameters: coefficients, `absorbed` group means, variances, covariances, the residual's."""
         return (
             len(self.beta)
             + self.absorbed
             + 1
+            + self.structure_size
             + sum(len(term.names) * (len(term.names) + 1) // 2 for term in self.matrices.terms)
         )
 
@@ -243,6 +257,8 @@ class Fit:
             value = self.components[part, group, term]
             if part == "sd":
                 rows[group, term] = {"sd": value}
+            elif term == "rho" and group == "residual":
+                next(row for (own, _), row in rows.items() if own == group)["rho"] = value
             else:
                 first, second = term.split(", ")
                 rows[group, second][f"corr {first}"] = value
@@ -252,7 +268,7 @@ class Fit:
     def __dir__(self) -> list[str]:
         """What a user may ask, without the plain arrays behind it."""
         hidden = {"beta", "vcov_beta", "covariances", "conditional", "absorbed", "group_means", "df", "mode_variances"}
-        hidden |= {"estimates", "modes", "residuals"}
+        hidden |= {"estimates", "modes", "residuals", "structure", "structure_size"}
         return [name for name in super().__dir__() if not name.startswith("_") and name not in hidden]
 
     def _headline(self) -> list[str]:
@@ -280,7 +296,8 @@ class Fit:
 
     def __repr__(self) -> str:
         (sd_title, sd), (coef_title, coef) = self._shown()
-        spread = sd.to_string(index=False) if self.random else f"residual {sd['sd'].iloc[-1]}"
+        spread = sd.to_string(index=False) if len(sd) > 1 else f"residual {sd['sd'].iloc[-1]}"
+        spread += "" if self.structure is None else f"\nresidual {self.structure.words_below}"
         return "\n".join([self.method, *self._headline(), "", sd_title, spread, "", coef_title, coef.to_string()])
 
     def _repr_html_(self) -> str:
@@ -288,7 +305,9 @@ class Fit:
 
         head = "<br>".join(escape(line) for line in self._headline())
         (sd_title, sd), (coef_title, coef) = self._shown()
-        tables = f"<p>{sd_title}</p>{sd.to_html(index=False, border=0)}<p>{coef_title}</p>{coef.to_html(border=0)}"
+        words = "" if self.structure is None else f"<p>{'residual ' + escape(self.structure.words_below)}</p>"
+        spread = f"<p>{sd_title}</p>{sd.to_html(index=False, border=0)}{words}"
+        tables = f"{spread}<p>{coef_title}</p>{coef.to_html(border=0)}"
         return f"<p><strong>{escape(self.method)}</strong><br>{head}</p>{tables}"
 
 

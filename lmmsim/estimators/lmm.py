@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.checks import as_frame, check_choice, check_level
+from lmmsim.estimators.engines import AnyEngine, FromEngine, phi_of, residual_components, told
 from lmmsim.estimators.estimates import Effects, Estimates, effects_of, nothing
 from lmmsim.estimators.inference import MixedFit
 from lmmsim.estimators.rows import (
@@ -27,33 +28,18 @@ from lmmsim.estimators.rows import (
 from lmmsim.model.columns import Matrices, build
 from lmmsim.model.formula import split
 from lmmsim.model.identifiable import check_terms, check_X
+from lmmsim.model.residual import IID, Residual
+from lmmsim.reml import structured
 from lmmsim.reml.engine import Engine
 from lmmsim.reml.solution import Solution
-
-
-@dataclass(frozen=True, eq=False)
-class FromEngine:
-    """The random effects of one fit, which the engine predicts on request."""
-
-    engine: Engine
-    solution: Solution
-    Y: np.ndarray
-
-    def modes(self) -> tuple[np.ndarray, ...]:
-        """Conditional modes, (J, k) for every random term."""
-        return tuple(mode[0] for mode in self.engine.modes(self.solution, self.Y))
-
-    def variances(self) -> tuple[np.ndarray, ...]:
-        """Their conditional covariances, (J, k, k) for every random term."""
-        return tuple(block[0] for block in self.engine.mode_variances(self.solution))
 
 
 @dataclass(frozen=True)
 class LMM:
     """Linear mixed model by restricted or full maximum likelihood.
 
-    Its residuals are independent and have one sd, as in lme4: in a world with `AR1` residuals, or an `IID` sd for each
-    level of a factor, it is the wrong model, and a study shows what that costs.
+    Without `residual` its residuals are independent and have one sd, as in lme4: in a world with `AR1` residuals, or an
+    `IID` sd for each level of a factor, that is the wrong model, and a study shows what it costs.
 
     Parameters
     ----------
@@ -70,6 +56,15 @@ class LMM:
         What happens to rows that lack a value: dropped, which a warning and the fit's print count, or an error.
     level : float
         Level of the intervals.
+    residual : IID, AR1, CompoundSymmetry or Unstructured, optional
+        How the residuals vary and go together, in the words of the world; what is left out is estimated:
+        `AR1(unit="patient", time="month")`, `IID(by="arm")`, `CompoundSymmetry(unit="pair")`, AR1 and CompoundSymmetry
+        with `by=` too, `Unstructured(unit="patient", time="visit")`. The formula may then do without random effects,
+        which is generalised least squares. Satterthwaite's df count the residual's parameters in; Kenward and Roger's
+        are not available.
+    weights : str, optional
+        The column with the known precision of every row, as the number of values in a mean: its residual has the
+        variance sigma^2 over the weight.
 
     Examples
     --------
@@ -79,6 +74,13 @@ class LMM:
     >>> fit = LMM("height ~ week + (1 | plot)")(plants)
     >>> fit.coef["df"].round(1).to_dict()["week"]
     39.0
+
+    Residuals that fade with time:
+
+    >>> from lmmsim import AR1
+    >>> fit = LMM("height ~ week", residual=AR1(unit="plot", time="week"))(plants)
+    >>> fit.residual.words
+    'sd 1.283, AR(1) with rho 0.463 per week within plot'
     """
 
     formula: str
@@ -86,22 +88,63 @@ class LMM:
     df: Literal["satterthwaite", "kenward-roger", "z"] = "satterthwaite"
     missing: Literal["drop", "raise"] = "drop"
     level: float = 0.95
+    residual: Residual | None = None
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         check_called_on_data(self)
         check_choice("df", self.df, ("satterthwaite", "kenward-roger", "z"))
         check_choice("missing", self.missing, ("drop", "raise"))
         check_level(self.level)
-        if not split(self.formula).bars:
+        if not split(self.formula).bars and self.spec is None:
             raise ValueError(f"'{self.formula}' has no random effects, as in (1 | group); use OLS without them")
         if self.df == "kenward-roger" and not self.reml:
             raise ValueError("Kenward and Roger's correction is one of REML: use reml=True, or df='satterthwaite'")
+        self._check_residual()
+
+    def _check_residual(self) -> None:
+        """Refuse a residual that is none, that is not to be estimated, or that the df do not know."""
+        if self.residual is None:
+            return
+        if not isinstance(self.residual, Residual):
+            raise TypeError(
+                f"residual is one of IID, AR1, CompoundSymmetry, Unstructured, as in AR1(unit=, time=); "
+                f"got {self.residual!r}"
+            )
+        kind = type(self.residual).__name__
+        if self.residual.sd is not None:
+            raise ValueError(f"an analysis estimates the sd of the residuals: leave sd out of {kind}(...)")
+        if self.weights is not None and (self.residual.weights is not None or not hasattr(self.residual, "by")):
+            raise ValueError(f"the weights are named twice, in LMM and in {kind}: keep one")
+        if self.df == "kenward-roger" and self.structured:
+            raise ValueError(
+                f"Kenward and Roger's correction is not available for residuals of the kind {kind}: "
+                "use df='satterthwaite', which counts their parameters in"
+            )
+
+    @property
+    def spec(self) -> Residual | None:
+        """What the residuals are, weights included; None for independent ones of one sd."""
+        if self.weights is not None:
+            return replace(self.residual or IID(), weights=self.weights)  # type: ignore[type-var]
+        return self.residual
+
+    @property
+    def structured(self) -> bool:
+        """Whether the residuals have more than one number, or depend on each other."""
+        return self.residual is not None and not (isinstance(self.residual, IID) and self.residual.by is None)
 
     @property
     def method(self) -> str:
         """How results are labelled."""
         words = {"satterthwaite": "Satterthwaite t", "kenward-roger": "Kenward-Roger t", "z": "z"}
-        return f"Linear mixed model by {'REML' if self.reml else 'maximum likelihood'}, {words[self.df]}"
+        model = "Linear mixed model" if split(self.formula).bars else "Generalised least squares"
+        return f"{model} by {'REML' if self.reml else 'maximum likelihood'}, {words[self.df]}"
+
+    @property
+    def _columns(self) -> list[str]:
+        """The columns that the residual needs."""
+        return [] if self.spec is None else self.spec.columns
 
     def __call__(self, data: pd.DataFrame, start: np.ndarray | None = None) -> MixedFit:
         """Fit one data set.
@@ -125,12 +168,12 @@ class LMM:
             constant, a grouping factor has one level, there are as many random effects of a factor as rows, or rows
             lack values and `missing` is "raise".
         """
-        chosen = chosen_rows(self.formula, data, self.missing)
+        chosen = chosen_rows(self.formula, data, self.missing, also=self._columns)
         used = chosen.used
         y = response_values(split(self.formula).response, used)
         matrices, engine = self._engine(chosen.covered, chosen.rows)
         Y = y[:, None]
-        s = engine.fit(Y, reml=self.reml, start=start, df=self.df == "satterthwaite")
+        s = told(matrices, engine.fit(Y, reml=self.reml, start=start, df=self.df == "satterthwaite"))
         vcov, df = without_tests(matrices, *self.reference(engine, s))
         return MixedFit(
             method=self.method,
@@ -152,7 +195,15 @@ class LMM:
             covariances=tuple(G[0] for G in s.covariances),
             conditional=FromEngine(engine, s, Y),
             theta=s.theta[0],
+            structure=self._structure(engine, s),
+            structure_size=0 if isinstance(engine, Engine) else engine.numbers.size,
         )
+
+    def _structure(self, engine: AnyEngine, s: Solution) -> Residual | None:
+        """The residual of one fit with its estimates, if it has any structure."""
+        if isinstance(engine, Engine) or np.isnan(s.sigma[0]):
+            return None
+        return engine.numbers.filled(phi_of(s)[0], float(s.sigma[0]))
 
     def many(self, Y: np.ndarray, data: pd.DataFrame, start: np.ndarray | None = None) -> Estimates:
         """Fit every column of Y: the numbers of r single calls, with the work on the design done once.
@@ -187,7 +238,7 @@ class LMM:
             `.many(Y)` fits the columns of Y.
         """
         data = as_frame(data)
-        keep = complete_rows(self.formula, data, self.missing, response=False)
+        keep = complete_rows(self.formula, data, self.missing, response=False, also=self._columns)
         return Prepared(self, keep, *self._engine(data if keep.all() else data[keep]))
 
     def explain(self, data: pd.DataFrame) -> str:
@@ -209,14 +260,18 @@ class LMM:
         'one variance component'
         """
         data = as_frame(data)
-        keep = complete_rows(self.formula, data, self.missing, response=False)
+        keep = complete_rows(self.formula, data, self.missing, response=False, also=self._columns)
         return self._engine(data if keep.all() else data[keep])[1].explain()
 
-    def _engine(self, data: pd.DataFrame, rows: np.ndarray | None = None) -> tuple[Matrices, Engine]:
+    def _engine(self, data: pd.DataFrame, rows: np.ndarray | None = None) -> tuple[Matrices, AnyEngine]:
         """Build the matrices of complete rows, refuse what cannot be analysed, and do the design's work."""
         matrices = build(self.formula, data, complete=True, rows=rows, drop=True)
         matrices = with_doubts(matrices, self.reml)
         X = matrices.X.to_numpy()
+        if self.spec is not None and (self.structured or self.weights is not None or not matrices.terms):
+            check_X(X, tuple(matrices.X.columns))
+            check_terms(matrices.terms, len(X))
+            return matrices, structured.engine(X, matrices.terms, self.spec, data if rows is None else data[rows])
         try:
             return matrices, Engine(X, matrices.terms)
         except ValueError:
@@ -224,7 +279,7 @@ class LMM:
             check_terms(matrices.terms, len(X))
             raise
 
-    def reference(self, engine: Engine, s: Solution) -> tuple[np.ndarray, np.ndarray]:
+    def reference(self, engine: AnyEngine, s: Solution) -> tuple[np.ndarray, np.ndarray]:
         """Covariance (r, p, p) and df (r, p) of the coefficients."""
         if self.df == "kenward-roger":
             vcov, df = engine.kenward_roger(s)
@@ -252,7 +307,7 @@ class Prepared:
     estimator: LMM
     keep: np.ndarray
     matrices: Matrices
-    engine: Engine
+    engine: AnyEngine
     start: np.ndarray | None = None
 
     @property
@@ -279,7 +334,8 @@ class Prepared:
             none = nothing(len(message), "", tuple(self.matrices.X.columns), self.effects)
             return replace(none, message=message, level=lmm.level)
         whole = len(usable) == len(message)
-        s = self.engine.fit(Y if whole else Y[:, usable], reml=lmm.reml, start=start, df=lmm.df == "satterthwaite")
+        columns = Y if whole else Y[:, usable]
+        s = told(self.matrices, self.engine.fit(columns, reml=lmm.reml, start=start, df=lmm.df == "satterthwaite"))
         vcov, df = without_tests(self.matrices, *lmm.reference(self.engine, s))
         message[usable] = s.message
 
@@ -304,4 +360,5 @@ class Prepared:
             effects=self.effects,
             covariances=tuple(placed(G) for G in s.covariances),
             level=lmm.level,
+            residual={name: placed(own) for name, own in residual_components(self.engine, s).items()},
         )

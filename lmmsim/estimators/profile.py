@@ -26,6 +26,10 @@ class Surface:
     """-2 log-likelihood of one response. Parameters (m, t + 1): standard theta and log sigma; one beta may follow."""
 
     def __init__(self, fit: Fit) -> None:
+        if fit.structure is not None:
+            raise ValueError(
+                "likelihood profiles are not available for residuals with a structure: use fit.bootstrap()"
+            )
         self.engine = Engine(fit.matrices.X.to_numpy(), fit.matrices.terms)
         self.problem = self.engine.problem
         self.response = self.problem.responses(fit.y[:, None])

@@ -2,7 +2,8 @@
 
 Reading order: `tokens` and `formula` (the text, taken apart), `frame` (every column as numbers or as a factor),
 `groups` (which rows belong together), `evaluation` and `columns` (X and the columns of the random terms),
-`random_effects` and `residual` (their standard deviations), `matrices` (Z and G as labelled tables), `equation` (all of
-it on one design), `describe` (what it means in words), `from_fit`, and `model`, which brings them together; then
-`standard` (columns without their units), `blocks` (V, block by block) and `identifiable` (what cannot be told apart).
+`random_effects` and `residual` (their standard deviations), `units` and `unstructured` (residuals that go together),
+`matrices` (Z and G as labelled tables), `equation` (all of it on one design), `describe` (what it means in words),
+`from_fit`, and `model`, which brings them together; then `standard` (columns without their units), `blocks` (V, block
+by block) and `identifiable` (what cannot be told apart).
 """

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import covariance
-from lmmsim.checks import counted
+from lmmsim.checks import counted, is_number
 from lmmsim.model.columns import Matrices
 from lmmsim.model.equation import Equation
 from lmmsim.model.formula import split, term_of
@@ -196,7 +196,7 @@ def _component(group: str, sds: Mapping[str, float], cov: np.ndarray) -> list[st
 
 
 def _residual_latex(residual: Residual) -> str:
-    if isinstance(residual, IID) and not isinstance(residual.sd, Mapping):
+    if isinstance(residual, IID) and residual.weights is None and is_number(residual.sd):
         return f"N(0, {residual.sd**2:.4g})"
     return rf"N(0, R), \\ &\quad \mathrm{{{_escaped(residual.words)}}}"
 
@@ -205,7 +205,7 @@ def _intercept_shares(world: World) -> dict[str, float]:
     """ICC by group where it needs no design: intercepts only, one residual sd."""
     sd = world.residual.sd
     only_intercepts = all(set(effect.sds) == {"Intercept"} for effect in world.random.values())
-    if not (world.random and only_intercepts) or isinstance(sd, Mapping):
+    if not (world.random and only_intercepts) or isinstance(sd, Mapping) or world.residual.weights:
         return {}
     variances = {group: effect.sds["Intercept"] ** 2 for group, effect in world.random.items()}
     total = sum(variances.values()) + float(sd) ** 2

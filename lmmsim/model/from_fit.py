@@ -31,7 +31,9 @@ def numbers(fit: Any) -> dict[str, Any]:
     if hasattr(fit, "random") and hasattr(fit, "coef"):
         _warn_if_singular(fit)
         basis = getattr(fit.matrices, "basis", None)
-        return _world(fit.formula, fit.coef["estimate"].to_dict(), fit.random, fit.sigma) | {"basis": basis}
+        world = _world(fit.formula, fit.coef["estimate"].to_dict(), fit.random, fit.sigma) | {"basis": basis}
+        structure = getattr(fit, "structure", None)
+        return world if structure is None else world | {"residual": structure}
     if hasattr(fit, "fe_params") and hasattr(fit, "cov_re"):
         return _from_statsmodels(fit)
     raise TypeError(

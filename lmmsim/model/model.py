@@ -42,7 +42,7 @@ class Model:
         `Model.template` prints the names that a formula needs.
     random : mapping, optional
         For every grouping factor its `Random`, or the sd of an intercept.
-    residual : float, IID, AR1 or CompoundSymmetry
+    residual : float, IID, AR1, CompoundSymmetry or Unstructured
         A number is the sd of independent normal residuals.
     basis : Basis, optional
         What the columns mean, from the fit that the world was made of: the mean that center(x) subtracts, the
@@ -93,7 +93,8 @@ class Model:
         effects = {group: as_random(random[group]) for group in groups}
         residual = IID(sd=residual) if is_number(residual) else residual
         if not isinstance(residual, Residual):
-            raise TypeError(f"residual is an sd, or one of IID(...), AR1(...), CompoundSymmetry(...); got {residual!r}")
+            raise TypeError(f"residual is an sd, or one of IID, AR1, CompoundSymmetry, Unstructured; got {residual!r}")
+        residual.check_numbers()
         for group, effect in effects.items():
             check_sds(group, effect)
         for name, value in beta.items():

@@ -8,6 +8,11 @@ optimum is found: `scoring` (the first guess), `identified` (what no guess can f
 (start, zero variances, second try). What comes after: `solution`, `report`, `degrees_of_freedom`. The `engine` is
 what others call.
 
+Residuals that depend on each other, or have more than one sd: `residual_numbers` and `unstructured_numbers` (R as a
+function of what is free in it), then the likelihood by V itself, `marginal_form`, `unit_sums`, `marginal`,
+`marginal_search` and `marginal_engine`; for designs whose blocks are large `whitening` and `whitened`. `structured`
+chooses between them.
+
 **How arrays are laid out.** A study asks the same question about m responses, each at its own theta, and most formulas
 are about small matrices, k x k, one for each of G patterns of groups. Such matrices are kept with their indices first,
 (k, k, m, G): entry [0, 1] is an m x G table, and a loop over the k x k entries does the work for all of them. An axis

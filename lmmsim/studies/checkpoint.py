@@ -69,11 +69,12 @@ class Checkpoint:
             fields = {field: getattr(one, field) for field in ARRAYS}
             fields |= {f"given.{key}": values for key, values in one.given.items()}
             fields |= {f"covariance.{j}": G for j, G in enumerate(one.covariances)}
+            fields |= {f"residual.{j}": values for j, values in enumerate(one.residual.values())}
             arrays |= {f"{i}.{field}": values for field, values in fields.items()}
             messages = {int(k): one.message[k] for k in np.flatnonzero(one.message != "")}
             notes.append(
                 {"task": str(task), "name": name, "terms": one.terms, "effects": one.effects}
-                | {"level": one.level, "given": list(one.given), "messages": messages}
+                | {"level": one.level, "given": list(one.given), "residual": list(one.residual), "messages": messages}
             )
         arrays["notes"] = np.frombuffer(json.dumps(notes).encode(), dtype=np.uint8)
         content = io.BytesIO()
@@ -139,7 +140,7 @@ def seed_of(folder: str | os.PathLike[str] | None, rng: streams.Rng) -> np.rando
 
 def _estimates(file: Mapping[str, np.ndarray], i: int, note: Mapping) -> Estimates:
     """Results of the i-th analysis of a file."""
-    arrays = {field: file[f"{i}.{field}"] for field in ARRAYS}
+    arrays: dict[str, Any] = {field: file[f"{i}.{field}"] for field in ARRAYS}
     message = np.full(len(arrays["converged"]), "", dtype=object)
     for k, text in note["messages"].items():
         message[int(k)] = text
@@ -152,6 +153,7 @@ def _estimates(file: Mapping[str, np.ndarray], i: int, note: Mapping) -> Estimat
         covariances=tuple(file[f"{i}.covariance.{j}"] for j in range(len(effects))),
         given={name: file[f"{i}.given.{name}"] for name in note["given"]},
         level=note["level"],
+        residual={(c[0], c[1], c[2]): file[f"{i}.residual.{j}"] for j, c in enumerate(note["residual"])},
     )
 
 

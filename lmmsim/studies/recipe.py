@@ -178,7 +178,7 @@ def true_components(recipe: Recipe) -> dict[Component, float]:
     backwards = [(group, names[::-1]) for group, names in effects]
     other = [G[::-1, ::-1] for G in equation.covariances]
     truth = component_table(effects, equation.covariances, sigma) | component_table(backwards, other, sigma)
-    return {name: float(value) for name, value in truth.items()}
+    return {name: float(value) for name, value in truth.items()} | recipe.model.residual.components
 
 
 def residual_sd(recipe: Recipe) -> float:

@@ -211,7 +211,6 @@ def test_what_is_no_name_or_number_is_refused(changes, message):
         lambda: AR1(sd="1", rho=0.5, unit="plot", time="week"),
         lambda: AR1(sd=1.0, rho="0.5", unit="plot", time="week"),
         lambda: AR1(sd={"Control": 1.0, "B": 2.0}, rho=0.5, unit="plot", time="week"),
-        lambda: CompoundSymmetry(sd=1.0, rho=None, unit="plot"),
         lambda: IID(sd="1"),
     ],
 )

@@ -310,6 +310,7 @@ def test_truth_names_coefficients_and_components():
         ("corr", "g", "Intercept, t"): -0.4,
         ("corr", "g", "t, Intercept"): -0.4,
         ("sd", "residual", ""): 1.5,
+        ("corr", "residual", "rho"): 0.3,
     }
     assert set(results.components["LMM"].columns) <= set(results.true_components.index)
     fit = LMM("y ~ t + (t | g)")(results.redraw(3).data)

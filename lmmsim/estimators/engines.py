@@ -1,0 +1,64 @@
+"""The engines that fit mixed models, and what one says of the random effects and of the residual."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lmmsim.estimators.estimates import Component
+from lmmsim.estimators.fit import Fit
+from lmmsim.model.columns import Matrices
+from lmmsim.reml.engine import Engine
+from lmmsim.reml.marginal_engine import MarginalEngine, MarginalSolution
+from lmmsim.reml.solution import Solution
+from lmmsim.reml.whitened import Whitened
+
+AnyEngine = Engine | MarginalEngine | Whitened
+
+
+@dataclass(frozen=True, eq=False)
+class FromEngine:
+    """The random effects of one fit, which the engine predicts on request."""
+
+    engine: AnyEngine
+    solution: Solution
+    Y: np.ndarray
+
+    def modes(self) -> tuple[np.ndarray, ...]:
+        """Conditional modes, (J, k) for every random term."""
+        return tuple(mode[0] for mode in self.engine.modes(self.solution, self.Y))
+
+    def variances(self) -> tuple[np.ndarray, ...]:
+        """Their conditional covariances, (J, k, k) for every random term."""
+        return tuple(block[0] for block in self.engine.mode_variances(self.solution))
+
+
+def told(matrices: Matrices, s: Solution) -> Solution:
+    """The same, where the design says by name which coefficients have no test: complete responses have the others."""
+    if not matrices.untested or not s.indistinct.any():
+        return s
+    gaps = np.zeros(len(s.sigma), dtype=bool) if s.observed is None else ~s.observed.all(axis=0)
+    return replace(s, indistinct=s.indistinct & gaps)
+
+
+def engine_of(fit: Fit) -> AnyEngine:
+    """The engine that a mixed model was fitted with, or one like it."""
+    return getattr(fit.conditional, "engine", None) or Engine(fit.matrices.X.to_numpy(), fit.matrices.terms)
+
+
+def residual_variances(engine: AnyEngine, s: Solution, n: int) -> np.ndarray:
+    """Variance of the residual of every row, (n, r)."""
+    if isinstance(engine, Engine):
+        return np.tile(s.sigma**2, (n, 1))
+    return s.sigma**2 * engine.numbers.variances(phi_of(s)).T
+
+
+def residual_components(engine: AnyEngine, s: Solution) -> dict[Component, np.ndarray]:
+    """Numbers of residuals with a structure by (part, group, term), (r,) each."""
+    return {} if isinstance(engine, Engine) else engine.numbers.components(phi_of(s), s.sigma)
+
+
+def phi_of(s: Solution) -> np.ndarray:
+    """The residual's numbers, (r, s); none where nothing of it was free."""
+    return s.phi if isinstance(s, MarginalSolution) else np.empty((len(s.sigma), 0))
