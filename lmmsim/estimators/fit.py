@@ -6,7 +6,7 @@ of the formula. Standard deviations and covariances are absolute, in the units o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import draws
+from lmmsim.estimators import contrasts
+from lmmsim.estimators.contrasts import Adjust, Answer
 from lmmsim.estimators.estimates import (
     Component,
     Estimates,
@@ -26,8 +28,10 @@ from lmmsim.estimators.estimates import (
     p_value,
     spread,
 )
+from lmmsim.estimators.freedom import Constant, Freedom, of_engine
 from lmmsim.model.columns import Matrices, effects_index
 from lmmsim.model.equation import Equation
+from lmmsim.model.questions import Pairs
 from lmmsim.model.residual import IID
 
 COLUMNS = pd.Index(["estimate", "se", "df", "t", "p", "low", "high"])  # of a table of coefficients
@@ -90,6 +94,33 @@ class Fit:
     covariances: tuple[np.ndarray, ...] = ()
     conditional: Conditional | None = None
     group_means: np.ndarray | None = None
+    reference: Freedom | None = None
+
+    @cached_property
+    def freedom(self) -> Freedom:
+        """The reference distribution of any combination of the coefficients."""
+        own = self.reference or of_engine(self)
+        return own or Constant(float(self.df[0]) if np.ptp(np.nan_to_num(self.df, posinf=-1)) == 0 else np.nan)
+
+    def contrast(self, question: Any, level: float | None = None) -> Answer:
+        """Estimate differences by coefficients or cells; see `lmmsim.estimators.contrasts.contrast`."""
+        return contrasts.contrast(self, question, level)
+
+    def means(
+        self,
+        of: str | Sequence[str],
+        by: str | Sequence[str] | None = None,
+        at: Mapping[str, Any] | None = None,
+        pairs: bool | Pairs = False,
+        adjust: Adjust | None = None,
+        level: float | None = None,
+    ) -> Answer:
+        """Estimate marginal means, or differences between them; see `lmmsim.estimators.contrasts.means`."""
+        return contrasts.means(self, of, by, at, pairs, adjust, level)
+
+    def test(self, question: Any = None, at: Mapping[str, Any] | None = None) -> Answer:
+        """Test terms, or contrasts together; see `lmmsim.estimators.contrasts.test`."""
+        return contrasts.test(self, question, at)
 
     @cached_property
     def coef(self) -> pd.DataFrame:
@@ -252,7 +283,7 @@ class Fit:
     def __dir__(self) -> list[str]:
         """What a user may ask, without the plain arrays behind it."""
         hidden = {"beta", "vcov_beta", "covariances", "conditional", "absorbed", "group_means", "df", "mode_variances"}
-        hidden |= {"estimates", "modes", "residuals"}
+        hidden |= {"estimates", "modes", "residuals", "freedom", "reference"}
         return [name for name in super().__dir__() if not name.startswith("_") and name not in hidden]
 
     def _headline(self) -> list[str]:

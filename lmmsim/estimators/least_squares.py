@@ -146,6 +146,7 @@ class LeastSquares(ABC):
             criterion=float(solved.criterion[0]),
             level=self.level,
             absorbed=absorbed,
+            reference=projection.freedom,
             group_means=y - X @ solved.estimate[0] - solved.resid[:, 0] if absorbed else None,
         )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lmmsim.estimators.estimates import Estimates
+from lmmsim.estimators.freedom import Constant, F, Freedom, uncorrelated, wald
 
 Prepare = Callable[[np.ndarray], np.ndarray]
 
@@ -87,14 +88,14 @@ class Projection:
 
     def _satterthwaite(self) -> np.ndarray:
         """Df of the CR2 variances if the errors were independent (Pustejovsky & Tipton 2018, eq. 11)."""
-        W = self.weights
-        d = self.groups.sums(W**2)
-        q = self.groups.sums(self.X[:, None, :] * W[:, :, None])
-        qA = q @ self.bread
-        leverage = (qA * q).sum(axis=2)
-        cross = np.einsum("gji,gjk->jik", qA, q)
-        trace = (cross * cross.transpose(0, 2, 1)).sum(axis=(1, 2))
-        return (d - leverage).sum(axis=0) ** 2 / ((d**2 - 2 * d * leverage).sum(axis=0) + trace)
+        return self.freedom.df(np.eye(self.X.shape[1]))
+
+    @property
+    def freedom(self) -> Freedom:
+        """The reference distribution of combinations of the coefficients."""
+        if self.robust == "CR2":
+            return Clusters(self.X, self.bread, self.weights, self.groups)
+        return Constant(float(self.df[0]))
 
     def solve(self, Y: np.ndarray) -> Solved:
         """Estimates and standard errors for every column of Y (n, r)."""
@@ -118,6 +119,71 @@ class Projection:
             return solved.sigma[0] ** 2 * self.bread
         scores = self.groups.sums(self.weights * solved.resid[:, :1])
         return scores.T @ scores
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Reference distributions of CR2 variances, worked out for independent errors (Pustejovsky & Tipton 2018).
+
+    Attributes
+    ----------
+    X, bread : ndarray, (n, p) and (p, p)
+        The columns, and (X'X)^-1.
+    weights : ndarray, (n, p)
+        Their products with residuals, summed by cluster, are the scores of the coefficients.
+    groups : Groups
+    """
+
+    X: np.ndarray
+    bread: np.ndarray
+    weights: np.ndarray
+    groups: Groups
+
+    def df(self, L: np.ndarray) -> np.ndarray:
+        """Satterthwaite's df, (q,): 2 v^2 / Var(v) of every variance v (their eq. 11)."""
+        W = self.weights @ L.T
+        d = self.groups.sums(W**2)
+        x = self.groups.sums(self.X[:, None, :] * W[:, :, None])
+        xB = x @ self.bread
+        leverage = (xB * x).sum(axis=2)
+        cross = np.einsum("gji,gjk->jik", xB, x)
+        trace = (cross * cross.transpose(0, 2, 1)).sum(axis=(1, 2))
+        return (d - leverage).sum(axis=0) ** 2 / ((d**2 - 2 * d * leverage).sum(axis=0) + trace)
+
+    def total_variance(self, L: np.ndarray) -> float:
+        """Variances of all entries of the covariance of L beta, added up, for errors of variance 1.
+
+        An entry is the sum over clusters of (p_a'e) (p_b'e), whose covariances are products of p_ai'p_bj. These are
+        w_ai'w_bi - x_ai B x_bi within a cluster, and - x_ai B x_bj between two, with B = (X'X)^-1.
+        """
+        W = self.weights @ L.T
+        own = self.groups.sums(W[:, :, None] * W[:, None, :])
+        x = self.groups.sums(W[:, :, None] * self.X[:, None, :])
+        xB = x @ self.bread
+        shared = np.einsum("jap,jbp->jab", xB, x)
+        M = np.einsum("jap,jbq->abpq", x, xB)
+        total = 0.0
+        for a, b in np.ndindex(own.shape[1:]):
+            squares = own[:, a, a] * (own[:, b, b] - shared[:, b, b]) - shared[:, a, a] * own[:, b, b]
+            products = own[:, a, b] * (own[:, a, b] - 2 * shared[:, a, b])
+            between = np.sum(M[a, b] * M[b, a].T) + np.sum(M[b, a] * M[b, a].T)
+            total += float((squares + products).sum() + between)
+        return total
+
+    def joint(self, L: np.ndarray, beta: np.ndarray, vcov: np.ndarray) -> F:
+        """Hotelling's T squared with the df of a Wishart of the same total variance (AHT; their section 3.2)."""
+        q = len(L)
+        if q == 1:
+            return F(wald(L, beta, vcov), 1, float(self.df(L)[0]))
+        directions, variances = uncorrelated(L, self.bread)
+        eta = q * (q + 1) / self.total_variance(directions / np.sqrt(variances)[:, None])
+        left = eta - q + 1
+        if left <= 0:
+            raise ValueError(
+                f"a joint test of {q} contrasts with CR2 errors has {eta:.1f} degrees of freedom for their covariance, "
+                f"fewer than {q}: test fewer at once, or use more clusters"
+            )
+        return F(left / (eta * q) * wald(L, beta, vcov), q, left)
 
 
 def bell_mccaffrey(Q: np.ndarray, groups: Groups) -> np.ndarray:

@@ -3,7 +3,8 @@
 Each function is one formula, with its source: `design_effect`, `dropout_means` and `ar1_design_effects` are about data
 (`clusters`); `variance_of_variance`, `variance_estimates`, `boundary_probability`, `p_boundary`, `forgotten_level` and
 `group_mean_mse` about estimates (`variances`); the `type1_` functions about the level that an analysis really has
-(`type1`). Generalised least squares at known variances (`gls`) gives the exact power of a test (`power`).
+(`type1`). Generalised least squares at known variances (`gls`), and what several tests make together (`joint`), give
+the exact power of a test (`power`).
 """
 
 from lmmsim.theory.clusters import ar1_design_effects, design_effect, dropout_means
