@@ -15,7 +15,8 @@ import pandas as pd
 from lmmsim.checks import check_choice, check_level, columns_of
 from lmmsim.estimators.estimates import critical_value, p_value
 from lmmsim.model.grid import Grid
-from lmmsim.model.questions import Pairs, contrast_rows, differences, joint_rows, mean_rows
+from lmmsim.model.hypotheses import find_part, joint_rows
+from lmmsim.model.questions import Pairs, contrast_rows, differences, mean_rows
 
 Adjust = Literal["holm", "tukey", "bonferroni"]
 
@@ -165,9 +166,7 @@ def means(
     return Answer(pd.concat(tables), _where(grid, [*names, *apart], at, fit))
 
 
-def test(
-    fit: Any, question: Any = None, at: Mapping[str, Any] | None = None
-) -> Answer:
+def joint_test(fit: Any, question: Any = None, at: Mapping[str, Any] | None = None) -> Answer:
     """Test a term, or several contrasts together, by F.
 
     Parameters
@@ -306,8 +305,6 @@ def _where(grid: Grid, shown: Sequence[str], at: Mapping[str, Any] | None, fit: 
 
 def _stand(grid: Grid, terms: Sequence[str], at: Mapping[str, Any] | None) -> str:
     """Where numbers outside of a tested term stand, if that matters."""
-    from lmmsim.model.questions import find_part
-
     numbers: dict[str, float] = {}
     for term in terms:
         part = find_part(grid, term)

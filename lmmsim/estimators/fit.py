@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import draws
-from lmmsim.estimators import contrasts
+from lmmsim.estimators import contrasts, shown
 from lmmsim.estimators.contrasts import Adjust, Answer
 from lmmsim.estimators.estimates import (
     Component,
@@ -29,6 +29,7 @@ from lmmsim.estimators.estimates import (
     spread,
 )
 from lmmsim.estimators.freedom import Constant, Freedom, of_engine
+from lmmsim.estimators.spellings import NAMES, Spellings
 from lmmsim.model.columns import Matrices, effects_index
 from lmmsim.model.equation import Equation
 from lmmsim.model.questions import Pairs
@@ -50,7 +51,7 @@ class Conditional(Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Fit:
+class Fit(Spellings):
     """One analysis of one data set.
 
     Estimators make it; nobody writes it by hand. The tables are made when they are first asked for.
@@ -119,8 +120,8 @@ class Fit:
         return contrasts.means(self, of, by, at, pairs, adjust, level)
 
     def test(self, question: Any = None, at: Mapping[str, Any] | None = None) -> Answer:
-        """Test terms, or contrasts together; see `lmmsim.estimators.contrasts.test`."""
-        return contrasts.test(self, question, at)
+        """Test terms, or contrasts together; see `lmmsim.estimators.contrasts.joint_test`."""
+        return contrasts.joint_test(self, question, at)
 
     @cached_property
     def coef(self) -> pd.DataFrame:
@@ -283,44 +284,14 @@ class Fit:
     def __dir__(self) -> list[str]:
         """What a user may ask, without the plain arrays behind it."""
         hidden = {"beta", "vcov_beta", "covariances", "conditional", "absorbed", "group_means", "df", "mode_variances"}
-        hidden |= {"estimates", "modes", "residuals", "freedom", "reference"}
+        hidden |= {"estimates", "modes", "residuals", "freedom", "reference"} | NAMES
         return [name for name in super().__dir__() if not name.startswith("_") and name not in hidden]
 
-    def _headline(self) -> list[str]:
-        groups = "".join(f", {J} levels of {group}" for group, J in self.ngroups.items())
-        likelihood = "REML criterion" if self.reml else "-2 log-likelihood"
-        lines = [self.formula, f"{self.nobs} rows{groups}; {likelihood} {self.criterion:.4f}"]
-        if self.singular:
-            lines.append("singular: a variance is estimated as zero or a correlation as -1 or 1")
-        if not self.converged:
-            lines.append("NOT CONVERGED")
-        return lines + ([self.message] if self.message else [])
-
-    def _shown(self) -> list[tuple[str, pd.DataFrame]]:
-        number = "{:.4g}".format
-        sd = self.sd.apply(lambda column: column.map(number if column.name == "sd" else "{:.2f}".format))
-        sd = sd.where(self.sd.notna(), "").reset_index()
-        coef = self.coef.apply(lambda column: column.map(number))
-        coef["df"] = self.coef["df"].map("{:.1f}".format)
-        coef["t"] = self.coef["t"].map("{:.2f}".format)
-        coef["p"] = ["<0.001" if p < 0.001 else f"{p:.3f}" for p in self.coef["p"]]
-        if np.isinf(self.df).all():
-            coef = coef.drop(columns="df").rename(columns={"t": "z"})
-        coef = coef.rename_axis(index=None)
-        return [("Standard deviations", sd), (f"Coefficients ({self.level:.0%} intervals)", coef)]
-
     def __repr__(self) -> str:
-        (sd_title, sd), (coef_title, coef) = self._shown()
-        spread = sd.to_string(index=False) if self.random else f"residual {sd['sd'].iloc[-1]}"
-        return "\n".join([self.method, *self._headline(), "", sd_title, spread, "", coef_title, coef.to_string()])
+        return shown.text(self)
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        head = "<br>".join(escape(line) for line in self._headline())
-        (sd_title, sd), (coef_title, coef) = self._shown()
-        tables = f"<p>{sd_title}</p>{sd.to_html(index=False, border=0)}<p>{coef_title}</p>{coef.to_html(border=0)}"
-        return f"<p><strong>{escape(self.method)}</strong><br>{head}</p>{tables}"
+        return shown.html(self)
 
 
 def named_components(values: Mapping[Component, float]) -> pd.Series:

@@ -118,6 +118,4 @@ def of_engine(fit: Any) -> Freedom | None:
         return None
     if choice == "satterthwaite":
         return Satterthwaite(lambda L: held.engine.satterthwaite(held.solution, L)[0])
-    return KenwardRoger(
-        lambda L: held.engine.kenward_roger(held.solution, L)[1][0], lambda: information(fit.equation)
-    )
+    return KenwardRoger(lambda L: held.engine.kenward_roger(held.solution, L)[1][0], lambda: information(fit.equation))

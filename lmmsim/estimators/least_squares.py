@@ -15,6 +15,7 @@ from lmmsim.estimators.estimates import Effects, Estimates
 from lmmsim.estimators.fit import Fit
 from lmmsim.estimators.projection import Groups, Prepare, Projection, by_pattern
 from lmmsim.estimators.rows import check_called_on_data, check_shape, complete_rows, response_values, unusable
+from lmmsim.estimators.spellings import Fits
 from lmmsim.model.columns import Matrices, build, levels_of
 from lmmsim.model.formula import split
 from lmmsim.model.identifiable import check_X
@@ -70,7 +71,7 @@ class Prepared:
         return by_pattern(Y, one._names(self.rows), one.level, reasons, analyse)
 
 
-class LeastSquares(ABC):
+class LeastSquares(Fits, ABC):
     """What the three estimators share: which rows, one data set, many responses."""
 
     formula: str

@@ -15,6 +15,7 @@ from lmmsim.checks import check_choice, check_level
 from lmmsim.estimators.estimates import Effects, Estimates, effects_of, nothing
 from lmmsim.estimators.inference import MixedFit
 from lmmsim.estimators.rows import check_called_on_data, check_shape, complete_rows, response_values, unusable
+from lmmsim.estimators.spellings import Fits
 from lmmsim.model.columns import Matrices, build
 from lmmsim.model.formula import split
 from lmmsim.model.identifiable import check_terms, check_X
@@ -40,7 +41,7 @@ class FromEngine:
 
 
 @dataclass(frozen=True)
-class LMM:
+class LMM(Fits):
     """Linear mixed model by restricted or full maximum likelihood.
 
     Its residuals are independent and have one sd, as in lme4: in a world with `AR1` residuals, or an `IID` sd for each

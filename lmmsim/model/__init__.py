@@ -4,5 +4,5 @@ Reading order: `formula` (the text, taken apart), `columns` (X and the columns o
 and `residual` (their standard deviations), `matrices` (Z and G as labelled tables), `equation` (all of it on one
 design), `describe` (what it means in words), `from_fit`, and `model`, which brings them together; then `blocks` (V,
 block by block) and `identifiable` (what cannot be told apart). What people ask is put into weights of coefficients by
-`grid` (cells, and the row of X that belongs to each) and `questions` (contrasts, means, terms).
+`grid` (cells, and the row of X that belongs to each), `questions` (contrasts, means) and `hypotheses` (terms).
 """

@@ -60,7 +60,7 @@ class Grid:
     >>> from lmmsim.model.columns import build
     >>> plants = pd.DataFrame({"arm": ["A", "A", "B"], "week": [0.0, 2.0, 4.0]})
     >>> Grid(build("height ~ week + arm", plants), plants).levels
-    {'week': None, 'arm': ['A', 'B']}
+    {'arm': ['A', 'B'], 'week': None}
     """
 
     def __init__(self, matrices: Matrices, data: pd.DataFrame, terms: Sequence[str] | None = None) -> None:
@@ -147,13 +147,18 @@ class Grid:
         levels = self.levels[name]
         if levels is None:
             return [(float(self.data[name].to_numpy(dtype=float).mean()), 1.0)]
-        made = [used for part in self.parts for used in part.factors if name in self.columns_in[used]]
-        if strange := [used for used in made if not re.fullmatch(rf"`?{re.escape(name)}`?|C\(\s*`?{re.escape(name)}`?\s*(,.*)?\)", used)]:
-            raise ValueError(
-                f"'{strange[0]}' makes a factor of '{name}', so its levels are not those of '{name}': make it a column of "
-                f"the data, or say which '{name}' is meant"
-            )
+        self._check_averaged(name)
         return [(level, 1 / len(levels)) for level in levels]
+
+    def _check_averaged(self, name: str) -> None:
+        """Refuse to average over a column of which the formula makes a factor with other levels, as C(week > 2)."""
+        own = re.escape(name)
+        for used in {used for part in self.parts for used in part.factors if name in self.columns_in[used]}:
+            if not re.fullmatch(rf"`?{own}`?|C\(\s*`?{own}`?\s*(,.*)?\)", used):
+                raise ValueError(
+                    f"'{used}' makes a factor of '{name}' whose levels are not its own: make it a column of the data, "
+                    f"or say which '{name}' is meant"
+                )
 
     def rows(self, cells: Sequence[Sequence[Any]]) -> pd.DataFrame:
         """Rows of X for cells that give a value to each of `columns`, those of left-out coefficients included."""
@@ -228,7 +233,9 @@ class Grid:
             raise ValueError(f"no weights are given for '{name}'; name its cells, as {{'{name}': {{...}}}}")
         for value, weight in given.items():
             if not is_number(weight):
-                raise ValueError(f"the weight of {quoted(value)} of '{name}' is {quoted(weight)}; it is a finite number")
+                raise ValueError(
+                    f"the weight of {quoted(value)} of '{name}' is {quoted(weight)}; it is a finite number"
+                )
         return {self.value(name, value): float(weight) for value, weight in given.items()}
 
     def value(self, name: str, wanted: Any) -> Any:

@@ -40,7 +40,7 @@ def fai_cornelius(df: np.ndarray) -> float:
     Examples
     --------
     >>> round(fai_cornelius(np.array([8.0, 12.0])), 3)
-    9.6
+    9.5
     """
     q = len(df)
     if not np.isfinite(df).any() and not np.isnan(df).any():

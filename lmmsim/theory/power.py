@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike
 from lmmsim.checks import check_choice, check_probability, quoted
 from lmmsim.model.columns import build
 from lmmsim.model.grid import Grid
+from lmmsim.model.hypotheses import named_tests
 from lmmsim.model.identifiable import check_X, taken_up
-from lmmsim.model.questions import named_rows, named_tests
+from lmmsim.model.questions import named_rows
 from lmmsim.theory.gls import Information, information
 from lmmsim.theory.joint import f_power, fai_cornelius, uncorrelated
 
@@ -108,7 +109,7 @@ def exact_power(
     method[T.new]    4.0  1.565  18.0  0.677
     >>> from lmmsim.scenarios import plant_growth
     >>> exact_power(*plant_growth(), tests=["week:fertilizer"]).loc["test week:fertilizer"].round(3).tolist()[2:]
-    [2.0, 27.0, 0.998]
+    [2.0, 27.0, 0.968]
     """
     _check_normal(model)
     equation = model.on(design)
