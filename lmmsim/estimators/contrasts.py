@@ -17,6 +17,7 @@ from lmmsim.estimators.estimates import critical_value, p_value
 from lmmsim.model.grid import Grid
 from lmmsim.model.hypotheses import find_part, joint_rows
 from lmmsim.model.questions import Pairs, contrast_rows, differences, mean_rows
+from lmmsim.theory.joint import f_tail
 
 Adjust = Literal["holm", "tukey", "bonferroni"]
 
@@ -213,8 +214,8 @@ def joint_test(fit: Any, question: Any = None, at: Mapping[str, Any] | None = No
     rows = {}
     for one in asked:
         name, L = joint_rows(grid, one, at)
-        found = fit.freedom.joint(L, fit.beta, fit.vcov_beta)
-        rows[name] = {"F": found.statistic, "df1": found.df1, "df2": found.df2, "p": found.p}
+        [statistic], [df2] = fit.freedom.joint(L, fit.beta[None], fit.vcov_beta[None])
+        rows[name] = {"F": statistic, "df1": len(L), "df2": df2, "p": float(f_tail(statistic, len(L), df2))}
     table = pd.DataFrame(list(rows.values()), pd.Index(list(rows), name="test"))
     return Answer(table, _stand(grid, [one for one in asked if isinstance(one, str)], at))
 
@@ -231,7 +232,7 @@ def answered(fit: Any, rows: pd.DataFrame, level: float | None = None) -> pd.Dat
     level = fit.level if level is None else level
     check_level(level)
     L = rows.to_numpy(dtype=float)
-    estimate, se, df = L @ fit.beta, standard_errors(L, fit.vcov_beta), fit.freedom.df(L)
+    estimate, se, df = L @ fit.beta, standard_errors(L, fit.vcov_beta), fit.freedom.df(L)[0]
     with np.errstate(divide="ignore", invalid="ignore"):
         t = estimate / se
     reach = critical_value(df, level) * se

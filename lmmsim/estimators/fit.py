@@ -29,6 +29,7 @@ from lmmsim.estimators.estimates import (
     spread,
 )
 from lmmsim.estimators.freedom import Constant, Freedom, of_engine
+from lmmsim.estimators.prediction import Kind, NewGroups, predict
 from lmmsim.estimators.spellings import NAMES, Spellings
 from lmmsim.model.columns import Matrices, effects_index
 from lmmsim.model.equation import Equation
@@ -98,6 +99,13 @@ class Fit(Spellings):
     reference: Freedom | None = None
 
     @cached_property
+    def information(self) -> Any:
+        """What the rows tell about the variances, at the estimates: `lmmsim.theory.gls.Information`."""
+        from lmmsim.theory.gls import information
+
+        return information(self.equation)
+
+    @cached_property
     def freedom(self) -> Freedom:
         """The reference distribution of any combination of the coefficients."""
         own = self.reference or of_engine(self)
@@ -122,6 +130,17 @@ class Fit(Spellings):
     def test(self, question: Any = None, at: Mapping[str, Any] | None = None) -> Answer:
         """Test terms, or contrasts together; see `lmmsim.estimators.contrasts.joint_test`."""
         return contrasts.joint_test(self, question, at)
+
+    def predict(
+        self,
+        data: pd.DataFrame | None = None,
+        kind: Kind = "population",
+        level: float = 0.95,
+        new_groups: NewGroups = "raise",
+        interval: bool = True,
+    ) -> pd.DataFrame:
+        """Predict rows; see `lmmsim.estimators.prediction.predict`."""
+        return predict(self, data, kind, level, new_groups, interval)
 
     @cached_property
     def coef(self) -> pd.DataFrame:
@@ -284,7 +303,7 @@ class Fit(Spellings):
     def __dir__(self) -> list[str]:
         """What a user may ask, without the plain arrays behind it."""
         hidden = {"beta", "vcov_beta", "covariances", "conditional", "absorbed", "group_means", "df", "mode_variances"}
-        hidden |= {"estimates", "modes", "residuals", "freedom", "reference"} | NAMES
+        hidden |= {"estimates", "modes", "residuals", "freedom", "reference", "information"} | NAMES
         return [name for name in super().__dir__() if not name.startswith("_") and name not in hidden]
 
     def __repr__(self) -> str:

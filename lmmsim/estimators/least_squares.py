@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.checks import Columns, check_choice, check_level, columns_of, listed
+from lmmsim.estimators.asking import Questions
 from lmmsim.estimators.estimates import Effects, Estimates
 from lmmsim.estimators.fit import Fit
 from lmmsim.estimators.projection import Groups, Prepare, Projection, by_pattern
@@ -48,6 +49,12 @@ class Prepared:
     keep: np.ndarray
     rows: Rows
     effects: tuple[Effects, ...] = ()
+    questions: Questions | None = None
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the coefficients."""
+        return self.estimator._names(self.rows)
 
     @cached_property
     def _whole(self) -> tuple[Projection, Prepare]:
@@ -68,7 +75,7 @@ class Prepared:
         def analyse(observed: np.ndarray) -> tuple[Projection, Prepare]:
             return self._whole if observed.all() else one._analyse(self.rows[observed])
 
-        return by_pattern(Y, one._names(self.rows), one.level, reasons, analyse)
+        return by_pattern(Y, self.terms, one.level, reasons, analyse, self.questions)
 
 
 class LeastSquares(Fits, ABC):
@@ -141,7 +148,7 @@ class LeastSquares(Fits, ABC):
             data=used,
             y=y,
             beta=solved.estimate[0],
-            vcov_beta=projection.vcov(solved),
+            vcov_beta=projection.vcov(solved)[0],
             df=projection.df,
             sigma=float(solved.sigma[0]),
             criterion=float(solved.criterion[0]),

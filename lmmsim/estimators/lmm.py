@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.checks import check_choice, check_level
+from lmmsim.estimators.asking import Questions
 from lmmsim.estimators.estimates import Effects, Estimates, effects_of, nothing
 from lmmsim.estimators.inference import MixedFit
 from lmmsim.estimators.rows import check_called_on_data, check_shape, complete_rows, response_values, unusable
@@ -243,6 +244,12 @@ class Prepared:
     matrices: Matrices
     engine: Engine
     start: np.ndarray | None = None
+    questions: Questions | None = None
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the coefficients."""
+        return tuple(self.matrices.X.columns)
 
     @property
     def effects(self) -> tuple[Effects, ...]:
@@ -280,8 +287,8 @@ class Prepared:
             among[usable] = values
             return among
 
-        return Estimates(
-            terms=tuple(self.matrices.X.columns),
+        found = Estimates(
+            terms=self.terms,
             estimate=placed(s.beta),
             se=placed(np.sqrt(np.diagonal(vcov, axis1=1, axis2=2))),
             df=placed(df),
@@ -294,3 +301,4 @@ class Prepared:
             covariances=tuple(placed(G) for G in s.covariances),
             level=lmm.level,
         )
+        return found if self.questions is None else self.questions.asked_of(self, found, s, vcov, usable)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,11 +21,12 @@ from lmmsim.estimators.lmm import LMM
 from lmmsim.model.model import Model
 from lmmsim.model.residual import IID
 from lmmsim.studies.crossing import Search
+from lmmsim.studies.question import Question, one_question
 from lmmsim.studies.recipe import Analysis, Recipe
 from lmmsim.studies.run import conduct
-from lmmsim.studies.study import check
+from lmmsim.studies.study import asking, check
 from lmmsim.studies.sweeps import made
-from lmmsim.theory.power import Alternative, Contrasts, Df, exact_power
+from lmmsim.theory.power import Alternative, Contrasts, Df, Tests, exact_power
 
 World = Callable[[int], tuple[Model, pd.DataFrame]]
 # Streams of the looks of a search, beside those of the cells of a sweep.
@@ -74,12 +76,14 @@ def find_size(
     analysis: Analysis | None = None,
     power: float = 0.8,
     *,
-    term: str,
+    term: str | None = None,
     alpha: float = 0.05,
     rng: streams.Rng = None,
     mcse: float = 0.005,
     n_jobs: int | None = None,
     method: str = "auto",
+    contrast: Mapping[str, Any] | None = None,
+    test: Any = None,
 ) -> Size:
     """Find the smallest size with the wanted power.
 
@@ -93,8 +97,12 @@ def find_size(
         Whose test it is. None is the mixed model of the world, its residual included, with Satterthwaite's t.
     power : float
         Wanted power.
-    term : str
+    term : str, optional
         The coefficient that is tested.
+    contrast : mapping, optional
+        In its place a contrast, as `Fit.contrast` takes it: `{"arm": {"A": 1, "Control": -1}, "week": 4}`.
+    test : optional
+        In its place a joint test, as `Fit.test` takes it: "week:arm".
     alpha : float
     rng : Generator, int or None
         For a search by simulation.
@@ -137,6 +145,7 @@ def find_size(
     def world_of(size: int) -> tuple[Model, pd.DataFrame]:
         return made(world, size)
 
+    asked = one_question(term, contrast, test)
     exact = has_exact_power(world_of(sizes[-1])[0], analysis)
     if method == "exact" and not exact:
         raise ValueError(
@@ -144,8 +153,10 @@ def find_size(
             "draws, one residual sd, and a t test; method='simulation' finds the size of any analysis"
         )
     if exact and method != "simulation":
-        return exact_size(world, sizes, power, term=term, alpha=alpha)
-    return _simulated(world_of, sizes, analysis, power, term, alpha, streams.root(rng), n_jobs, mcse)
+        return exact_size(
+            world, sizes, power, term=asked.name, alpha=alpha, contrasts=asked.contrasts, tests=asked.tests
+        )
+    return _simulated(world_of, sizes, analysis, power, asked, alpha, streams.root(rng), n_jobs, mcse)
 
 
 def _simulated(
@@ -153,7 +164,7 @@ def _simulated(
     sizes: list[int],
     analysis: Analysis | None,
     power: float,
-    term: str,
+    asked: Question,
     alpha: float,
     root: np.random.SeedSequence,
     n_jobs: int | None,
@@ -164,10 +175,13 @@ def _simulated(
     def look(size: int, replicates: int, number: int) -> tuple[int, int]:
         model, design = world(size)
         seed = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, LOOK + number))
-        recipe = Recipe(model, design, {"analysis": analysis or LMM(model.formula)}, seed)
+        chosen = asking(
+            {"analysis": analysis or LMM(model.formula)}, design, asked.contrasts, asked.tests, stacklevel=5
+        )
+        recipe = Recipe(model, design, chosen, seed)
         check(recipe, replicates)
         [(_, results)] = conduct([recipe], replicates, n_jobs, progress=False)
-        one = results["analysis"]
+        one, term = results["analysis"], asked.name
         if term not in one.terms:
             raise ValueError(f"there is no term '{term}'; the analysis has {', '.join(one.terms)}")
         p = one.p[one.converged, one.terms.index(term)]
@@ -190,6 +204,7 @@ def exact_size(
     contrasts: Contrasts | None = None,
     alternative: Alternative = "two-sided",
     df: Df | Callable[[int], float] = "satterthwaite",
+    tests: Tests | None = None,
 ) -> Size:
     """Find the smallest size whose power is enough.
 
@@ -202,8 +217,8 @@ def exact_size(
     power : float
         Wanted power.
     term : str
-        Coefficient, or contrast, whose power it is.
-    alpha, contrasts, alternative
+        Coefficient, contrast or test, whose power it is.
+    alpha, contrasts, alternative, tests
         As for `exact_power`.
     df : str, float, mapping or callable
         As for `exact_power`; a callable is given the size.
@@ -231,7 +246,8 @@ def exact_size(
 
     def reached(size: int) -> float:
         if size not in looks:
-            table = exact_power(*made(world, size), alpha, contrasts, alternative, df(size) if callable(df) else df)
+            given = df(size) if callable(df) else df
+            table = exact_power(*made(world, size), alpha, contrasts, alternative, given, tests)
             if term not in table.index:
                 raise ValueError(f"there is no term '{term}'; the terms are {', '.join(table.index)}")
             looks[size] = float(table.loc[term, "power"])

@@ -6,25 +6,26 @@ Fai & Cornelius (1996) for Satterthwaite's df, as lmerTest has it; Kenward & Rog
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lmmsim.theory.gls import Information
 
 
-def wald(L: np.ndarray, beta: np.ndarray, vcov: np.ndarray) -> float:
-    """(L beta)' (L vcov L')^-1 (L beta)."""
-    size = np.sqrt(np.diagonal(L @ vcov @ L.T))  # in units of the standard errors, to keep all digits
-    directions, variances = uncorrelated(L / np.where(size > 0, size, 1.0)[:, None], vcov)
+def wald(L: np.ndarray, beta: np.ndarray, vcov: np.ndarray) -> np.ndarray:
+    """(L beta)' (L vcov L')^-1 (L beta), (r,), for rows L (q, p), beta (r, p) and vcov (r, p, p)."""
+    size = np.sqrt(np.nanmedian(np.einsum("qi,rij,qj->rq", L, vcov, L), axis=0))  # in units of standard errors
+    unit = L / np.where(size > 0, size, 1.0)[:, None]
+    axes, variances = uncorrelated(unit, vcov)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return float(((directions @ beta) ** 2 / variances).sum())
+        return (np.einsum("raq,qp,rp->ra", axes, unit, beta) ** 2 / variances).sum(axis=1)
 
 
 def uncorrelated(L: np.ndarray, vcov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Combinations of the rows of L whose estimates are uncorrelated, and their variances."""
+    """Directions (r, q, q) of the rows of L in which estimates are uncorrelated, and their variances (r, q)."""
     covariance = L @ vcov @ L.T
-    if not np.isfinite(covariance).all():
-        return L, np.full(len(L), np.nan)
-    variances, axes = np.linalg.eigh(covariance)
-    return axes.T @ L, variances
+    good = np.isfinite(covariance).all(axis=(1, 2))
+    variances, axes = np.linalg.eigh(np.where(good[:, None, None], covariance, np.eye(len(L))))
+    return axes.swapaxes(1, 2), np.where(good[:, None], variances, np.nan)
 
 
 def fai_cornelius(df: np.ndarray) -> float:
@@ -64,8 +65,8 @@ def kenward_roger(L: np.ndarray, known: Information) -> tuple[float, float]:
     Kenward & Roger (1997), Biometrics 53:983. Halekoh & Hojsgaard (2014), Journal of Statistical Software 59(9).
     """
     q = len(L)
-    directions, variances = uncorrelated(L, known.vcov)
-    unit = directions / np.sqrt(variances)[:, None]
+    axes, variances = uncorrelated(L, known.vcov[None])
+    unit = axes[0] @ L / np.sqrt(variances[0])[:, None]
     S = np.einsum("ai,tij,bj->tab", unit, known.slopes, unit)
     W = known.uncertainty
     traces = np.einsum("taa->t", S)
@@ -83,13 +84,14 @@ def kenward_roger(L: np.ndarray, known: Information) -> tuple[float, float]:
     return (1.0 if abs(df2 - 2) < 0.01 else df2 * mean / (df2 - 2)), df2
 
 
-def f_tail(statistic: float, df1: float, df2: float) -> float:
+def f_tail(statistic: ArrayLike, df1: int, df2: ArrayLike) -> np.ndarray:
     """P(F > statistic); with infinite df2 that of chi-square over df1."""
     from scipy.special import chdtrc, fdtrc
 
-    if not (np.isfinite(statistic) and df2 > 0):
-        return float("nan")
-    return float(chdtrc(df1, df1 * statistic) if np.isinf(df2) else fdtrc(df1, df2, statistic))
+    statistic, df2 = np.broadcast_arrays(np.asarray(statistic, float), np.asarray(df2, float))
+    known = np.isfinite(statistic) & (df2 > 0)
+    f = fdtrc(df1, np.where(np.isfinite(df2), df2, 1.0), np.where(known, statistic, 0.0))
+    return np.where(known, np.where(np.isinf(df2), chdtrc(df1, df1 * statistic), f), np.nan)
 
 
 def f_power(ncp: float, df1: int, df2: float, alpha: float) -> float:

@@ -22,7 +22,7 @@ from lmmsim.model.hypotheses import named_tests
 from lmmsim.model.identifiable import check_X, taken_up
 from lmmsim.model.questions import named_rows
 from lmmsim.theory.gls import Information, information
-from lmmsim.theory.joint import f_power, fai_cornelius, uncorrelated
+from lmmsim.theory.joint import f_power, fai_cornelius, uncorrelated, wald
 
 if TYPE_CHECKING:
     from lmmsim.model.columns import RandomTerm
@@ -152,8 +152,9 @@ def exact_power(
 
 def _joint(known: Information, L: np.ndarray, beta: np.ndarray, alpha: float, df: float | None) -> dict[str, float]:
     """Row of a joint test: its noncentrality is the squared effects over the variances of uncorrelated directions."""
-    directions, variances = uncorrelated(L, known.vcov)
-    ncp = float(((directions @ beta) ** 2 / variances).sum())
+    axes, _ = uncorrelated(L, known.vcov[None])
+    directions = axes[0] @ L
+    ncp = float(wald(L, beta[None], known.vcov[None])[0])
     if df is None:
         df = fai_cornelius(np.array([known.satterthwaite(row) for row in directions]))
     return {"effect": np.nan, "se": np.nan, "df1": len(L), "df": df, "power": f_power(ncp, len(L), df, alpha)}
