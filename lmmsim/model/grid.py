@@ -22,7 +22,8 @@ from lmmsim.model.formula import split
 
 LARGEST = 20_000  # cells of a grid
 FEW = 12  # different values up to which a number is taken value by value
-EXACT = 1e-8  # relative size below which a weight counts as zero
+EXACT = 1e-8  # relative size below which a weight of a left-out coefficient counts as zero
+ROUNDED = 1e-13  # what rounding leaves of a sum that is zero, relative to its parts
 
 
 @dataclass(frozen=True)
@@ -184,8 +185,10 @@ class Grid:
 
     def _estimable(self, weighted: pd.DataFrame, owner: np.ndarray, q: int) -> np.ndarray:
         """Sums by owner over the coefficients that there are; refuse sums that need one that there is not."""
-        total = np.zeros((q, weighted.shape[1]))
+        total, size = np.zeros((2, q, weighted.shape[1]))
         np.add.at(total, owner, weighted.to_numpy())
+        np.add.at(size, owner, np.abs(weighted.to_numpy()))
+        total[np.abs(total) <= ROUNDED * size] = 0.0  # what cancels is exactly zero
         return self.estimable(pd.DataFrame(total, columns=weighted.columns))
 
     def estimable(self, rows: pd.DataFrame) -> np.ndarray:

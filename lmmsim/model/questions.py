@@ -127,7 +127,6 @@ def _row(grid: Grid, question: Mapping[str, Any], what: str) -> np.ndarray:
             + (f", and the columns that have cells {', '.join(grid.columns)}" if grid.columns else "")
         )
     row = grid.weighted(question)
-    row = np.where(np.abs(row) > 1e-12 * np.abs(row).max(), row, 0.0)  # what cancels cancels exactly
     if not row.any():
         raise ValueError(f"{what} weighs cells that the formula makes equal: it is 0 whatever the coefficients are")
     return row

@@ -103,7 +103,9 @@ def means(
 
 def _differences(table: pd.DataFrame, xlabel: str | None, ylabel: str | None, ax: Axes | None) -> Axes:
     """Differences as rows with a line at 0."""
-    names = [", ".join(map(str, key)) if isinstance(key, tuple) else str(key) for key in table.index]
+    by = [name for name in table.index.names if name != "contrast"]
+    frame = table.index.to_frame()
+    names = [", ".join([str(row["contrast"]), *(f"{name} {row[name]}" for name in by)]) for _, row in frame.iterrows()]
     ax, rows = canvas(ax, height=height_of(len(table))), np.arange(len(table))
     ax.axvline(0, color=MIDDLE, lw=1, zorder=1)
     ax.hlines(rows, table["low"], table["high"], color=DARK, lw=1.8, zorder=2)
