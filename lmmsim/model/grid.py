@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -72,14 +72,14 @@ class Grid:
     def parts(self) -> list[Part]:
         """The terms of the fixed part, in the order of X's columns."""
         spec = self.matrices.spec.fixed
-        kinds = {str(expression): kind.value for expression, (kind, _) in spec.encoder_state.items()}
+        kinds = {self._named(expression): kind.value for expression, (kind, _) in spec.encoder_state.items()}
 
         def part(encoded: Any) -> Part:
-            factors = [str(factor.expr) for factor in encoded.term.factors if str(factor.expr) in kinds]
-            named = frozenset(name for name in factors if kinds[name] == "categorical")
-            rest = frozenset(factors) - named
-            name = ":".join(factors) or "Intercept"
-            return Part(name, named, rest, tuple(map(str, encoded.columns)))
+            multiplied = [self._named(factor.expr) for factor in encoded.term.factors]
+            multiplied = [name for name in multiplied if name in kinds]
+            factors = frozenset(name for name in multiplied if kinds[name] == "categorical")
+            columns = tuple(map(self._named, encoded.columns))
+            return Part(":".join(multiplied) or "Intercept", factors, frozenset(multiplied) - factors, columns)
 
         return [part(encoded) for encoded in spec.structure]
 
@@ -92,13 +92,22 @@ class Grid:
     def columns_in(self) -> dict[str, frozenset[str]]:
         """For everything that the formula multiplies, the columns of the data that it is made of."""
         spec, names = self.matrices.spec.fixed, set(self.columns)
-        return {str(factor.expr): frozenset(map(str, used)) & names for factor, used in spec.factor_variables.items()}
+        uses = {use.name: use.column for use in getattr(split(self.matrices.formula), "uses", ())}
+        return {
+            self._named(factor.expr): frozenset(uses.get(str(name), str(name)) for name in used) & names
+            for factor, used in spec.factor_variables.items()
+        }
+
+    def _named(self, expression: Any) -> str:
+        """An expression, or a column of X, as the formula writes it: formulaic knows odd names by others."""
+        named = getattr(split(self.matrices.formula), "named", str)
+        return str(named(str(expression)))
 
     @cached_property
     def columns(self) -> list[str]:
         """Columns of the data that the fixed part uses."""
         parts = split(self.matrices.formula)
-        return used_columns(f"{parts.response} ~ {parts.fixed}", self.data)
+        return used_columns(f"response_ ~ {parts.fixed}", self.data)
 
     @cached_property
     def levels(self) -> dict[str, list[Any] | None]:
@@ -177,11 +186,14 @@ class Grid:
 
     def _X(self, frame: pd.DataFrame) -> pd.DataFrame:
         """All columns that the formula names for these rows."""
+        names = tuple(name for part in self.parts for name in part.columns)
+        matrices: Any = self.matrices
+        if hasattr(matrices, "basis"):
+            return rebuild(replace(matrices, basis=replace(matrices.basis, names=names)), frame).X
         X = rebuild(self.matrices, frame).X
-        names = [name for part in self.parts for name in part.columns]
         if len(names) == X.shape[1]:
             return X
-        return pd.DataFrame(np.asarray(self.matrices.spec.get_model_matrix(frame).fixed, dtype=float), columns=names)
+        return pd.DataFrame(np.asarray(self.matrices.spec.get_model_matrix(frame).fixed), columns=list(names))
 
     def _estimable(self, weighted: pd.DataFrame, owner: np.ndarray, q: int) -> np.ndarray:
         """Sums by owner over the coefficients that there are; refuse sums that need one that there is not."""
