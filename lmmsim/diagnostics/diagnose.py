@@ -1,15 +1,20 @@
 """Diagnose: ask a fit all questions at once; every answer is a table and a number with its reference distribution.
 
 Nothing here says "fine" or "bad": a `p` is the share of data sets simulated from the fit, and analysed like the real
-one, that are at least as extreme. A dozen questions make a small p by chance likely; look at the pictures too.
+one, that are at least as extreme. A dozen questions make a small p by chance likely; look at the pictures too. What
+each number means is said in words when a diagnosis is printed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
+from textwrap import fill
 from types import MappingProxyType
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lmmsim.checks import check_columns, columns_of, is_whole
@@ -19,8 +24,11 @@ from lmmsim.diagnostics.refits import Check, Refits, refits, rows_of
 from lmmsim.diagnostics.residuals import LARGEST, least_confounded, residuals, simulated_residuals
 from lmmsim.diagnostics.serial import lag_correlation
 from lmmsim.diagnostics.trends import linearity, scale_location, slopes
+from lmmsim.diagnostics.verdicts import opening, verdicts
 from lmmsim.estimators.fit import Fit
+from lmmsim.estimators.lmm import LMM
 from lmmsim.model.columns import used_columns
+from lmmsim.model.from_fit import numbers
 from lmmsim.streams import Rng, generator
 
 
@@ -37,11 +45,28 @@ class Diagnosis:
     checks : mapping of str to Check
         By name: "random_qq", "linearity week", ...; `diagnosis["random_qq"]` is its table, and so is that of a row
         of the summary, `diagnosis["slopes week | plot"]`.
+    words : list of str
+        A sentence for every check, which `print` shows too.
+    data : DataFrame
+        The rows that were analysed.
+    time, group : str or None
+        The column of the time and the first grouping factor, where there are any.
+    note : str
+        What was done to get here, if there is anything to say.
     """
 
     summary: pd.DataFrame
     residuals: pd.DataFrame
     checks: Mapping[str, Check] = field(default_factory=dict)
+    data: pd.DataFrame = field(default_factory=pd.DataFrame)
+    time: str | None = None
+    group: str | None = None
+    note: str = ""
+
+    @property
+    def words(self) -> list[str]:
+        """A sentence for every check: what was looked at, and whether it is more than chance makes."""
+        return verdicts(self.summary)
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         for key, check in self.checks.items():
@@ -50,14 +75,22 @@ class Diagnosis:
         raise KeyError(f"there is no check '{name}'; there are {', '.join(self.checks)}")
 
     def __repr__(self) -> str:
-        return self.summary.to_string(float_format="{:.4g}".format)
+        table = self.summary.to_string(float_format="{:.4g}".format)
+        parts = [fill(line, 100, subsequent_indent="  ") for line in (*self._head, *self.words)]
+        return "\n".join([*parts, "", table])
 
     def _repr_html_(self) -> str:
-        return self.summary.to_html(float_format="{:.4g}".format, border=0)
+        head = "".join(f"<p>{escape(line)}</p>" for line in self._head)
+        words = "".join(f"<li>{escape(line)}</li>" for line in self.words)
+        return f"{head}<ul>{words}</ul>{self.summary.to_html(float_format='{:.4g}'.format, border=0)}"
+
+    @property
+    def _head(self) -> list[str]:
+        return [*([self.note] if self.note else []), opening(self.summary)]
 
 
 def diagnose(
-    fit: Fit,
+    fit: Any,
     data: pd.DataFrame | None = None,
     rng: Rng = None,
     *,
@@ -70,8 +103,9 @@ def diagnose(
 
     Parameters
     ----------
-    fit : Fit
-        From LMM or OLS.
+    fit : Fit or statsmodels MixedLMResults
+        From LMM or OLS. A fit of statsmodels that was made from a formula is repeated by `LMM` on the same rows, which
+        the diagnosis says.
     data : DataFrame, optional
         Rows of the fit, with columns beside those of the model; its own data by default.
     rng : Generator, int or None
@@ -89,7 +123,9 @@ def diagnose(
     Returns
     -------
     Diagnosis
-        Its `summary` has the numbers, `diagnosis["linearity week"]` and so on the tables.
+        Printed, it says of every check in words what was looked at and whether it is more than chance makes;
+        `lmmsim.plot.diagnosis` draws it. Its `summary` has the numbers, `diagnosis["linearity week"]` and so on the
+        tables.
 
     Raises
     ------
@@ -123,6 +159,7 @@ def diagnose(
     """
     if not is_whole(replicates) or replicates < 1:
         raise ValueError(f"replicates is {replicates}; the checks need simulated data sets, 199 for p down to 0.005")
+    fit, note = as_fit(fit)
     rng = generator(rng)
     refit = refits(replace(fit, data=rows_of(fit, data)), replicates, rng)
     bars = fit.matrices.terms
@@ -154,7 +191,23 @@ def diagnose(
     for term in {term.group: term for term in bars}.values():
         checks[f"influence {term.group}"] = influence(refit, term.group, keep_variances=len(term.levels) > left_out)
     summary = pd.concat([check.verdict for check in checks.values()])
-    return Diagnosis(summary, residuals(fit), MappingProxyType(checks))
+    group = bars[0].group if bars else None
+    return Diagnosis(summary, residuals(fit), MappingProxyType(checks), refit.data, time, group, note)
+
+
+def as_fit(fit: Any) -> tuple[Any, str]:
+    """A fit as it is; one of statsmodels repeated by LMM, and the sentence that says so."""
+    if hasattr(fit, "matrices") or not (hasattr(fit, "fe_params") and hasattr(fit, "cov_re")):
+        return fit, ""
+    world = numbers(fit)
+    again = LMM(world["formula"], reml=fit.model.reml)(fit.model.data.frame)
+    theirs = fit.fe_params.reindex(list(again.terms)).to_numpy(dtype=float)
+    apart = float(np.nanmax(np.abs(theirs - again.beta) / again.coef["se"].to_numpy()))
+    same = f"its coefficients differ by {apart:.2g} standard errors at most"
+    better = -2 * float(fit.llf) - again.criterion
+    if better > 0.01:
+        same += f", and its -2 log-likelihood is {better:.3g} smaller: statsmodels had stopped too early"
+    return again, f"statsmodels' fit was repeated by LMM('{world['formula']}') on the same rows; {same}."
 
 
 def _covariates(refit: Refits) -> list[str]:

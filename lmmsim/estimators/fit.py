@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import draws
+from lmmsim.estimators import shown
+from lmmsim.estimators.asked import Asked
 from lmmsim.estimators.estimates import (
     Component,
     Estimates,
@@ -26,6 +28,8 @@ from lmmsim.estimators.estimates import (
     p_value,
     spread,
 )
+from lmmsim.estimators.freedom import Freedom
+from lmmsim.estimators.spellings import NAMES, Spellings
 from lmmsim.model.columns import Matrices, effects_index
 from lmmsim.model.equation import Equation
 from lmmsim.model.residual import IID, Residual
@@ -46,7 +50,7 @@ class Conditional(Protocol):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Fit:
+class Fit(Asked, Spellings):
     """One analysis of one data set.
 
     Estimators make it; nobody writes it by hand. The tables are made when they are first asked for.
@@ -92,6 +96,7 @@ class Fit:
     group_means: np.ndarray | None = None
     structure: Residual | None = None
     structure_size: int = 0
+    reference: Freedom | None = None
 
     @cached_property
     def coef(self) -> pd.DataFrame:
@@ -268,47 +273,24 @@ class Fit:
     def __dir__(self) -> list[str]:
         """What a user may ask, without the plain arrays behind it."""
         hidden = {"beta", "vcov_beta", "covariances", "conditional", "absorbed", "group_means", "df", "mode_variances"}
-        hidden |= {"estimates", "modes", "residuals", "structure", "structure_size"}
+        hidden |= {
+            "estimates",
+            "modes",
+            "residuals",
+            "structure",
+            "structure_size",
+            "freedom",
+            "reference",
+            "information",
+        }
+        hidden |= NAMES
         return [name for name in super().__dir__() if not name.startswith("_") and name not in hidden]
 
-    def _headline(self) -> list[str]:
-        groups = "".join(f", {J} levels of {group}" for group, J in self.ngroups.items())
-        likelihood = "REML criterion" if self.reml else "-2 log-likelihood"
-        lines = [self.formula, f"{self.nobs} rows{groups}; {likelihood} {self.criterion:.4f}"]
-        if self.singular:
-            lines.append("singular: a variance is estimated as zero or a correlation as -1 or 1")
-        if not self.converged:
-            lines.append("NOT CONVERGED")
-        return lines + ([self.message] if self.message else [])
-
-    def _shown(self) -> list[tuple[str, pd.DataFrame]]:
-        number = "{:.4g}".format
-        sd = self.sd.apply(lambda column: column.map(number if column.name == "sd" else "{:.2f}".format))
-        sd = sd.where(self.sd.notna(), "").reset_index()
-        coef = self.coef.apply(lambda column: column.map(number))
-        coef["df"] = self.coef["df"].map("{:.1f}".format)
-        coef["t"] = self.coef["t"].map("{:.2f}".format)
-        coef["p"] = ["<0.001" if p < 0.001 else f"{p:.3f}" for p in self.coef["p"]]
-        if np.isinf(self.df).all():
-            coef = coef.drop(columns="df").rename(columns={"t": "z"})
-        coef = coef.rename_axis(index=None)
-        return [("Standard deviations", sd), (f"Coefficients ({self.level:.0%} intervals)", coef)]
-
     def __repr__(self) -> str:
-        (sd_title, sd), (coef_title, coef) = self._shown()
-        spread = sd.to_string(index=False) if len(sd) > 1 else f"residual {sd['sd'].iloc[-1]}"
-        spread += "" if self.structure is None else f"\nresidual {self.structure.words_below}"
-        return "\n".join([self.method, *self._headline(), "", sd_title, spread, "", coef_title, coef.to_string()])
+        return shown.text(self)
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        head = "<br>".join(escape(line) for line in self._headline())
-        (sd_title, sd), (coef_title, coef) = self._shown()
-        words = "" if self.structure is None else f"<p>{'residual ' + escape(self.structure.words_below)}</p>"
-        spread = f"<p>{sd_title}</p>{sd.to_html(index=False, border=0)}{words}"
-        tables = f"{spread}<p>{coef_title}</p>{coef.to_html(border=0)}"
-        return f"<p><strong>{escape(self.method)}</strong><br>{head}</p>{tables}"
+        return shown.html(self)
 
 
 def named_components(values: Mapping[Component, float]) -> pd.Series:

@@ -13,7 +13,6 @@ import pandas as pd
 from lmmsim.checks import check_whole
 from lmmsim.estimators.bootstrap import Bootstrap, bootstrap
 from lmmsim.estimators.fit import Fit
-from lmmsim.estimators.prediction import Kind, predict
 from lmmsim.estimators.profile import profile
 from lmmsim.model.columns import RandomTerm
 from lmmsim.streams import Rng
@@ -30,10 +29,6 @@ class MixedFit(Fit):
     """
 
     theta: np.ndarray = field(default_factory=lambda: np.zeros(0))
-
-    def predict(self, data: pd.DataFrame | None = None, kind: Kind = "population", level: float = 0.95) -> pd.DataFrame:
-        """Predict rows; see `lmmsim.estimators.prediction.predict`."""
-        return predict(self, data, kind, level)
 
     def bootstrap(self, replicates: int = 1000, rng: Rng = None) -> Bootstrap:
         """Refit data simulated from this fit; see `lmmsim.estimators.bootstrap.bootstrap`."""
@@ -93,8 +88,7 @@ def compare(fit0: Fit, fit1: Fit) -> pd.DataFrame:
         {"npar": [fit.npar for fit in fits], "criterion": criteria}, index=pd.Index([f.formula for f in fits])
     )
     table["aic"] = table["criterion"] + 2 * table["npar"]
-    n = fit0.nobs - (len(fit0.beta) if reml else 0)
-    table["bic"] = table["criterion"] + np.log(n) * table["npar"]
+    table["bic"] = table["criterion"] + np.log(fit0.nobs) * table["npar"]
     p = chdtrc(extra, chisq)
     boundary = (chdtrc(extra - 1, chisq) if extra > 1 else float(chisq <= 0)) / 2 + p / 2
     note = ""

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.checks import as_frame, check_choice, check_level
+from lmmsim.estimators.asking import Questions
 from lmmsim.estimators.engines import AnyEngine, FromEngine, phi_of, residual_components, told
 from lmmsim.estimators.estimates import Effects, Estimates, effects_of, nothing
 from lmmsim.estimators.inference import MixedFit
@@ -25,6 +26,7 @@ from lmmsim.estimators.rows import (
     with_doubts,
     without_tests,
 )
+from lmmsim.estimators.spellings import Fits
 from lmmsim.model.columns import Matrices, build
 from lmmsim.model.formula import split
 from lmmsim.model.identifiable import check_terms, check_X
@@ -35,7 +37,7 @@ from lmmsim.reml.solution import Solution
 
 
 @dataclass(frozen=True)
-class LMM:
+class LMM(Fits):
     """Linear mixed model by restricted or full maximum likelihood.
 
     Without `residual` its residuals are independent and have one sd, as in lme4: in a world with `AR1` residuals, or an
@@ -309,6 +311,12 @@ class Prepared:
     matrices: Matrices
     engine: AnyEngine
     start: np.ndarray | None = None
+    questions: Questions | None = None
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the coefficients."""
+        return tuple(self.matrices.X.columns)
 
     @property
     def effects(self) -> tuple[Effects, ...]:
@@ -347,8 +355,8 @@ class Prepared:
             among[usable] = values
             return among
 
-        return Estimates(
-            terms=tuple(self.matrices.X.columns),
+        found = Estimates(
+            terms=self.terms,
             estimate=placed(s.beta),
             se=placed(np.sqrt(np.diagonal(vcov, axis1=1, axis2=2))),
             df=placed(df),
@@ -362,3 +370,4 @@ class Prepared:
             level=lmm.level,
             residual={name: placed(own) for name, own in residual_components(self.engine, s).items()},
         )
+        return found if self.questions is None else self.questions.asked_of(self, found, s, vcov, usable)

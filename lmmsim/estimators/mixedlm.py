@@ -22,6 +22,7 @@ from lmmsim.checks import check_choice, check_level
 from lmmsim.estimators.estimates import Estimates, effects_of, join, nothing
 from lmmsim.estimators.inference import MixedFit
 from lmmsim.estimators.rows import check_called_on_data, check_shape, complete_rows, response_values, unusable
+from lmmsim.estimators.spellings import Fits
 from lmmsim.model.columns import Matrices, RandomTerm, build
 from lmmsim.model.formula import split
 from lmmsim.model.identifiable import check_terms, check_X
@@ -34,7 +35,7 @@ ON_THE_EDGE = 1e-3  # relative sd below which a direction counts as zero; its op
 
 
 @dataclass(frozen=True)
-class StatsmodelsLMM:
+class StatsmodelsLMM(Fits):
     """Linear mixed model fitted by statsmodels.
 
     Parameters

@@ -1,26 +1,34 @@
-"""What a fitted mixed model says about rows, old or new.
+"""What a fit says about rows, old or new, and how far that may be off.
 
 The three kinds of prediction answer three questions and are named for them.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import as_frame, check_choice, check_level
-from lmmsim.estimators.estimates import spread
-from lmmsim.estimators.fit import Fit
-from lmmsim.model.columns import Matrices, rebuild
+from lmmsim.checks import as_frame, check_choice, check_columns, check_level
+from lmmsim.estimators.contrasts import standard_errors
+from lmmsim.estimators.estimates import critical_value
+from lmmsim.model.columns import Matrices, RandomTerm, levels_of, rebuild
 
 Kind = Literal["population", "conditional", "new group"]
+NewGroups = Literal["raise", "zero"]
 
 
-def predict(fit: Fit, data: pd.DataFrame | None = None, kind: Kind = "population", level: float = 0.95) -> pd.DataFrame:
-    """Predict the response of rows, old or new.
+def predict(
+    fit: Any,
+    data: pd.DataFrame | None = None,
+    kind: Kind = "population",
+    level: float = 0.95,
+    new_groups: NewGroups = "raise",
+    interval: bool = True,
+) -> pd.DataFrame:
+    """Predict rows, old or new.
 
     Parameters
     ----------
@@ -32,20 +40,37 @@ def predict(fit: Fit, data: pd.DataFrame | None = None, kind: Kind = "population
         new group: one new measurement in groups that were never seen; the same mean as population, but with the
         spread of groups, residual and estimated coefficients around it.
     level : float
-        Level of the intervals (normal).
+        Level of the intervals: t, with the df of what is predicted.
+    new_groups : "raise" or "zero"
+        Of a conditional prediction, what happens to groups that the fit has not seen. "zero": what is known of a row,
+        as the school of a new class, is used, and the effect of what is new is 0, with its whole variance in the
+        interval.
+    interval : bool
+        False leaves out all but the mean, which is faster for many rows of large data.
 
     Returns
     -------
     DataFrame, index of the rows
-        population: `mean`, its standard error `se`, and `low`, `high` around the mean.
-        conditional: `mean`.
-        new group: `mean`, the `sd` of a new measurement around it, and `low`, `high` that it falls between.
+        `mean`, `se`, `df`, `low`, `high`. Of a conditional prediction `se` is the standard deviation of its error,
+        which comes from the coefficients and from the effects of the group. For a new group it is called `sd`: that of
+        a new measurement around the mean.
 
     Raises
     ------
     ValueError
-        If the kind is not known, a column is absent, rows have a level without a coefficient, or "conditional" is asked
-        for a group that was not in the data.
+        If the kind is not known, or has no meaning for the analysis; if a column is absent, rows have a level without a
+        coefficient, or "conditional" is asked for a group that was not in the data.
+
+    Notes
+    -----
+    The df of a prediction are Satterthwaite's, from the expected information about the variances; those of a population
+    mean are the same as in `Fit.contrast`. The variances are estimated, and their own error is not a part of `se`: with
+    few groups the intervals of conditional predictions are somewhat too short.
+
+    References
+    ----------
+    Henderson (1975), Biometrics 31:423. Kackar & Harville (1984), Journal of the American Statistical Association
+    79:853.
 
     Examples
     --------
@@ -54,27 +79,90 @@ def predict(fit: Fit, data: pd.DataFrame | None = None, kind: Kind = "population
     >>> plants = pd.DataFrame({"plot": np.repeat(range(10), 5), "week": np.tile(range(5), 10)})
     >>> plants["height"] = 10 + 2 * plants["week"] + rng.normal(size=10)[plants["plot"]] + rng.normal(size=50)
     >>> fit = LMM("height ~ week + (1 | plot)")(plants)
-    >>> list(predict(fit, pd.DataFrame({"week": [5], "plot": ["new"]}), kind="new group").columns)
-    ['mean', 'sd', 'low', 'high']
+    >>> list(fit.predict(pd.DataFrame({"week": [5], "plot": ["new"]}), kind="new group").columns)
+    ['mean', 'sd', 'df', 'low', 'high']
     """
-    from scipy.special import ndtri
-
     check_choice("kind", kind, ("population", "conditional", "new group"))
+    check_choice("new_groups", new_groups, ("raise", "zero"))
     check_level(level)
+    if len(fit.y) != len(fit.data) and kind != "population":
+        raise ValueError(
+            f"kind='{kind}' has no meaning for {fit.method}: an analysis of means knows neither the effect of a group "
+            "nor the spread within it; use kind='population', or LMM"
+        )
+    if fit.absorbed:
+        return _within(fit, data, kind, level)
     rows = fit.matrices if data is None else new_rows(fit, with_groups(fit.matrices, data, kind))
     X = rows.X[list(fit.terms)].to_numpy()
     mean = X @ fit.beta
     if kind == "conditional":
         for term in rows.terms:
-            check_known(term.group, term.codes, rows.X.index)
-        return pd.DataFrame({"mean": mean + spread(rows.terms, fit.modes)}, index=rows.X.index)
-    variance = np.einsum("ni,ij,nj->n", X, fit.vcov_beta, X)
-    if kind == "new group":
-        variance = variance + sum(replace(fit.equation, X=rows.X, terms=rows.terms).variances.values()) + fit.sigma**2
-    sd = np.sqrt(variance)
-    reach = ndtri((1 + level) / 2) * sd
-    columns = {"mean": mean, "se" if kind == "population" else "sd": sd, "low": mean - reach, "high": mean + reach}
+            if new_groups == "raise":
+                check_known(term.group, term.codes, rows.X.index)
+        mean = mean + sum(_effects(term, u) for term, u in zip(rows.terms, fit.modes, strict=True))
+    if not interval:
+        return pd.DataFrame({"mean": mean}, index=rows.X.index)
+    if kind == "population" or not (fit.matrices.terms or kind == "new group"):
+        return _table(rows, mean, standard_errors(X, fit.vcov_beta), _df(fit, X), level)
+    from lmmsim.estimators.prediction_error import errors
+
+    measured = (fit.data if data is None else data) if kind == "new group" else None
+    found = errors(fit.equation, fit.information, fit.vcov_beta, rows, kind == "conditional", measured)
+    df = found.df if np.isfinite(fit.df).any() else np.full(len(X), np.inf)
+    sd = np.sqrt(np.clip(found.variance, 0, None))
+    return _table(rows, mean, sd, df, level, "sd" if measured is not None else "se")
+
+
+def _table(
+    rows: Matrices, mean: np.ndarray, se: np.ndarray, df: np.ndarray, level: float, name: str = "se"
+) -> pd.DataFrame:
+    """Predictions with their intervals."""
+    reach = critical_value(df, level) * se
+    columns = {"mean": mean, name: se, "df": df, "low": mean - reach, "high": mean + reach}
     return pd.DataFrame(columns, index=rows.X.index)
+
+
+def _df(fit: Any, X: np.ndarray) -> np.ndarray:
+    """Df of every row; rows that are alike are worked out once."""
+    distinct, place = np.unique(X, axis=0, return_inverse=True)
+    return np.asarray(fit.freedom.df(distinct)[0][place.ravel()])
+
+
+def _effects(term: RandomTerm, u: np.ndarray) -> np.ndarray:
+    """z'u of every row; 0 where the group is new."""
+    known = term.codes >= 0
+    return np.where(known, (term.columns * u[np.where(known, term.codes, 0)]).sum(axis=1), 0.0)
+
+
+def _within(fit: Any, data: pd.DataFrame | None, kind: Kind, level: float) -> pd.DataFrame:
+    """Predictions of an analysis within groups: the mean of the group, and the differences within it."""
+    if kind != "conditional":
+        raise ValueError(
+            f"kind='{kind}' has no meaning for {fit.method}: it has an intercept for each of its groups and none for "
+            "others; use kind='conditional', or LMM"
+        )
+    unit = fit.estimator._columns
+    rows = fit.matrices if data is None else new_rows(fit, data)
+    frame = fit.data if data is None else data
+    check_columns(frame, unit)
+    codes = _known_units(fit.data, frame, unit)
+    check_known(":".join(unit), codes, rows.X.index)
+    own = levels_of(unit, fit.data)[1]
+    size = np.bincount(own)
+    X_all, X = fit.matrices.X[list(fit.terms)].to_numpy(), rows.X[list(fit.terms)].to_numpy()
+    centre = np.column_stack([np.bincount(own, weights=column) / size for column in X_all.T])
+    level_of = np.bincount(own, weights=fit.y) / size
+    deviation = X - centre[codes]
+    variance = fit.sigma**2 / size[codes] + standard_errors(deviation, fit.vcov_beta) ** 2
+    mean = level_of[codes] + deviation @ fit.beta
+    return _table(rows, mean, np.sqrt(variance), np.broadcast_to(fit.df[:1], len(X)), level)
+
+
+def _known_units(old: pd.DataFrame, new: pd.DataFrame, unit: Sequence[str]) -> np.ndarray:
+    """For every new row the code of its group among those of the old rows, -1 for another."""
+    codes = levels_of(unit, old)[1]
+    keys = dict(zip(zip(*(old[name].tolist() for name in unit), strict=True), codes.tolist(), strict=True))
+    return np.array([keys.get(key, -1) for key in zip(*(new[name].tolist() for name in unit), strict=True)], dtype=int)
 
 
 def with_groups(matrices: Matrices, data: pd.DataFrame, kind: Kind) -> pd.DataFrame:
@@ -86,7 +174,7 @@ def with_groups(matrices: Matrices, data: pd.DataFrame, kind: Kind) -> pd.DataFr
     return data
 
 
-def new_rows(fit: Fit, data: pd.DataFrame) -> Matrices:
+def new_rows(fit: Any, data: pd.DataFrame) -> Matrices:
     """Build the columns of the fit for these rows; refuse a level that it has no coefficient for."""
     return rebuild(fit.matrices, data)
 
@@ -97,5 +185,5 @@ def check_known(group: str, codes: np.ndarray, index: pd.Index) -> None:
     if len(unknown):
         raise ValueError(
             f"{len(unknown)} rows (the first: {index[unknown[0]]}) are in a '{group}' that the fit has not seen; "
-            "kind='new group' predicts for those"
+            "kind='new group' predicts for those, and new_groups='zero' uses what is known of their other groups"
         )

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lmmsim.estimators.asking import Answers, Questions
 from lmmsim.estimators.estimates import Estimates
+from lmmsim.estimators.freedom import Constant, Freedom
+from lmmsim.theory.joint import uncorrelated, wald
 
 Prepare = Callable[[np.ndarray], np.ndarray]
 
@@ -87,14 +90,14 @@ class Projection:
 
     def _satterthwaite(self) -> np.ndarray:
         """Df of the CR2 variances if the errors were independent (Pustejovsky & Tipton 2018, eq. 11)."""
-        W = self.weights
-        d = self.groups.sums(W**2)
-        q = self.groups.sums(self.X[:, None, :] * W[:, :, None])
-        qA = q @ self.bread
-        leverage = (qA * q).sum(axis=2)
-        cross = np.einsum("gji,gjk->jik", qA, q)
-        trace = (cross * cross.transpose(0, 2, 1)).sum(axis=(1, 2))
-        return (d - leverage).sum(axis=0) ** 2 / ((d**2 - 2 * d * leverage).sum(axis=0) + trace)
+        return self.freedom.df(np.eye(self.X.shape[1]))[0]
+
+    @property
+    def freedom(self) -> Freedom:
+        """The reference distribution of combinations of the coefficients."""
+        if self.robust == "CR2":
+            return Clusters(self.X, self.bread, self.weights, self.groups)
+        return Constant(float(self.df[0]))
 
     def solve(self, Y: np.ndarray) -> Solved:
         """Estimates and standard errors for every column of Y (n, r)."""
@@ -113,11 +116,77 @@ class Projection:
         return Solved(beta.T, se, sigma, criterion, resid)
 
     def vcov(self, solved: Solved) -> np.ndarray:
-        """Covariance (p, p) of the first response's estimates."""
+        """Covariance (r, p, p) of the estimates of every response."""
         if not self.robust:
-            return solved.sigma[0] ** 2 * self.bread
-        scores = self.groups.sums(self.weights * solved.resid[:, :1])
-        return scores.T @ scores
+            return solved.sigma[:, None, None] ** 2 * self.bread
+        scores = np.stack([self.groups.sums(w[:, None] * solved.resid) for w in self.weights.T])
+        return np.einsum("ajr,bjr->rab", scores, scores)
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """Reference distributions of CR2 variances, worked out for independent errors (Pustejovsky & Tipton 2018).
+
+    Attributes
+    ----------
+    X, bread : ndarray, (n, p) and (p, p)
+        The columns, and (X'X)^-1.
+    weights : ndarray, (n, p)
+        Their products with residuals, summed by cluster, are the scores of the coefficients.
+    groups : Groups
+    """
+
+    X: np.ndarray
+    bread: np.ndarray
+    weights: np.ndarray
+    groups: Groups
+
+    def df(self, L: np.ndarray) -> np.ndarray:
+        """Satterthwaite's df, (1, q): 2 v^2 / Var(v) of every variance v (their eq. 11)."""
+        W = self.weights @ L.T
+        d = self.groups.sums(W**2)
+        x = self.groups.sums(self.X[:, None, :] * W[:, :, None])
+        xB = x @ self.bread
+        leverage = (xB * x).sum(axis=2)
+        cross = np.einsum("gji,gjk->jik", xB, x)
+        trace = (cross * cross.transpose(0, 2, 1)).sum(axis=(1, 2))
+        df = (d - leverage).sum(axis=0) ** 2 / ((d**2 - 2 * d * leverage).sum(axis=0) + trace)
+        return np.asarray(df)[None]
+
+    def total_variance(self, L: np.ndarray) -> float:
+        """Variances of all entries of the covariance of L beta, added up, for errors of variance 1.
+
+        An entry is the sum over clusters of (p_a'e) (p_b'e), whose covariances are products of p_ai'p_bj. These are
+        w_ai'w_bi - x_ai B x_bi within a cluster, and - x_ai B x_bj between two, with B = (X'X)^-1.
+        """
+        W = self.weights @ L.T
+        own = self.groups.sums(W[:, :, None] * W[:, None, :])
+        x = self.groups.sums(W[:, :, None] * self.X[:, None, :])
+        xB = x @ self.bread
+        shared = np.einsum("jap,jbp->jab", xB, x)
+        M = np.einsum("jap,jbq->abpq", x, xB)
+        total = 0.0
+        for a, b in np.ndindex(own.shape[1:]):
+            squares = own[:, a, a] * (own[:, b, b] - shared[:, b, b]) - shared[:, a, a] * own[:, b, b]
+            products = own[:, a, b] * (own[:, a, b] - 2 * shared[:, a, b])
+            between = np.sum(M[a, b] * M[b, a].T) + np.sum(M[b, a] * M[b, a].T)
+            total += float((squares + products).sum() + between)
+        return total
+
+    def joint(self, L: np.ndarray, beta: np.ndarray, vcov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Hotelling's T squared with the df of a Wishart of the same total variance (AHT; their section 3.2)."""
+        q = len(L)
+        if q == 1:
+            return wald(L, beta, vcov), np.broadcast_to(self.df(L)[:, 0], len(beta))
+        axes, variances = uncorrelated(L, self.bread[None])
+        eta = q * (q + 1) / self.total_variance(axes[0] @ L / np.sqrt(variances[0])[:, None])
+        left = eta - q + 1
+        if left <= 0:
+            raise ValueError(
+                f"a joint test of {q} contrasts with CR2 errors has {eta:.1f} degrees of freedom for their covariance, "
+                f"fewer than {q}: test fewer at once, or use more clusters"
+            )
+        return left / (eta * q) * wald(L, beta, vcov), np.full(len(beta), left)
 
 
 def bell_mccaffrey(Q: np.ndarray, groups: Groups) -> np.ndarray:
@@ -139,9 +208,11 @@ def by_pattern(
     level: float,
     message: np.ndarray,
     analyse: Callable[[np.ndarray], tuple[Projection, Prepare]],
+    questions: Questions | None = None,
 ) -> Estimates:
     """Analyse the columns of Y that have no message yet, those that miss the same rows together."""
     r, p = Y.shape[1], len(terms)
+    parts: list[tuple[np.ndarray, Answers]] = []
     estimate, se, df = np.full((3, r, p), np.nan)
     criterion, sigma = np.full((2, r), np.nan)
     usable = np.flatnonzero(message == "")
@@ -149,15 +220,18 @@ def by_pattern(
         columns = usable[members]
         try:
             projection, prepare = analyse(rows)
+            everything = rows.all() and len(columns) == r
+            solved = projection.solve(prepare(Y if everything else Y[np.ix_(rows, columns)]))
+            if questions:
+                parts.append((columns, questions.answers(solved.estimate, projection.vcov(solved), projection.freedom)))
         except ValueError as error:
             message[columns] = str(error)
             continue
-        everything = rows.all() and len(columns) == r
-        solved = projection.solve(prepare(Y if everything else Y[np.ix_(rows, columns)]))
         estimate[columns], se[columns], df[columns] = solved.estimate, solved.se, projection.df
         criterion[columns], sigma[columns] = solved.criterion, solved.sigma
     singular = np.zeros(r, dtype=bool)
-    return Estimates(terms, estimate, se, df, criterion, sigma, message == "", singular, message, level=level)
+    found = Estimates(terms, estimate, se, df, criterion, sigma, message == "", singular, message, level=level)
+    return found if questions is None else questions.beside(found, parts)
 
 
 def patterns(observed: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

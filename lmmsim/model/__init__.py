@@ -5,5 +5,6 @@ Reading order: `tokens` and `formula` (the text, taken apart), `frame` (every co
 `random_effects` and `residual` (their standard deviations), `units` and `unstructured` (residuals that go together),
 `matrices` (Z and G as labelled tables), `equation` (all of it on one design), `describe` (what it means in words),
 `from_fit`, and `model`, which brings them together; then `standard` (columns without their units), `blocks` (V, block
-by block) and `identifiable` (what cannot be told apart).
+by block) and `identifiable` (what cannot be told apart). What people ask is put into weights of coefficients by `grid`
+(cells, and the row of X that belongs to each), `questions` (contrasts, means) and `hypotheses` (terms).
 """

@@ -75,15 +75,15 @@ def blocks(equation: Equation) -> Iterator[Block]:
     dR = equation.residual.derivatives(equation.design)
     # a correlation of 0 hides which rows share a unit; its derivative tells
     label = components(equation.terms, sum(map(abs, dR), start=abs(R)))
-    standard = [_standard(term, root) for term, root in zip(equation.terms, equation.roots, strict=True)]
+    standardised = [standard(term, root) for term, root in zip(equation.terms, equation.roots, strict=True)]
     for rows, copies in _alike(X, equation.terms, R, label):
-        terms = [restrict(term, rows) for term, _ in standard]
+        terms = [restrict(term, rows) for term, _ in standardised]
         form = to_dense if len(rows) < DENSE else to_sparse
         yield Block(
             X=X[rows],
             Z=columns(terms, len(rows), form),
             R=_part(R, rows, form),
-            root=diagonal(terms, [root for _, root in standard], form),
+            root=diagonal(terms, [root for _, root in standardised], form),
             dG=tuple(diagonal(terms, units, form) for units in _unit_covariances(terms)),
             dR=tuple(_part(D, rows, form) for D in dR),
             copies=copies,
@@ -209,7 +209,7 @@ def diagonal(terms: Sequence[RandomTerm], matrices: Sequence[np.ndarray], form: 
     return form(np.concatenate(values), np.concatenate(rows), np.concatenate(places), (offset, offset))
 
 
-def _standard(term: RandomTerm, root: np.ndarray) -> tuple[RandomTerm, np.ndarray]:
+def standard(term: RandomTerm, root: np.ndarray) -> tuple[RandomTerm, np.ndarray]:
     """The term with orthogonal columns of unit mean square, and the square root of its effects' covariance."""
     standard, upper = standardised(term.columns)
     return replace(term, columns=standard), upper @ root

@@ -6,6 +6,7 @@ otherwise, so that two pictures never end up on top of each other. An analysis h
 pictures, by its name (`COLOURS`); treatments have others (`TREATMENTS`), of which the reference level's is grey.
 """
 
+from lmmsim.plot.answers import means, prediction
 from lmmsim.plot.appearance import COLOURS, PARTS, TREATMENTS, Style, style
 from lmmsim.plot.checks import (
     influence,
@@ -23,6 +24,7 @@ from lmmsim.plot.effects import caterpillar, qq, shrinkage
 from lmmsim.plot.equations import equation, parts
 from lmmsim.plot.estimates import intervals, sampling
 from lmmsim.plot.matrices import matrix
+from lmmsim.plot.panels import diagnosis
 from lmmsim.plot.studies import lineup, power, predictive
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "TREATMENTS",
     "Style",
     "caterpillar",
+    "diagnosis",
     "equation",
     "influence",
     "intervals",
@@ -39,8 +42,10 @@ __all__ = [
     "linearity",
     "lineup",
     "matrix",
+    "means",
     "parts",
     "power",
+    "prediction",
     "predictive",
     "qq",
     "residuals",

@@ -20,9 +20,10 @@ from lmmsim.estimators.lmm import LMM
 from lmmsim.model.model import Model
 from lmmsim.model.residual import IID
 from lmmsim.studies.crossing import TooSmall
+from lmmsim.studies.question import Question
 from lmmsim.studies.recipe import Analysis, Recipe
 from lmmsim.studies.run import conduct
-from lmmsim.studies.study import check
+from lmmsim.studies.study import asking, check
 from lmmsim.theory.intervals import Margin, exact_equivalence, exact_precision, margins
 from lmmsim.theory.power import exact_power
 
@@ -43,6 +44,8 @@ class Goal:
         As for `exact_equivalence` and `exact_precision`.
     question : mapping
         What else `exact_power` is asked: contrasts, alternative, df.
+    asked : Question, optional
+        The contrast or joint test that the term names.
     """
 
     term: str
@@ -51,18 +54,33 @@ class Goal:
     margin: Margin | None = None
     width: float | None = None
     question: Mapping[str, Any] = field(default_factory=dict)
+    asked: Question | None = None
 
     def __post_init__(self) -> None:
         check_probability("power", self.power)
         check_probability("alpha", self.alpha)
         if self.margin is not None and self.width is not None:
             raise ValueError("margin= asks for equivalence and width= for precision: give one of the two")
+        if self.tests and not (self.margin is None and self.width is None):
+            raise ValueError("a joint test has no interval: margin= and width= need a coefficient or a contrast")
         if self.margin is not None:
             margins(self.margin)
+
+    @property
+    def contrasts(self) -> Mapping[str, Any] | None:
+        """What `study` is asked besides coefficients."""
+        return None if self.asked is None else self.asked.contrasts
+
+    @property
+    def tests(self) -> Mapping[str, Any] | None:
+        """The same of joint tests."""
+        return None if self.asked is None else self.asked.tests
 
     def exact(self, model: Model, design: pd.DataFrame, question: Mapping[str, Any] | None = None) -> pd.Series:
         """The row of the term: `se`, `df`, `power` and what comes with them."""
         asked = {**self.question, **(question or {})}
+        asked |= {"contrasts": self.contrasts} if self.contrasts else {}
+        asked |= {"tests": self.tests} if self.tests else {}
         try:
             if self.margin is not None:
                 table = exact_equivalence(model, design, self.margin, self.alpha, **asked)
@@ -125,7 +143,9 @@ class Looker:
         """How many tests, and how many with the wanted end."""
         model, design = self.world(place)
         seed = np.random.SeedSequence(self.root.entropy, spawn_key=(*self.root.spawn_key, LOOK + number))
-        recipe = Recipe(model, design, {"analysis": self.analysis or LMM(model.formula)}, seed)
+        analyses = {"analysis": self.analysis or LMM(model.formula)}
+        analyses = asking(analyses, design, self.goal.contrasts, self.goal.tests, stacklevel=8)
+        recipe = Recipe(model, design, analyses, seed)
         check(recipe, replicates)
         try:
             [(_, results)] = conduct([recipe], replicates, self.n_jobs, progress=False)

@@ -49,7 +49,7 @@ def read(result: Any) -> Estimates:
 
     Parameters
     ----------
-    result : Fit, DataFrame, Series, mapping or statsmodels result
+    result : Fit, Estimates of one response, DataFrame, Series, mapping or statsmodels result
         A DataFrame has a row per term (its index, or a column "term") and the columns `estimate` and, as far as they
         are known, `se df p low high converged singular`. A Series or mapping holds estimates by term.
 
@@ -60,8 +60,8 @@ def read(result: Any) -> Estimates:
     ValueError
         For two rows of one term, a negative standard error, a p value that is no probability.
     """
-    if isinstance(result, Fit):
-        return settled(result.estimates)
+    if isinstance(result, Fit | Estimates):
+        return settled(result.estimates if isinstance(result, Fit) else result)
     if isinstance(result, pd.DataFrame) and "estimate" in result:
         table = result.set_index("term") if "term" in result else result
         flags = {name: _flags(table, name) for name in FLAGS if name in table}

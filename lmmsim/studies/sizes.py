@@ -6,7 +6,7 @@ curve crosses the wanted one and says how sure it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -20,10 +20,11 @@ from lmmsim.model.model import Model
 from lmmsim.studies.crossing import NotReached, Search, bracket, counted_looks, unwrapped
 from lmmsim.studies.goals import Goal, Looker, takes_exact
 from lmmsim.studies.meaning import warn_of_moving
+from lmmsim.studies.question import one_question
 from lmmsim.studies.recipe import Analysis
 from lmmsim.studies.sweeps import made
 from lmmsim.theory.intervals import Margin
-from lmmsim.theory.power import Alternative, Contrasts, Df
+from lmmsim.theory.power import Alternative, Contrasts, Df, Tests
 
 World = Callable[[int], tuple[Model, pd.DataFrame]]
 
@@ -71,7 +72,9 @@ def find_size(
     analysis: Analysis | None = None,
     power: float = 0.8,
     *,
-    term: str,
+    term: str | None = None,
+    contrast: Mapping[str, Any] | None = None,
+    test: Any = None,
     alpha: float = 0.05,
     margin: Margin | None = None,
     width: float | None = None,
@@ -95,8 +98,12 @@ def find_size(
         Whose test it is. None is the mixed model of the world, its residual included, with Satterthwaite's t.
     power : float
         Wanted power.
-    term : str
-        The coefficient, or contrast, that is tested.
+    term : str, optional
+        The coefficient that is tested.
+    contrast : mapping, optional
+        In its place a contrast, as `Fit.contrast` takes it: `{"arm": {"A": 1, "Control": -1}, "week": 4}`.
+    test : optional
+        In its place a joint test, as `Fit.test` takes it: "week:arm".
     alpha : float
     margin : float or (float, float), optional
         The power is that of showing equivalence within these margins, as in `exact_equivalence`.
@@ -113,7 +120,7 @@ def find_size(
     progress : bool
         Count the looks in a bar, if the search takes longer than a second and standard error is a terminal.
     **question
-        `contrasts`, `alternative` and `df`, as for `exact_power`; only where the answer is exact.
+        `alternative`, `df` and named `contrasts`, as for `exact_power`; only where the answer is exact.
 
     Returns
     -------
@@ -136,7 +143,8 @@ def find_size(
     >>> find_size(lambda schools: teaching_methods(schools, effect=4), range(4, 100, 2), term="method[T.new]")
     28 is the smallest size with a power of 0.8 or more: there it is 0.829, computed exactly
     """
-    sizes, goal = increasing(sizes), Goal(term, power, alpha, margin, width, question)
+    asked = one_question(term, contrast, test)
+    sizes, goal = increasing(sizes), Goal(asked.name, power, alpha, margin, width, question, asked)
     check_mcse(mcse)
     with unwrapped(), counted_looks(progress) as before:
 
@@ -162,6 +170,7 @@ def exact_size(
     contrasts: Contrasts | None = None,
     alternative: Alternative = "two-sided",
     df: Df | Callable[[int], float] = "satterthwaite",
+    tests: Tests | None = None,
 ) -> Size:
     """Find the smallest size whose exact power is enough, for the test of the model of the world.
 
@@ -169,7 +178,7 @@ def exact_size(
     ----------
     world, sizes, power, term, alpha
         As for `find_size`.
-    contrasts, alternative
+    contrasts, alternative, tests
         As for `exact_power`.
     df : str, float, mapping or callable
         As for `exact_power`; a callable is given the size.
@@ -190,7 +199,7 @@ def exact_size(
     >>> exact_size(lambda schools: teaching_methods(schools, effect=4), range(4, 100, 2), term="method[T.new]")
     28 is the smallest size with a power of 0.8 or more: there it is 0.829, computed exactly
     """
-    question = {"contrasts": contrasts, "alternative": alternative, "df": df}
+    question = {"contrasts": contrasts, "alternative": alternative, "df": df, "tests": tests}
     with unwrapped():
         return exactly(lambda size: made(world, size), increasing(sizes), Goal(term, power, alpha, question=question))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 
@@ -18,10 +18,14 @@ import pandas as pd
 
 from lmmsim import streams
 from lmmsim.checks import is_whole
+from lmmsim.estimators.asking import asked
 from lmmsim.estimators.estimates import Estimates
 from lmmsim.estimators.fit import named_components
+from lmmsim.model.columns import build
 from lmmsim.model.formula import split
+from lmmsim.model.grid import Grid
 from lmmsim.model.model import Model
+from lmmsim.model.questions import named_rows
 from lmmsim.simulation.simulate import Simulation
 from lmmsim.studies.checkpoint import Checkpoint, seed_of
 from lmmsim.studies.performance import performance
@@ -29,6 +33,7 @@ from lmmsim.studies.recipe import Analysis, Observe, Recipe, Redraw, true_compon
 from lmmsim.studies.results import COLUMNS, failures
 from lmmsim.studies.run import conduct
 from lmmsim.studies.tables import as_text, readable
+from lmmsim.theory.power import Contrasts, Tests
 
 TOO_MANY = 0.05
 SHOWN = ("truth", "bias", "coverage", "rejection", "singular")
@@ -50,6 +55,7 @@ class Study:
     recipe: Recipe
     replicates: int
     answers: dict[str, Estimates]
+    true_contrasts: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def estimates(self) -> pd.DataFrame:
@@ -88,8 +94,8 @@ class Study:
 
     @property
     def truth(self) -> pd.Series:
-        """True coefficients by name."""
-        return pd.Series(self.recipe.model.beta, dtype=float, name="truth")
+        """True coefficients and contrasts by name."""
+        return pd.Series({**self.recipe.model.beta, **self.true_contrasts}, dtype=float, name="truth")
 
     @property
     def true_components(self) -> pd.Series:
@@ -145,6 +151,8 @@ def study(
     n_jobs: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = True,
+    contrasts: Contrasts | None = None,
+    tests: Tests | None = None,
 ) -> Study:
     """Simulate many data sets of one world and analyse each.
 
@@ -178,6 +186,12 @@ def study(
         the study to more replicates. A checkpoint of another study is refused.
     progress : bool
         Show a progress bar, if standard error is a terminal.
+    contrasts : mapping, optional
+        What `Fit.contrast` takes, by name; each is a term beside the coefficients, with its own truth.
+    tests : list or mapping, optional
+        Joint tests, what `Fit.test` takes: `["week:arm"]`, whose term is "test week:arm", or questions by name. The
+        estimate is F and has no truth; `rejection` is its type-I error or power. Contrasts and tests are asked of the
+        estimators of this package; a function of your own returns rows of these names, if it has them.
 
     Returns
     -------
@@ -193,7 +207,8 @@ def study(
     Warns
     -----
     UserWarning
-        If an analysis failed, or did not converge, in more than 5 % of the replicates.
+        If an analysis failed, or did not converge, in more than 5 % of the replicates; if one of several analyses has
+        no answer to the contrasts or tests.
 
     Examples
     --------
@@ -207,12 +222,13 @@ def study(
     >>> bool(performance(results).loc[("method[T.new]", "OLS"), "rejection"] > 0.15)    # it should be 0.05
     True
     """
-    recipe = Recipe(model, design, named(analyses), seed_of(checkpoint, rng), observe, redraw)
+    analyses = asking(named(analyses), design, contrasts, tests, stacklevel=3)
+    recipe = Recipe(model, design, analyses, seed_of(checkpoint, rng), observe, redraw)
     check(recipe, replicates)
     saved = [Checkpoint(checkpoint, recipe) if checkpoint is not None else None]
     [(_, answers)] = conduct([recipe], replicates, n_jobs, saved, progress)
     warn(answers, stacklevel=3)
-    return Study(recipe, replicates, answers)
+    return Study(recipe, replicates, answers, truths(model, design, contrasts))
 
 
 def named(analyses: Mapping[str, Analysis]) -> dict[str, Analysis]:
@@ -222,6 +238,48 @@ def named(analyses: Mapping[str, Analysis]) -> dict[str, Analysis]:
     if wrong := [name for name in analyses if not isinstance(name, str) or not name.strip()]:
         raise TypeError(f"{wrong[0]!r} cannot name an analysis: a name is a text, as 'LMM'")
     return dict(analyses)
+
+
+def asking(
+    analyses: Mapping[str, Analysis],
+    design: pd.DataFrame,
+    contrasts: Contrasts | None,
+    tests: Tests | None,
+    stacklevel: int,
+) -> dict[str, Analysis]:
+    """Analyses that are asked contrasts and tests beside their coefficients, as far as they have an answer."""
+    together = {name: asked(analysis, contrasts, tests) for name, analysis in analyses.items()}
+    problems: dict[str, ValueError] = {}
+    for name, analysis in together.items():
+        if analysis is not analyses[name]:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of rows without values: each batch is told anew
+                    analysis.check(design)
+            except ValueError as error:
+                problems[name] = error
+    able = [name for name in together if together[name] is not analyses[name] and name not in problems]
+    for name, problem in problems.items():
+        if not able:
+            raise problem
+        warnings.warn(f"'{name}' is not asked the contrasts and tests: {problem}", UserWarning, stacklevel=stacklevel)
+        together[name] = analyses[name]
+    return together
+
+
+def truths(model: Model, design: pd.DataFrame, contrasts: Contrasts | None) -> dict[str, float]:
+    """True values of contrasts; missing where the model itself does not determine one."""
+    if not contrasts:
+        return {}
+    grid = Grid(build(model.formula, design), design)
+    true: dict[str, float] = {}
+    for name, question in contrasts.items():
+        try:
+            row = named_rows(grid, {name: question}).iloc[0]
+            true[str(name)] = float(sum(row[term] * model.beta[term] for term in row.index))
+        except ValueError:
+            true[str(name)] = float("nan")
+    return true
 
 
 def check(recipe: Recipe, replicates: int) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,11 @@ from lmmsim.model.model import Model
 from lmmsim.studies.checkpoint import Checkpoint, seed_of
 from lmmsim.studies.meaning import warn_of_moving
 from lmmsim.studies.performance import performance, share
+from lmmsim.studies.question import one_question, without
 from lmmsim.studies.recipe import Analysis, Observe, Recipe
 from lmmsim.studies.run import conduct
-from lmmsim.studies.study import Study, check, named, warn
+from lmmsim.studies.study import Study, asking, check, named, truths, warn
+from lmmsim.theory.power import Contrasts, Tests
 
 World = Callable[..., tuple[Model, pd.DataFrame]]
 # Cells with streams of their own have them under keys that no block of replicates reaches.
@@ -43,6 +44,8 @@ def sweep(
     n_jobs: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = True,
+    contrasts: Contrasts | None = None,
+    tests: Tests | None = None,
 ) -> pd.DataFrame:
     """Run a study in every cell of a grid.
 
@@ -63,7 +66,7 @@ def sweep(
         than they are. False: every cell has streams of its own.
     alpha
         As for `performance`.
-    observe, n_jobs, checkpoint, progress
+    observe, n_jobs, checkpoint, progress, contrasts, tests
         As for `study`.
 
     Returns
@@ -93,11 +96,12 @@ def sweep(
     recipes = []
     for i, cell in enumerate(cells):
         model, design = made(world, **cell)
-        chosen = analyses(**cell) if callable(analyses) else analyses
-        recipes.append(Recipe(model, design, named(chosen), root if common else _own(root, i), observe))
+        chosen = named(analyses(**cell) if callable(analyses) else analyses)
+        chosen = asking(chosen, design, contrasts, tests, stacklevel=3)
+        recipes.append(Recipe(model, design, chosen, root if common else _own(root, i), observe))
     warn_of_moving([(recipe.model, recipe.design) for recipe in recipes])
     tables: dict[int, pd.DataFrame] = {}
-    for i, study in _studies(recipes, replicates, n_jobs, checkpoint, progress):
+    for i, study in _studies(recipes, replicates, n_jobs, checkpoint, progress, contrasts):
         tables[i] = performance(study, alpha, full=True)
     in_order = [tables[i] for i in range(len(cells))]
     return pd.concat(in_order, keys=[tuple(cell.values()) for cell in cells], names=list(cells[0]))
@@ -135,12 +139,14 @@ def calibrate(
     replicates: int = 1000,
     *,
     rng: streams.Rng = None,
-    term: str,
+    term: str | None = None,
     alpha: float = 0.05,
     observe: Observe | None = None,
     n_jobs: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = True,
+    contrast: Mapping[str, Any] | None = None,
+    test: Any = None,
 ) -> pd.DataFrame:
     """Find the power of a test beside its type-I error.
 
@@ -151,15 +157,20 @@ def calibrate(
     ----------
     model, design, analyses, replicates, rng
         As for `study`.
-    term : str
+    term : str, optional
         The coefficient that is tested.
+    contrast : mapping, optional
+        In its place a contrast, as `Fit.contrast` takes it.
+    test : optional
+        In its place a joint test, as `Fit.test` takes it. What is tested is 0 in the world without an effect, whose
+        means over the design are otherwise as near to those of the model as can be.
     alpha, observe, n_jobs, checkpoint, progress
         As for `performance` and `study`.
 
     Returns
     -------
     DataFrame, index "analysis"
-        `rejection_null`, the rate where the coefficient is 0, which is the type-I error; `rejection`, the rate in the
+        `rejection_null`, the rate where what is tested is 0, which is the type-I error; `rejection`, the rate in the
         model, which is the power; `rejection_adjusted`, the power of the test at the level of p at which its type-I
         error is `alpha` exactly (`level_adjusted`); each with `_mcse`. `n` and `n_null` say how many replicates could
         be used.
@@ -167,7 +178,8 @@ def calibrate(
     Raises
     ------
     ValueError
-        If `term` is not a coefficient of the model, or its true value is 0 already.
+        If not one of `term`, `contrast` and `test` is given, `term` is not a coefficient of the model, or what is
+        tested is 0 already.
 
     Examples
     --------
@@ -179,13 +191,12 @@ def calibrate(
     (True, True)
     """
     check_probability("alpha", alpha)
-    if term not in model.beta:
-        raise ValueError(f"'{term}' is not a coefficient of the model; they are {', '.join(model.beta)}")
-    if model.beta[term] == 0:
-        raise ValueError(f"the true value of '{term}' is 0: there is no power to find; study() gives the type-I error")
-    null = replace(model, beta={**model.beta, term: 0.0})
+    asked = one_question(term, contrast, test)
+    null = without(model, design, asked)
+    analyses = asking(named(analyses), design, asked.contrasts, asked.tests, stacklevel=3)
+    term = asked.name
     root = seed_of(checkpoint, rng)
-    recipes = [Recipe(world, design, named(analyses), root, observe) for world in (null, model)]
+    recipes = [Recipe(world, design, analyses, root, observe) for world in (null, model)]
     studies = dict(_studies(recipes, replicates, n_jobs, checkpoint, progress))
     bootstrap = np.random.default_rng(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, CELL)))
     rows = {name: _calibration(studies[0], studies[1], name, term, alpha, bootstrap) for name in analyses}
@@ -233,6 +244,7 @@ def _studies(
     n_jobs: int | None,
     checkpoint: str | os.PathLike[str] | None,
     progress: bool,
+    contrasts: Contrasts | None = None,
 ) -> Iterator[tuple[int, Study]]:
     """Yield the studies of several recipes as they are done, each kept in a folder of its own below the checkpoint."""
     for recipe in recipes:
@@ -242,7 +254,7 @@ def _studies(
         saved = [Checkpoint(Path(checkpoint) / f"cell-{i:04d}", recipe) for i, recipe in enumerate(recipes)]
     for i, answers in conduct(recipes, replicates, n_jobs, saved, progress):
         warn(answers, stacklevel=4)
-        yield i, Study(recipes[i], replicates, answers)
+        yield i, Study(recipes[i], replicates, answers, truths(recipes[i].model, recipes[i].design, contrasts))
 
 
 def _own(root: np.random.SeedSequence, i: int) -> np.random.SeedSequence:

@@ -4,8 +4,8 @@ Each function is one formula, with its source: `design_effect`, `dropout_means` 
 (`clusters`). The others average over the chance in an estimated variance (`averages`): `variance_of_variance`,
 `variance_estimates`, `boundary_probability`, `p_boundary`, `forgotten_level` and `group_mean_mse` are about estimates
 (`variances`), the `type1_` functions about the level that an analysis really has (`type1`). From generalised least
-squares at known variances (`gls`) follow the exact power of a test (`power`) and what an interval will show
-(`intervals`).
+squares at known variances (`gls`), and what several tests make together (`joint`), follow the exact power of a test
+(`power`) and what an interval will show (`intervals`).
 """
 
 from lmmsim.theory.clusters import ar1_design_effects, design_effect, dropout_means

@@ -7,6 +7,7 @@ nothing is ever n x n.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,15 +37,20 @@ class Information:
     slopes: np.ndarray
     expected: np.ndarray
 
-    def satterthwaite(self, weights: np.ndarray) -> float:
-        """Df of a linear combination of the coefficients: 2 v^2 / Var(v), by the delta method."""
-        variance = weights @ self.vcov @ weights
-        gradient = np.einsum("i,tij,j->t", weights, self.slopes, weights)
+    @cached_property
+    def uncertainty(self) -> np.ndarray:
+        """Covariance (t, t) of estimated variance parameters, the inverse of what is expected to be known of them."""
         # units differ between parameters, and two may say the same: scale, then take the pseudo-inverse
         size = np.sqrt(np.diagonal(self.expected))
         size = np.where(size > 0, size, 1.0)
         inverse = np.linalg.pinv(self.expected / np.outer(size, size), rcond=1e-10, hermitian=True)
-        spread = (gradient / size) @ inverse @ (gradient / size)
+        return inverse / np.outer(size, size)
+
+    def satterthwaite(self, weights: np.ndarray) -> float:
+        """Df of a linear combination of the coefficients: 2 v^2 / Var(v), by the delta method."""
+        variance = weights @ self.vcov @ weights
+        gradient = np.einsum("i,tij,j->t", weights, self.slopes, weights)
+        spread = gradient @ self.uncertainty @ gradient
         return float(2 * variance**2 / spread) if spread > 1e-12 * variance**2 else float("inf")
 
 

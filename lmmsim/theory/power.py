@@ -10,16 +10,21 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from numbers import Real
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from lmmsim.checks import check_choice, check_probability, is_number, quoted
+from lmmsim.checks import check_choice, check_probability, quoted
+from lmmsim.model.columns import build
+from lmmsim.model.grid import Grid
+from lmmsim.model.hypotheses import named_tests
 from lmmsim.model.identifiable import check_X, taken_up, without_empty_cells
+from lmmsim.model.questions import named_rows
 from lmmsim.theory.averages import chi_mean, t_quantile
-from lmmsim.theory.gls import information
+from lmmsim.theory.gls import Information, information
+from lmmsim.theory.joint import f_power, fai_cornelius, uncorrelated, wald
 
 if TYPE_CHECKING:
     from lmmsim.model.columns import RandomTerm
@@ -27,7 +32,8 @@ if TYPE_CHECKING:
 
 
 Alternative = Literal["two-sided", "greater", "less"]
-Contrasts = Mapping[str, Mapping[str, float]]
+Contrasts = Mapping[str, Mapping[str, Any]]
+Tests = Sequence[str] | Mapping[str, Any]
 Df = str | float | Mapping[str, float]
 FEWEST = 0.01  # df below which the quantiles of t are beyond all numbers
 
@@ -39,8 +45,9 @@ def exact_power(
     contrasts: Contrasts | None = None,
     alternative: Alternative = "two-sided",
     df: Df = "satterthwaite",
+    tests: Tests | None = None,
 ) -> pd.DataFrame:
-    """Compute the power of the t test of every coefficient against zero.
+    """Compute the power of the t test of every coefficient against zero, of contrasts, and of joint tests.
 
     Parameters
     ----------
@@ -52,16 +59,23 @@ def exact_power(
     alpha : float
         Level of the test.
     contrasts : mapping, optional
-        Linear combinations of coefficients: `{"A - B at week 4": {"fertilizer[T.A]": 1, "week:fertilizer[T.A]": 4}}`.
+        What `Fit.contrast` takes, by name: combinations of coefficients,
+        `{"A - Control at week 4": {"fertilizer[T.A]": 1, "week:fertilizer[T.A]": 4}}`, or of cells,
+        `{"A - Control at week 4": {"fertilizer": {"A": 1, "Control": -1}, "week": 4}}`.
         Each becomes a row below the coefficients.
     alternative : "two-sided", "greater" or "less"
     df : "satterthwaite", "z", float or mapping
         The reference distribution: Satterthwaite's t or the normal. A number, or one by name, is taken as it is.
+    tests : list or mapping, optional
+        Joint F tests, as `Fit.test` takes them: terms, `["week:fertilizer"]`, whose rows are called
+        "test week:fertilizer", or questions by name.
 
     Returns
     -------
     DataFrame, index "term"
-        `effect`, its standard error `se`, `df` and `power`. Where the effect is zero the power is `alpha`.
+        `effect`, its standard error `se`, `df` and `power`. Where the effect is zero the power is `alpha`. With `tests`
+        also `df1`, the number of rows that are tested together, of which `df` are the denominator's; a joint test has
+        no one effect and no se.
 
     Raises
     ------
@@ -96,6 +110,9 @@ def exact_power(
     term
     Intercept       50.0  1.106  18.0  1.000
     method[T.new]    4.0  1.565  18.0  0.677
+    >>> from lmmsim.scenarios import plant_growth
+    >>> exact_power(*plant_growth(), tests=["week:fertilizer"]).loc["test week:fertilizer"].round(3).tolist()[2:]
+    [2.0, 27.0, 0.968]
     """
     if not hasattr(model, "on"):
         raise TypeError(f"the model comes first, then the design; the model is a {type(model).__name__}")
@@ -106,23 +123,48 @@ def exact_power(
     rows = {name: np.eye(len(names))[i] for i, name in enumerate(names)}
     if contrasts is not None and not isinstance(contrasts, Mapping):
         raise TypeError(f"contrasts are weights by name, as {{'both': {{'{names[-1]}': 1}}}}; got {contrasts!r:.60}")
-    rows |= {name: _weights(name, weights, names) for name, weights in (contrasts or {}).items()}
+    joint: dict[str, np.ndarray] = {}
+    if contrasts is not None or tests is not None:
+        grid = Grid(build(model.formula, design), design)
+        rows |= {str(name): row.to_numpy() for name, row in named_rows(grid, contrasts).iterrows()}
+        joint = named_tests(grid, tests)
+        if twice := [name for name in joint if name in rows]:
+            raise ValueError(f"'{twice[0]}' is a contrast and a test; give one of them another name")
 
     known = information(equation)
     effect = np.array([w @ equation.beta for w in rows.values()])
     se = np.sqrt([w @ known.vcov @ w for w in rows.values()])
-    given = _given(df, list(rows))
+    given = _given(df, [*rows, *joint])
     with np.errstate(invalid="ignore"):  # information that is zero may be computed as a little below
         freedom = np.array([given[n] if n in given else known.satterthwaite(w) for n, w in rows.items()], float)
+        several = [_joint(known, L, equation.beta, alpha, given.get(name)) for name, L in joint.items()]
     for term, part in taken_up(equation):
         mixed = np.array([w @ part @ w for w in rows.values()]) > 1e-10 * se**2
         lost = [name for name, has in zip(rows, mixed, strict=True) if has and name not in given]
         if lost:
             _warn_no_test(lost, term)
             freedom[[name in lost for name in rows]] = np.nan
+        for (name, L), row in zip(joint.items(), several, strict=True):
+            if name not in given and (np.einsum("qi,ij,qj->q", L, part, L) > 0).any():
+                _warn_no_test([name], term)
+                row |= {"df": np.nan, "power": np.nan}
     power = t_power(effect / se, freedom, alpha, alternative)
     index = pd.Index(list(rows), name="term")
-    return pd.DataFrame({"effect": effect, "se": se, "df": freedom, "power": power}, index=index)
+    table = pd.DataFrame({"effect": effect, "se": se, "df": freedom, "power": power}, index=index)
+    if not joint:
+        return table
+    together = pd.DataFrame(several, pd.Index(list(joint), name="term"))
+    return pd.concat([table.assign(df1=1), together])[["effect", "se", "df1", "df", "power"]]
+
+
+def _joint(known: Information, L: np.ndarray, beta: np.ndarray, alpha: float, df: float | None) -> dict[str, float]:
+    """Row of a joint test: its noncentrality is the squared effects over the variances of uncorrelated directions."""
+    axes, _ = uncorrelated(L, known.vcov[None])
+    directions = axes[0] @ L
+    ncp = float(wald(L, beta[None], known.vcov[None])[0])
+    if df is None:
+        df = fai_cornelius(np.array([known.satterthwaite(row) for row in directions]))
+    return {"effect": np.nan, "se": np.nan, "df1": len(L), "df": df, "power": f_power(ncp, len(L), df, alpha)}
 
 
 def t_power(ncp: ArrayLike, df: ArrayLike, alpha: float = 0.05, alternative: Alternative = "two-sided") -> np.ndarray:
@@ -196,22 +238,6 @@ def _warn_no_test(names: Sequence[str], term: RandomTerm) -> None:
         "told from the coefficients, so their variance cannot be estimated; add groups, or give df=",
         stacklevel=3,
     )
-
-
-def _weights(name: str, weights: Mapping[str, float], names: list[str]) -> np.ndarray:
-    """A contrast as a vector over the coefficients."""
-    if not isinstance(weights, Mapping):
-        raise TypeError(f"the contrast '{name}' is {weights!r}; give weights by coefficient, as {{'{names[-1]}': 1}}")
-    if wrong := [value for value in weights.values() if not is_number(value)]:
-        raise ValueError(f"the contrast '{name}' has the weight {quoted(wrong[0])}; weights are numbers")
-    unknown = [term for term in weights if term not in names]
-    if unknown:
-        raise ValueError(f"the contrast '{name}' names {', '.join(unknown)}; the coefficients are {', '.join(names)}")
-    if name in names:
-        raise ValueError(f"'{name}' is a coefficient already; give the contrast another name")
-    if not any(weights.values()):
-        raise ValueError(f"the contrast '{name}' has no weight other than 0; the coefficients are {', '.join(names)}")
-    return np.array([float(weights.get(term, 0.0)) for term in names])
 
 
 def _check_normal(model: Model) -> None:

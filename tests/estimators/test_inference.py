@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from places import REFERENCE
+from scipy import stats
 
 from lmmsim.estimators.bootstrap import bootstrap, simulate_from
 from lmmsim.estimators.inference import compare
@@ -284,12 +285,10 @@ def test_a_new_group_has_the_same_mean_and_all_the_spread(slopes):
     table = slopes.predict(pd.DataFrame({"Days": [0.0, 9.0]}, index=["first", "last"]), kind="new group")
     G, x = slopes.random["Subject"].to_numpy(), np.array([1.0, 9.0])
     sd = np.sqrt(x @ slopes.vcov.to_numpy() @ x + x @ G @ x + slopes.sigma**2)
-    np.testing.assert_allclose(
-        table.loc["last"],
-        [x @ slopes.beta, sd, x @ slopes.beta - 1.959964 * sd, x @ slopes.beta + 1.959964 * sd],
-        rtol=1e-6,
-    )
-    assert list(table.columns) == ["mean", "sd", "low", "high"]
+    last, reach = table.loc["last"], stats.t.ppf(0.975, table.loc["last", "df"]) * sd
+    np.testing.assert_allclose(last[["mean", "sd"]], [x @ slopes.beta, sd], rtol=1e-6)
+    np.testing.assert_allclose(last[["low", "high"]], [x @ slopes.beta - reach, x @ slopes.beta + reach], rtol=1e-6)
+    assert list(table.columns) == ["mean", "sd", "df", "low", "high"]
 
 
 def test_predictions_use_the_contrasts_and_splines_of_the_fit(sleep):

@@ -47,7 +47,7 @@ def test_exact_power_refuses_what_cannot_be_meant():
             wrong()
     with pytest.raises(TypeError, match="contrasts are weights by name"):
         exact_power(model, design, contrasts=[1])
-    with pytest.raises(ValueError, match="the contrast 'c' has the weight nan"):
+    with pytest.raises(ValueError, match=r"the contrast 'c' weighs .* by nan"):
         exact_power(model, design, contrasts={"c": {"method[T.new]": float("nan")}})
     with pytest.raises(ValueError, match=r"alpha is '0.05'"):
         exact_power(model, design, "0.05")

@@ -1,0 +1,324 @@
+"""Contrasts, marginal means and joint tests of a fit, each with its standard error, df, interval and p.
+
+What is asked becomes rows L of weights of coefficients (`lmmsim.model.questions`); what is answered is L beta, with
+the reference distribution that the estimator brings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+
+from lmmsim.checks import check_choice, check_level, columns_of
+from lmmsim.estimators.estimates import critical_value, p_value
+from lmmsim.model.grid import Grid
+from lmmsim.model.hypotheses import find_part, joint_rows
+from lmmsim.model.questions import Pairs, contrast_rows, differences, mean_rows
+from lmmsim.theory.joint import f_tail
+
+Adjust = Literal["holm", "tukey", "bonferroni"]
+
+
+class Answer(pd.DataFrame):
+    """A table that says below its rows what they are; whatever is taken out of it is an ordinary DataFrame."""
+
+    _metadata: ClassVar[list[str]] = ["note"]
+
+    def __init__(self, data: Any, note: str = "", **options: Any) -> None:
+        super().__init__(data, **options)
+        self.note = note
+
+    @property
+    def _constructor(self) -> Callable[..., pd.DataFrame]:
+        return pd.DataFrame
+
+    def _read(self) -> pd.DataFrame:
+        """The columns as people read them."""
+        forms = {"df": "{:.1f}", "df2": "{:.1f}", "t": "{:.2f}", "df1": "{:.0f}"}
+        shown = {
+            name: ["<0.001" if value < 0.001 else f"{value:.3f}" for value in self[name]]
+            if name.startswith("p")
+            else [forms.get(name, "{:.4g}").format(value) for value in self[name]]
+            for name in self.columns
+        }
+        return pd.DataFrame(shown, index=self.index)
+
+    def __repr__(self) -> str:
+        return "\n".join([self._read().to_string(), *([self.note] if self.note else [])])
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return self._read().to_html(border=0) + (f"<p>{escape(self.note)}</p>" if self.note else "")
+
+
+def contrast(fit: Any, question: Any, level: float | None = None) -> Answer:
+    """Estimate contrasts: differences that are named by coefficients, or by cells of the design.
+
+    Parameters
+    ----------
+    fit : Fit
+    question : mapping, list of mappings, or DataFrame
+        One contrast, by coefficients as `{"week": 1, "week:arm[T.A]": 1}`, or by cells as
+        `{"arm": {"A": 1, "Control": -1}, "week": 4}`. Weights of several columns are multiplied:
+        `{"arm": {"A": 1, "Control": -1}, "week": {4: 1, 0: -1}}` is a difference of differences. Columns that are not
+        named are averaged (factors, with equal weights) or stand at their mean (numbers). A mapping from names to
+        contrasts, or a list, is several at once.
+    level : float, optional
+        Of the intervals; the fit's by default.
+
+    Returns
+    -------
+    DataFrame, index "contrast"
+        `estimate se df t p low high`.
+
+    Raises
+    ------
+    ValueError
+        If a name is neither a coefficient nor a column of the formula, a level is not there, the combination is not
+        determined by the data, or nothing is weighed.
+
+    Examples
+    --------
+    >>> from lmmsim import LMM, scenarios, simulate
+    >>> plants = simulate(*scenarios.plant_growth(), rng=1)
+    >>> fit = LMM(plants.model.formula)(plants.data)
+    >>> fit.contrast({"fertilizer": {"A": 1, "Control": -1}, "week": 4})["df"].round(1).to_dict()
+    {'A - Control, week = 4': 27.0}
+    """
+    rows = contrast_rows(grid_of(fit), question)
+    return Answer(answered(fit, rows.rename_axis("contrast"), level), _distribution(fit))
+
+
+def means(
+    fit: Any,
+    of: str | Sequence[str],
+    by: str | Sequence[str] | None = None,
+    at: Mapping[str, Any] | None = None,
+    pairs: bool | Pairs = False,
+    adjust: Adjust | None = None,
+    level: float | None = None,
+) -> Answer:
+    """Estimate marginal means, or the differences between them.
+
+    Parameters
+    ----------
+    fit : Fit
+    of : str or list of str
+        Columns whose levels, or combinations of levels, have a mean each.
+    by : str or list of str, optional
+        Columns for whose values this is repeated: differences are then simple effects.
+    at : mapping, optional
+        Where columns stand: `{"age": 50}`, or `{"week": [0, 4]}` for the rows of the table. Numbers that are not named
+        stand at their mean over the rows, factors are averaged with equal weights.
+    pairs : bool or "all", "reference", "mean", "interaction"
+        Differences in place of the means: every two (True or "all"), each minus the first ("reference"), each minus the
+        mean of all ("mean"), or differences of differences of several columns ("interaction").
+    adjust : "holm", "tukey" or "bonferroni", optional
+        Adds a column `p_holm` and so on, adjusted for the differences of one value of `by`. Tukey's is for pairs="all".
+        `p` and the intervals are those of each difference alone.
+    level : float, optional
+        Of the intervals; the fit's by default.
+
+    Returns
+    -------
+    DataFrame
+        `estimate se df t p low high`, index the values of `of` and `by`, or "contrast" and `by`.
+
+    Raises
+    ------
+    ValueError
+        If a column or a level is not there, numbers have too many values, or the analysis has no means.
+
+    References
+    ----------
+    Searle, Speed & Milliken (1980), The American Statistician 34:216.
+
+    Examples
+    --------
+    >>> from lmmsim import LMM, scenarios, simulate
+    >>> plants = simulate(*scenarios.plant_growth(), rng=1)
+    >>> fit = LMM(plants.model.formula)(plants.data)
+    >>> fit.means("fertilizer", by="week", at={"week": [0, 4]}).shape
+    (6, 7)
+    >>> fit.means("fertilizer", pairs=True, adjust="tukey").index.tolist()
+    ['Control - A', 'Control - B', 'A - B']
+    """
+    grid = grid_of(fit)
+    names, apart = columns_of(of), columns_of(by)
+    check_choice("adjust", adjust, (None, "holm", "tukey", "bonferroni"))
+    if not pairs:
+        if adjust:
+            raise ValueError(f"adjust='{adjust}' is for differences between means: add pairs=True")
+        return Answer(answered(fit, mean_rows(grid, names, apart, at), level), _where(grid, [*names, *apart], at, fit))
+    kind: Pairs = "all" if pairs is True else pairs
+    if adjust == "tukey" and kind != "all":
+        raise ValueError(f"Tukey's adjustment is for all pairs of means, not for pairs='{kind}'; use adjust='holm'")
+    tables = []
+    for place, rows in _families(mean_rows(grid.whole, names, apart, at), apart):
+        between = differences(rows, names, kind)
+        table = answered(fit, pd.DataFrame(grid.estimable(between), between.index), level)
+        if adjust:
+            table[f"p_{adjust}"] = adjusted(table, adjust, len(rows))
+        tables.append(_placed(table, place, apart))
+    return Answer(pd.concat(tables), _where(grid, [*names, *apart], at, fit))
+
+
+def joint_test(fit: Any, question: Any = None, at: Mapping[str, Any] | None = None) -> Answer:
+    """Test a term, or several contrasts together, by F.
+
+    Parameters
+    ----------
+    fit : Fit
+    question : str, list of str, mapping or DataFrame, optional
+        A term by its name, as "week:arm"; coefficients in a list; or contrasts as for `contrast`. All terms, a row
+        each, by default.
+    at : mapping, optional
+        Where numbers outside of a term stand; at 0 by default, as lmerTest has it. `test("arm", at={"week": 4})` asks
+        whether the arms are equal in week 4.
+
+    Returns
+    -------
+    DataFrame, index "test"
+        `F df1 df2 p`. Kenward-Roger's F is scaled. Where `df2` is infinite, F times df1 is a chi-square.
+
+    Raises
+    ------
+    ValueError
+        If there is no such term, coefficient or column.
+
+    Notes
+    -----
+    The hypothesis of a term is that of type III: the means of its factors are equal, or its slopes zero, averaged over
+    other factors with equal weights. Where the term is part of an interaction with a number, that is a statement about
+    one value of this number.
+
+    References
+    ----------
+    Fai & Cornelius (1996). Kenward & Roger (1997). Pustejovsky & Tipton (2018), Journal of Business & Economic
+    Statistics 36:672, for CR2.
+
+    Examples
+    --------
+    >>> from lmmsim import LMM, scenarios, simulate
+    >>> plants = simulate(*scenarios.plant_growth(), rng=1)
+    >>> fit = LMM(plants.model.formula)(plants.data)
+    >>> fit.test("week:fertilizer")[["df1", "df2"]].round(1).iloc[0].tolist()
+    [2.0, 27.0]
+    """
+    grid = grid_of(fit)
+    asked = [part.name for part in grid.parts if part.name != "Intercept"] if question is None else [question]
+    rows = {}
+    for one in asked:
+        name, L = joint_rows(grid, one, at)
+        try:
+            [statistic], [df2] = fit.freedom.joint(L, fit.beta[None], fit.vcov_beta[None])
+        except ValueError:  # too few clusters for this term: among all terms, a row without an answer
+            if question is not None:
+                raise
+            statistic = df2 = np.nan
+        rows[name] = {"F": statistic, "df1": len(L), "df2": df2, "p": float(f_tail(statistic, len(L), df2))}
+    table = pd.DataFrame(list(rows.values()), pd.Index(list(rows), name="test"))
+    return Answer(table, _stand(grid, [one for one in asked if isinstance(one, str)], at))
+
+
+def grid_of(fit: Any) -> Grid:
+    """The cells that a fit can be asked about."""
+    if fit.matrices.spec is None:
+        raise ValueError("this fit has no formula, so its cells have no names: weigh its coefficients by hand")
+    return Grid(fit.matrices, fit.data, fit.terms)
+
+
+def answered(fit: Any, rows: pd.DataFrame, level: float | None = None) -> pd.DataFrame:
+    """Estimates of the combinations that the rows weigh, on their index."""
+    level = fit.level if level is None else level
+    check_level(level)
+    L = rows.to_numpy(dtype=float)
+    estimate, se, df = L @ fit.beta, standard_errors(L, fit.vcov_beta), fit.freedom.df(L)[0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = estimate / se
+    reach = critical_value(df, level) * se
+    columns = {"estimate": estimate, "se": se, "df": df, "t": t, "p": p_value(t, df)}
+    return pd.DataFrame({**columns, "low": estimate - reach, "high": estimate + reach}, index=rows.index)
+
+
+def standard_errors(L: np.ndarray, vcov: np.ndarray) -> np.ndarray:
+    """Standard errors (q,) of L beta."""
+    return np.sqrt(np.clip(((L @ vcov) * L).sum(axis=1), 0, None))
+
+
+def adjusted(table: pd.DataFrame, how: Adjust, n: int) -> np.ndarray:
+    """p values of all differences of a family of n means, adjusted for their number."""
+    p = table["p"].to_numpy()
+    if how == "bonferroni":
+        return np.minimum(p * len(p), 1.0)
+    if how == "holm":
+        order = np.argsort(p, kind="stable")
+        steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+        out = np.empty(len(p))
+        out[order] = np.minimum(steps, 1.0)
+        return out
+    if n == 2:
+        return p
+    from scipy.stats import studentized_range
+
+    return np.asarray(studentized_range.sf(np.sqrt(2) * np.abs(table["t"]), n, table["df"]))
+
+
+def _families(rows: pd.DataFrame, by: Sequence[str]) -> list[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """The means of every value of `by`."""
+    if not by:
+        return [((), rows)]
+    places = list(dict.fromkeys(zip(*(rows.index.get_level_values(name) for name in by), strict=True)))
+    families = []
+    for place in places:
+        here = np.ones(len(rows), dtype=bool)
+        for name, value in zip(by, place, strict=True):
+            here &= rows.index.get_level_values(name) == value
+        families.append((place, rows[here].droplevel(list(by))))
+    return families
+
+
+def _placed(table: pd.DataFrame, place: tuple[Any, ...], by: Sequence[str]) -> pd.DataFrame:
+    """The differences of one family with the values of `by` beside their names."""
+    if not by:
+        return table
+    index = pd.MultiIndex.from_tuples([(name, *place) for name in table.index], names=["contrast", *by])
+    return table.set_axis(index)
+
+
+def _distribution(fit: Any) -> str:
+    return fit.method
+
+
+def _where(grid: Grid, shown: Sequence[str], at: Mapping[str, Any] | None, fit: Any) -> str:
+    """What the means are averaged over, and where numbers stand."""
+    words = []
+    for name in grid.columns:
+        if name in shown:
+            continue
+        if at and name in at:
+            words.append(f"{name} = {at[name]}")
+        elif grid.levels[name] is None:
+            words.append(f"{name} at its mean, {grid.data[name].mean():.4g}")
+        else:
+            words.append(f"averaged over {name}")
+    return "; ".join([*words, fit.method])
+
+
+def _stand(grid: Grid, terms: Sequence[str], at: Mapping[str, Any] | None) -> str:
+    """Where numbers outside of a tested term stand, if that matters."""
+    numbers: dict[str, float] = {}
+    for term in terms:
+        part = find_part(grid, term)
+        for other in grid.parts:
+            if part.factors | part.numbers < other.factors | other.numbers:
+                for used in other.numbers - part.numbers:
+                    numbers |= {name: (at or {}).get(name, 0) for name in sorted(grid.columns_in[used])}
+    if not numbers:
+        return ""
+    where = ", ".join(f"{name} = {value}" for name, value in numbers.items())
+    return f"terms that are part of an interaction with a number are tested where {where}"
