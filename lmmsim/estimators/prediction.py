@@ -71,7 +71,8 @@ def predict(fit: Fit, data: pd.DataFrame | None = None, kind: Kind = "population
         return pd.DataFrame({"mean": mean + spread(rows.terms, fit.modes)}, index=rows.X.index)
     variance = np.einsum("ni,ij,nj->n", X, fit.vcov_beta, X)
     if kind == "new group":
-        variance = variance + sum(replace(fit.equation, X=rows.X, terms=rows.terms).variances.values()) + fit.sigma**2
+        variance = variance + sum(replace(fit.equation, X=rows.X, terms=rows.terms).variances.values())
+        variance = variance + fit.residual.sds(fit.data if data is None else data) ** 2
     sd = np.sqrt(variance)
     reach = ndtri((1 + level) / 2) * sd
     columns = {"mean": mean, "se" if kind == "population" else "sd": sd, "low": mean - reach, "high": mean + reach}

@@ -388,6 +388,16 @@ def test_a_world_is_made_of_a_fit_and_simulated_from(name):
     assert set(fit.components.index) <= set(boot.draws.columns)
 
 
+def test_least_squares_are_compared_with_generalised_ones_in_one_likelihood():
+    """OLS has the restricted likelihood of the same model by REML, whose residuals are independent."""
+    data = PLOTS.assign(y=simulate_many(GROWTH, PLOTS, 1, rng=4)[:, 0])
+    plain, large = OLS("y ~ week * arm")(data), LMM("y ~ week * arm", residual=ESTIMATED["AR1"])(data)
+    same = LMM("y ~ week * arm", residual=IID())(data)
+    table = compare(plain, large)
+    assert table["chisq"].iloc[1] == pytest.approx(same.criterion - large.criterion, abs=1e-6)
+    assert table["df"].iloc[1] == 1
+
+
 def test_comparisons_count_the_numbers_of_the_residual():
     data = PLOTS.assign(y=simulate_many(GROWTH, PLOTS, 1, rng=4)[:, 0])
     small = LMM(GROWTH.formula, reml=False)(data)
@@ -570,3 +580,34 @@ def test_an_unstructured_covariance_keeps_its_level_when_patients_leave():
     assert fits.converged.mean() > 0.99
     error = np.sqrt(0.05 * 0.95 / 600)
     assert (np.abs(np.nanmean(fits.p < 0.05, axis=0) - 0.05) < 4 * error).all()
+
+
+def test_a_new_group_has_the_residual_sd_of_its_level():
+    data = PLOTS.assign(y=simulate_many(GROWTH, PLOTS, 1, rng=9)[:, 0])
+    fit = LMM("y ~ 1 + (1 | plot)", residual=IID(by="arm"))(data)
+    sd = fit.predict(data, kind="new group")["sd"]
+    own = data["arm"].map(fit.residual.sd).astype(float)
+    expected = np.sqrt(fit.vcov.iloc[0, 0] + fit.random["plot"].iloc[0, 0] + own**2)
+    np.testing.assert_allclose(sd, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "inside"),
+    [
+        (IID(), AR1(unit="plot", time="week"), True),
+        (AR1(unit="plot", time="week"), AR1(unit="plot", time="week", by="arm"), True),
+        (IID(by="arm"), AR1(unit="plot", time="week"), False),
+        (AR1(unit="plot", time="week"), IID(by="arm"), False),
+        (CompoundSymmetry(unit="plot"), AR1(unit="plot", time="week", by="arm"), False),
+        (AR1(unit="plot", time="week"), Unstructured(unit="plot", time="week"), True),
+        (AR1(unit="plot", time="week", by="arm"), Unstructured(unit="plot", time="week"), False),
+    ],
+)
+def test_only_nested_residuals_are_compared_by_likelihood(small, large, inside):
+    data = PLOTS.assign(y=simulate_many(GROWTH, PLOTS, 1, rng=9)[:, 0])
+    fits = [LMM("y ~ week * arm", residual=residual)(data) for residual in (small, large)]
+    if inside:
+        assert compare(*fits)["chisq"].iloc[1] >= 0
+    else:
+        with pytest.raises(ValueError, match=r"is not contained in that of the second|has 6 parameters and the second"):
+            compare(*fits)
