@@ -15,6 +15,9 @@ from lmmsim.estimators.bootstrap import Bootstrap, bootstrap
 from lmmsim.estimators.fit import Fit
 from lmmsim.estimators.profile import profile
 from lmmsim.model.columns import RandomTerm
+from lmmsim.model.residual import IID, Residual
+from lmmsim.model.units import WithinUnit
+from lmmsim.model.unstructured import Unstructured
 from lmmsim.streams import Rng
 
 
@@ -134,7 +137,7 @@ def check_comparable(fit0: Fit, fit1: Fit) -> bool:
         raise ValueError("an analysis within groups has no likelihood to compare: use OLS or LMM")
     if fit0.npar >= fit1.npar:
         raise ValueError(f"compare(smaller, larger): the first has {fit0.npar} parameters and the second {fit1.npar}")
-    mixed = [fit for fit in (fit0, fit1) if fit.matrices.terms]
+    mixed = [fit for fit in (fit0, fit1) if fit.matrices.terms or fit.structure is not None]
     kinds = {fit.reml for fit in mixed}
     if len(kinds) > 1:
         raise ValueError("one fit is by REML and the other by maximum likelihood: refit both with reml=False")
@@ -149,6 +152,11 @@ def check_comparable(fit0: Fit, fit1: Fit) -> bool:
         raise ValueError(
             f"'{fit0.formula}' is not contained in '{fit1.formula}'{_why(outside)}: a likelihood ratio needs nested "
             "models"
+        )
+    if not residual_within(fit0.residual, fit1.residual):
+        raise ValueError(
+            f"the residual of the first fit ({fit0.residual.words_below}) is not contained in that of the second "
+            f"({fit1.residual.words_below}): a likelihood ratio needs nested models; compare their AIC"
         )
     return kinds == {True}
 
@@ -171,6 +179,22 @@ def holds(large: RandomTerm, small: RandomTerm) -> bool:
     place[small.codes] = large.codes
     same = len(small.levels) == len(large.levels) and np.array_equal(place[small.codes], large.codes)
     return same and within_span(small.columns, large.columns)
+
+
+def residual_within(small: Residual, large: Residual) -> bool:
+    """Whether one kind of residual is a case of another: one with fewer levels, or without its correlation."""
+    if small.weights != large.weights:
+        return False
+    if isinstance(large, Unstructured):
+        units = {kind.unit_name for kind in (small, large) if isinstance(kind, WithinUnit)}
+        return len(units) == 1 and (small.by in (None, large.time))
+    alike = isinstance(small, IID) or (type(small) is type(large) and _same_unit(small, large))
+    return alike and small.by in (None, large.by)
+
+
+def _same_unit(small: Residual, large: Residual) -> bool:
+    """Whether both correlate the same rows by the same time."""
+    return all(getattr(small, name, None) == getattr(large, name, None) for name in ("unit", "time"))
 
 
 def within_span(inner: np.ndarray, outer: np.ndarray) -> bool:

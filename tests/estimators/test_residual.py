@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from estimators.residual_cases import FITS, Dense, data_of, spec
+from places import BOOK
 
 from lmmsim import (
     AR1,
@@ -138,6 +139,21 @@ def test_whitening_gives_what_V_gives(key):
             own.conditional.engine.satterthwaite(own.conditional.solution, L),
             rtol=1e-3,
         )
+
+
+@pytest.mark.parametrize(
+    ("reml", "time", "criterion"),
+    # nlme 3.1-162: gls(weight ~ Time * Diet, correlation = corCAR1(form = ~ Time | Chick), weights = varIdent(form =
+    # ~ 1 | Time), control = glsControl(maxIter = 500, msMaxIter = 1000)); with k, the number of the weighing, corAR1
+    [(True, "Time", 3871.17077), (False, "Time", 3877.01296), (True, "k", 3891.50290)],
+)
+def test_the_better_of_two_optima_is_found_for_chickens_whose_sds_grow(reml, time, criterion):
+    chicks = pd.read_csv(BOOK / "data" / "chickweight.csv").rename(columns=str.capitalize)
+    chicks["Diet"] = "d" + chicks["Diet"].astype(str)
+    chicks["k"] = chicks["Time"].rank(method="dense")
+    fit = LMM("Weight ~ Time * Diet", reml=reml, residual=AR1(unit="Chick", time=time, by="Time"))(chicks)
+    assert fit.converged
+    assert fit.criterion == pytest.approx(criterion, abs=1e-4)
 
 
 # -- V written out ------------------------------------------------------------------------------------------------
@@ -299,7 +315,7 @@ def test_the_order_of_the_rows_and_the_names_of_the_units_do_not_matter():
     y = simulate_many(GROWTH, PLOTS, 1, rng=4)[:, 0]
     data = PLOTS.assign(y=y)
     mixed = data.sample(frac=1, random_state=1)
-    mixed["plot"] = pd.Categorical(mixed["plot"].map(lambda name: f"q{hash(name) % 10007}{name}"))
+    mixed["plot"] = pd.Categorical(mixed["plot"].map(lambda name: name[::-1]))
     one, other = (LMM(GROWTH.formula, residual=ESTIMATED["AR1 by arm"])(d) for d in (data, mixed))
     assert one.criterion == pytest.approx(other.criterion, abs=1e-7)
     np.testing.assert_allclose(one.coef, other.coef, rtol=1e-4, atol=1e-10)
@@ -386,6 +402,16 @@ def test_a_world_is_made_of_a_fit_and_simulated_from(name):
     boot = fit.bootstrap(20, rng=1)
     assert boot.estimates.converged.all()
     assert set(fit.components.index) <= set(boot.draws.columns)
+
+
+def test_least_squares_are_compared_with_generalised_ones_in_one_likelihood():
+    """OLS has the restricted likelihood of the same model by REML, whose residuals are independent."""
+    data = PLOTS.assign(y=simulate_many(GROWTH, PLOTS, 1, rng=4)[:, 0])
+    plain, large = OLS("y ~ week * arm")(data), LMM("y ~ week * arm", residual=ESTIMATED["AR1"])(data)
+    same = LMM("y ~ week * arm", residual=IID())(data)
+    table = compare(plain, large)
+    assert table["chisq"].iloc[1] == pytest.approx(same.criterion - large.criterion, abs=1e-6)
+    assert table["df"].iloc[1] == 1
 
 
 def test_comparisons_count_the_numbers_of_the_residual():
@@ -570,3 +596,34 @@ def test_an_unstructured_covariance_keeps_its_level_when_patients_leave():
     assert fits.converged.mean() > 0.99
     error = np.sqrt(0.05 * 0.95 / 600)
     assert (np.abs(np.nanmean(fits.p < 0.05, axis=0) - 0.05) < 4 * error).all()
+
+
+def test_a_new_group_has_the_residual_sd_of_its_level():
+    data = PLOTS.assign(y=simulate_many(GROWTH, PLOTS, 1, rng=9)[:, 0])
+    fit = LMM("y ~ 1 + (1 | plot)", residual=IID(by="arm"))(data)
+    sd = fit.predict(data, kind="new group")["sd"]
+    own = data["arm"].map(fit.residual.sd).astype(float)
+    expected = np.sqrt(fit.vcov.iloc[0, 0] + fit.random["plot"].iloc[0, 0] + own**2)
+    np.testing.assert_allclose(sd, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "inside"),
+    [
+        (IID(), AR1(unit="plot", time="week"), True),
+        (AR1(unit="plot", time="week"), AR1(unit="plot", time="week", by="arm"), True),
+        (IID(by="arm"), AR1(unit="plot", time="week"), False),
+        (AR1(unit="plot", time="week"), IID(by="arm"), False),
+        (CompoundSymmetry(unit="plot"), AR1(unit="plot", time="week", by="arm"), False),
+        (AR1(unit="plot", time="week"), Unstructured(unit="plot", time="week"), True),
+        (AR1(unit="plot", time="week", by="arm"), Unstructured(unit="plot", time="week"), False),
+    ],
+)
+def test_only_nested_residuals_are_compared_by_likelihood(small, large, inside):
+    data = PLOTS.assign(y=simulate_many(GROWTH, PLOTS, 1, rng=9)[:, 0])
+    fits = [LMM("y ~ week * arm", residual=residual)(data) for residual in (small, large)]
+    if inside:
+        assert compare(*fits)["chisq"].iloc[1] >= 0
+    else:
+        with pytest.raises(ValueError, match=r"is not contained in that of the second|has 6 parameters and the second"):
+            compare(*fits)
