@@ -295,6 +295,13 @@ def test_shares_of_unequal_arms_are_of_the_units_of_each_arm():
     assert together["share"].tolist() == [1, 0.3] and together["units"].tolist() == [10, 10]
 
 
+def test_arms_and_times_that_nobody_has_are_not_counted():
+    data = panel(units=4)
+    data["drug"] = pd.Categorical(data["drug"], ["Control", "drug", "placebo"])
+    pattern = dropout_pattern(data, **UNIT, by="drug")
+    assert pattern["drug"].astype(str).tolist() == ["Control"] * 4 + ["drug"] * 4 and (pattern["share"] == 1).all()
+
+
 @pytest.mark.parametrize(
     ("share", "rows", "lost"), [(0.3, 9, 3), (0.1, 14, 1), (0.1, 16, 2), (0.99, 7, 7), (0.05, 9, 0)]
 )

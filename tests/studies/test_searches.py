@@ -110,6 +110,14 @@ def test_an_analysis_that_always_fails_is_an_error_and_not_a_power_of_zero():
         find_size(schools, [4, 6, 8], OLS("score ~ metod"), term=TERM, rng=1)
 
 
+def test_where_the_smallest_size_is_enough_it_is_the_answer():
+    for found in (
+        find_size(lambda k: schools(k, 40), range(8, 60, 2), term=TERM),
+        exact_size(lambda k: schools(k, 40), range(8, 60, 2), term=TERM),
+    ):
+        assert found.size == 8 and found.looks["size"].tolist() == [8]
+
+
 def test_find_size_is_asked_what_exact_power_is_asked():
     contrasts = {"half": {TERM: 0.5}}
     same = find_size(schools, range(4, 100, 2), term=TERM)
