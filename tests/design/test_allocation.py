@@ -108,7 +108,11 @@ def test_a_crossed_classroom_number_is_a_legitimate_unit():
 @pytest.mark.parametrize(
     ("n", "text"),
     [
-        (31, "31 plots cannot be shared equally among the 3 levels of 'fertilizer': remove 1 or add 2, or say"),
+        (
+            31,
+            "31 plots cannot be shared equally among the 3 levels of 'fertilizer': remove 1 or add 2, or say "
+            "balanced='near'",
+        ),
         (2, "2 plots cannot be shared equally among the 3 levels of 'fertilizer': add 1"),
         (1, "1 plot cannot be shared equally among the 3 levels of 'fertilizer': add 2"),
     ],

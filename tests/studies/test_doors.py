@@ -1,5 +1,6 @@
 """Studies refuse at the door what cannot be meant, and keep their folders in order."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,7 +16,7 @@ def go(**settings):
 
 @pytest.mark.parametrize("wrong", [0, "x", 1.5])
 def test_processes_are_a_number(wrong):
-    with pytest.raises(ValueError, match="n_jobs is .*; it is a number of processes"):
+    with pytest.raises(ValueError, match=r"n_jobs is .*; it is a number of processes"):
         go(n_jobs=wrong)
 
 
@@ -30,12 +31,12 @@ def test_losing_rows_makes_none():
 
 
 def test_a_cell_is_run_once():
-    with pytest.raises(ValueError, match="the grid has {'schools': 4} twice"):
+    with pytest.raises(ValueError, match=r"the grid has \{'schools': 4\} twice"):
         sweep({"schools": [4, 4]}, lambda schools: scenarios.teaching_methods(schools, 4), ANALYSES, 5, rng=1)
 
 
 def test_an_error_that_needs_too_many_replicates_is_refused():
-    with pytest.raises(ValueError, match="more than 1e.15 replicates"):
+    with pytest.raises(ValueError, match=r"more than 1e\+15 replicates"):
         replicates_for(1e-200, rate=0.05)
     with pytest.raises(ValueError, match="mcse is 'x'"):
         replicates_for("x", rate=0.05)
@@ -65,6 +66,18 @@ def test_pieces_that_were_swapped_are_named(tmp_path):
     other.write_bytes(first)
     with pytest.raises(ValueError, match="holds the task"):
         study(MODEL, DESIGN, ANALYSES, 1500, **settings)
+
+
+def test_a_piece_whose_numbers_were_changed_is_named(tmp_path):
+    go(checkpoint=tmp_path / "here")
+    [piece] = (tmp_path / "here").glob("many*")
+    arrays = dict(np.load(piece))
+    lost = {name: a * np.nan if name.endswith("estimate") else a for name, a in arrays.items()}
+    np.savez(piece, **lost)
+        piece, **{name: values * np.nan if name.endswith("estimate") else values for name, values in arrays.items()}
+    )
+    with pytest.raises(ValueError, match="has not the numbers that were saved: it was changed by hand"):
+        go(checkpoint=tmp_path / "here")
 
 
 def world(schools, formula="y ~ poly(size, 2) + (1 | school)"):
