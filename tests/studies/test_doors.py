@@ -72,10 +72,8 @@ def test_a_piece_whose_numbers_were_changed_is_named(tmp_path):
     go(checkpoint=tmp_path / "here")
     [piece] = (tmp_path / "here").glob("many*")
     arrays = dict(np.load(piece))
-    lost = {name: a * np.nan if name.endswith("estimate") else a for name, a in arrays.items()}
+    lost = {name: values * np.nan if name.endswith("estimate") else values for name, values in arrays.items()}
     np.savez(piece, **lost)
-        piece, **{name: values * np.nan if name.endswith("estimate") else values for name, values in arrays.items()}
-    )
     with pytest.raises(ValueError, match="has not the numbers that were saved: it was changed by hand"):
         go(checkpoint=tmp_path / "here")
 
