@@ -18,10 +18,17 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import check_choice, check_level
+from lmmsim.checks import as_frame, check_choice, check_level
 from lmmsim.estimators.estimates import Estimates, effects_of, join, nothing
 from lmmsim.estimators.inference import MixedFit
-from lmmsim.estimators.rows import check_called_on_data, check_shape, complete_rows, response_values, unusable
+from lmmsim.estimators.rows import (
+    check_called_on_data,
+    check_shape,
+    chosen_rows,
+    complete_rows,
+    response_values,
+    unusable,
+)
 from lmmsim.estimators.spellings import Fits
 from lmmsim.model.columns import Matrices, RandomTerm, build
 from lmmsim.model.formula import split
@@ -80,14 +87,13 @@ class StatsmodelsLMM(Fits):
 
     def __call__(self, data: pd.DataFrame) -> MixedFit:
         """Fit one data set; see `LMM.__call__`."""
-        keep = complete_rows(self.formula, data, self.missing)
-        used = data if keep.all() else data[keep]
-        y = response_values(split(self.formula).response, used)
-        return self._fit(y, build(self.formula, used), used)
+        chosen = chosen_rows(self.formula, data, self.missing)
+        y = response_values(split(self.formula).response, chosen.used)
+        return self._fit(y, build(self.formula, chosen.covered, True, chosen.rows), chosen.used)
 
     def many(self, Y: np.ndarray, data: pd.DataFrame, start: object = None) -> Estimates:
         """Fit every column of Y, one after the other; see `LMM.many`."""
-        Y = check_shape(Y, len(data))
+        Y = check_shape(Y, len(data := as_frame(data)))
         keep = complete_rows(self.formula, data, self.missing, response=False)
         data, Y = data[keep], Y[keep]
         whole = build(self.formula, data)
@@ -98,7 +104,7 @@ class StatsmodelsLMM(Fits):
             try:
                 if reason:
                     raise ValueError(reason)
-                some = whole if rows.all() else build(self.formula, data[rows])
+                some = whole if rows.all() else build(self.formula, data, True, rows)
                 parts.append(self._fit(y[rows], some, data[rows]).estimates)
             except (ValueError, np.linalg.LinAlgError) as error:
                 parts.append(nothing(1, str(error), terms, effects))

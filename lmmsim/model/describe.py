@@ -17,7 +17,7 @@ from lmmsim import covariance
 from lmmsim.checks import counted, is_number
 from lmmsim.model.columns import Matrices
 from lmmsim.model.equation import Equation
-from lmmsim.model.formula import split, term_of
+from lmmsim.model.formula import split, term_of, terms_of
 from lmmsim.model.random_effects import Random
 from lmmsim.model.residual import IID, Residual
 
@@ -177,10 +177,8 @@ def _covariance(formula: str, group: str, effect: Random) -> np.ndarray:
 
 def _bar_of(name: str, bars: Sequence[str]) -> int:
     """Which bar an effect belongs to: fertilizer[T.A] to `0 + fertilizer`, the intercept to `1`."""
-    from formulaic import Formula
-
     term = "1" if name == "Intercept" else term_of(name)
-    return next((i for i, bar in enumerate(bars) if term in map(str, Formula(bar))), -1)
+    return next((i for i, bar in enumerate(bars) if term in terms_of(bar)), -1)
 
 
 def _component(group: str, sds: Mapping[str, float], cov: np.ndarray) -> list[str]:

@@ -6,6 +6,7 @@ interrupts the study, a file is there whole or not at all.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -76,6 +77,7 @@ class Checkpoint:
                 {"task": str(task), "name": name, "terms": one.terms, "effects": one.effects}
                 | {"level": one.level, "given": list(one.given), "residual": list(one.residual), "messages": messages}
             )
+        notes[0]["digest"] = _digest(arrays)
         arrays["notes"] = np.frombuffer(json.dumps(notes).encode(), dtype=np.uint8)
         content = io.BytesIO()
         np.savez(content, **arrays)
@@ -93,18 +95,29 @@ class Checkpoint:
         try:
             with np.load(path, allow_pickle=False) as file:
                 notes = json.loads(file["notes"].tobytes())
+                whole = notes[0].get("digest") == _digest({name: file[name] for name in file.files if name != "notes"})
                 results = {note["name"]: _estimates(file, i, note) for i, note in enumerate(notes)}
         except Exception:  # whatever a damaged file makes of its readers
             return None
         strange = [note["task"] for note in notes if note["task"] != str(task)]
         wrong = [name for name, one in results.items() if _lengths(one) != {task.last - task.first}]
-        if strange or wrong:
-            what = f"holds the task {strange[0]}" if strange else f"has not a row of '{wrong[0]}' for each replicate"
+        if strange or wrong or not whole:
+            what = f"holds the task {strange[0]}" if strange else "has not the numbers that were saved"
+            what = f"has not a row of '{wrong[0]}' for each replicate" if wrong and not strange else what
             raise ValueError(f"'{path}' {what}: it was changed by hand; delete it, and its replicates are done again")
         return results
 
     def _path(self, task: Task) -> Path:
         return self.folder / f"{task}.npz"
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """What tells the numbers of a piece from any others."""
+    content = hashlib.sha256()
+    for name in sorted(arrays):
+        values = np.ascontiguousarray(arrays[name])
+        content.update(f"{name} {values.dtype} {values.shape}".encode() + values.tobytes())
+    return content.hexdigest()
 
 
 def _clear(folder: Path) -> None:

@@ -52,9 +52,7 @@ def test_what_cannot_be_shared_is_refused():
         assign(crossed(plot=2), to="plot", arm=["a", "b", "c"], balanced="near")
     with pytest.raises(ValueError, match="balanced='nearly' is not known"):
         assign(crossed(plot=2), to="plot", arm=["a", "b"], balanced="nearly")
-    with pytest.raises(
-        ValueError, match="within='site': what is shared separately inside each site is said by by='site'"
-    ):
+    with pytest.raises(ValueError, match="what is shared separately inside each site is said by by='site'"):
         assign(nested(site=2, plot=2), to="plot", within="site", arm=["a", "b"])
 
 

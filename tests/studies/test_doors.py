@@ -1,5 +1,6 @@
 """Studies refuse at the door what cannot be meant, and keep their folders in order."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -35,7 +36,7 @@ def test_a_cell_is_run_once():
 
 
 def test_an_error_that_needs_too_many_replicates_is_refused():
-    with pytest.raises(ValueError, match=r"more than 1e.15 replicates"):
+    with pytest.raises(ValueError, match=r"more than 1e\+15 replicates"):
         replicates_for(1e-200, rate=0.05)
     with pytest.raises(ValueError, match="mcse is 'x'"):
         replicates_for("x", rate=0.05)
@@ -65,6 +66,16 @@ def test_pieces_that_were_swapped_are_named(tmp_path):
     other.write_bytes(first)
     with pytest.raises(ValueError, match="holds the task"):
         study(MODEL, DESIGN, ANALYSES, 1500, **settings)
+
+
+def test_a_piece_whose_numbers_were_changed_is_named(tmp_path):
+    go(checkpoint=tmp_path / "here")
+    [piece] = (tmp_path / "here").glob("many*")
+    arrays = dict(np.load(piece))
+    lost = {name: values * np.nan if name.endswith("estimate") else values for name, values in arrays.items()}
+    np.savez(piece, **lost)
+    with pytest.raises(ValueError, match="has not the numbers that were saved: it was changed by hand"):
+        go(checkpoint=tmp_path / "here")
 
 
 def world(schools, formula="y ~ poly(size, 2) + (1 | school)"):
