@@ -311,9 +311,8 @@ class FromStatsmodels:
         """Conditional covariances by term, (J, k, k)."""
         lo = self.layout
         blocks = tuple(np.zeros((len(term.levels), len(term.names), len(term.names))) for term in lo.terms)
-        covariances = self.result.random_effects_cov
         for g, k, places in self._places():
-            values = np.asarray(covariances[g])
+            values = np.asarray(self.result.random_effects_cov[g])
             if lo.host is not None:
                 blocks[lo.host][g] = values[:k, :k]
             for i, (b, c, code) in enumerate(places, start=k):
