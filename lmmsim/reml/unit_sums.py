@@ -146,10 +146,10 @@ def _directions(bars: Sequence[Bar], rows: np.ndarray) -> np.ndarray:
 
 def _numbered(codes: np.ndarray, block: np.ndarray) -> np.ndarray:
     """Number the levels of a factor anew in each block, in the order in which they come; rows stand by block."""
-    pairs = block.astype(np.int64) * (int(codes.max()) + 1) + codes
+    pairs = block * np.int64(codes.max() + 1) + codes  # as many as the product of both, which 32 bits may not hold
     _, first, inverse = np.unique(pairs, return_index=True, return_inverse=True)
     begins = np.flatnonzero(np.append(True, np.diff(block) != 0))
-    new = np.zeros(len(codes), dtype=np.int64)
+    new = np.zeros(len(codes), dtype=np.intp)
     new[first] = 1
     count = np.cumsum(new)
     home = np.searchsorted(begins, np.arange(len(codes)), side="right") - 1

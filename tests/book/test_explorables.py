@@ -226,13 +226,19 @@ def test_balanced_reml_is_lmmsims_also_where_the_variance_is_zero():
 # ---- the directive -------------------------------------------------------------------------------------------------
 
 
+CONF = """
+extensions = ["myst_parser", "explorable"]
+source_suffix = {".md": "markdown"}  # Sphinx keeps what an earlier application of the same process added
+"""
+
+
 def sphinx(folder, builder, page):
     """Build a site of a page without and one with an explorable; warnings are errors."""
     from sphinx.application import Sphinx
     from sphinx.util.docutils import docutils_namespace
 
     (folder / "part").mkdir(exist_ok=True)
-    (folder / "conf.py").write_text("extensions = ['myst_parser', 'explorable']", encoding="utf-8")
+    (folder / "conf.py").write_text(CONF, encoding="utf-8")
     (folder / "index.md").write_text("# Top\n\n```{toctree}\npart/with\n```\n", encoding="utf-8")
     (folder / "part" / "with.md").write_text(f"# With\n\n{page}", encoding="utf-8")
     out = folder / "out" / builder

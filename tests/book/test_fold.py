@@ -10,6 +10,7 @@ from places import BOOK
 
 CONF = """
 extensions = ["myst_nb", "fold"]
+source_suffix = {".md": "myst-nb"}  # Sphinx keeps what an earlier application of the same process added
 nb_execution_mode = "off"
 highlight_language = "python"
 suppress_warnings = ["myst-nb.lexer"]

@@ -11,7 +11,7 @@ from lmmsim.design.crossing import _sizes
 from lmmsim.design.units import levels_of, units_of
 
 # Where 64 bits are meant: numbers of pairs, and of entries of a matrix.
-WIDE = {"design/units.py": 1, "plot/matrices.py": 2}
+WIDE = {"design/units.py": 1, "plot/matrices.py": 2, "reml/unit_sums.py": 1}
 
 
 def test_positions_are_as_wide_as_the_machine_counts():

@@ -207,8 +207,9 @@ def test_the_order_of_the_levels_is_part_of_a_design():
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 import numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell takes away from what runs in the background
 sys.path[:0] = [{tests!r}, {folder_of_tests!r}]
 from small_estimators import Mean, MeanSingly
 from test_checkpoint import DESIGN, MODEL
