@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lmmsim import LMM, OLS, scenarios, simulate, simulate_many, study
-from lmmsim.estimators import least_squares, lmm
+from lmmsim.estimators import lmm, regression
 from lmmsim.model import columns, model
 
 
@@ -17,7 +17,7 @@ def counted(monkeypatch):
         formulas.append(formula)
         return columns.build(formula, *arguments, **options)
 
-    for user in (model, lmm, least_squares):
+    for user in (model, lmm, regression):
         monkeypatch.setattr(user, "build", build)
     return formulas
 
