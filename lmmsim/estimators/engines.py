@@ -8,8 +8,9 @@ import numpy as np
 
 from lmmsim.estimators.estimates import Component
 from lmmsim.estimators.fit import Fit
+from lmmsim.model.blocks import columns
 from lmmsim.model.columns import Matrices
-from lmmsim.reml.engine import Engine
+from lmmsim.reml.engine import Engine, what_cannot_be_told_apart
 from lmmsim.reml.marginal_engine import MarginalEngine, MarginalSolution
 from lmmsim.reml.solution import Solution
 from lmmsim.reml.whitened import Whitened
@@ -36,7 +37,11 @@ class FromEngine:
 
 def told(matrices: Matrices, s: Solution) -> Solution:
     """The same, where the design says by name which coefficients have no test: complete responses have the others."""
-    if not matrices.untested or not s.indistinct.any():
+    if not matrices.untested or not s.indistinct.any() or not s.reml:  # full likelihood may have no maximum at all
+        return s
+    X = matrices.X.to_numpy()
+    rest = [term for term in matrices.terms if not lies_in(X, columns([term], len(X)))]
+    if rest and what_cannot_be_told_apart(X, rest):  # another doubt stands beside the one that has names
         return s
     gaps = np.zeros(len(s.sigma), dtype=bool) if s.observed is None else ~s.observed.all(axis=0)
     return replace(s, indistinct=s.indistinct & gaps)
@@ -62,3 +67,8 @@ def residual_components(engine: AnyEngine, s: Solution) -> dict[Component, np.nd
 def phi_of(s: Solution) -> np.ndarray:
     """The residual's numbers, (r, s); none where nothing of it was free."""
     return s.phi if isinstance(s, MarginalSolution) else np.empty((len(s.sigma), 0))
+
+
+def lies_in(X: np.ndarray, Z: np.ndarray) -> bool:
+    """Whether every column of Z is a combination of those of X."""
+    return np.allclose(X @ np.linalg.lstsq(X, Z, rcond=None)[0], Z, atol=1e-8 * np.abs(Z).max())

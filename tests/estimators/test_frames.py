@@ -291,6 +291,19 @@ def test_a_group_that_is_a_fixed_effect_too_has_no_test(complete, df):
     assert "there is no test" in fit.message
 
 
+@pytest.mark.parametrize(
+    ("beside", "reml"), [("(1 | pair) + (0 + x | pair)", False), ("(1 | four) + (1 | twin)", True)]
+)
+def test_a_doubt_beside_one_that_has_names_takes_every_test_away(beside, reml):
+    """A likelihood without a maximum, and two names for one factor, beside an arm that is a group as well."""
+    rng, pair = np.random.default_rng(0), np.repeat(np.arange(12), 2)
+    data = pd.DataFrame({"arm": np.repeat(["a", "b"], 12), "pair": pair, "four": pair // 2, "twin": 9 - pair // 2})
+    data["x"], data["y"] = rng.normal(size=(2, 24))
+    with pytest.warns(UserWarning, match="no test of Intercept, arm"):
+        fit = LMM(f"y ~ x + arm + {beside} + (1 | arm)", reml=reml)(data)
+    assert not fit.converged and fit.coef[["df", "p", "low", "high"]].isna().all(axis=None)
+
+
 def test_only_what_the_groups_vary_in_loses_its_test(complete):
     names = doubts(*_parts("height ~ week * arm + (week | arm)", complete))[0].untested
     assert names == ("Intercept", "week", "arm[T.B]", "arm[T.C]", "week:arm[T.B]", "week:arm[T.C]")
