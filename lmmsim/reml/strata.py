@@ -10,7 +10,6 @@ so a response enters through p + 1 numbers per stratum, and the size of the data
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lmmsim.reml import stacks
-from lmmsim.reml.standard_form import Problem, Responses, Term
+from lmmsim.reml.commuting import common_eigenvectors
+from lmmsim.reml.standard_form import Problem, Responses
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -89,7 +89,7 @@ class Strata:
         one = len(problem.terms) == 1
         if not one and sum(term.levels for term in problem.terms) > LARGEST:
             return None
-        common = None if one else _common_eigenvectors(problem)
+        common = None if one else common_eigenvectors(problem)
         if not one and common is None:
             return None
         strata = cls(problem, common)
@@ -276,28 +276,6 @@ def _diagonal_together(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray] | 
     return (squares, np.where(diagonals > 1e-13, diagonals, 0.0)) if off < 1e-12 else None
 
 
-def _common_eigenvectors(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
-    """Eigenvalues (q', t) of every Z_i Z_i' and the map (q', q) from Z'y to the coordinates, or None."""
-    parts = problem.terms
-    if not _commute(parts):
-        return None
-    full = np.block([[_products(a, b) for b in parts] for a in parts])
-    # a sum with unequal, irrational weights has the common eigenvectors and separates the strata
-    weights = np.concatenate([np.full(b.levels, np.sqrt(2.0 + 3.0 * i)) for i, b in enumerate(problem.terms)])
-    values, vectors = np.linalg.eigh(weights[:, None] ** 0.5 * full * weights**0.5)
-    keep = values > 1e-10 * values[-1]
-    basis = (weights[:, None] ** 0.5 * vectors[:, keep] / np.sqrt(values[keep])).T
-    starts = np.cumsum([0] + [term.levels for term in problem.terms])
-    roots = np.empty((keep.sum(), len(parts)))
-    for i in range(len(parts)):
-        coordinates = basis @ full[:, starts[i] : starts[i + 1]]  # U'Z_i
-        inside = coordinates @ coordinates.T  # U'Z_i Z_i'U
-        roots[:, i] = np.diagonal(inside)
-        if np.abs(inside - np.diag(roots[:, i])).max() > 1e-8 * values[-1]:
-            return None
-    return np.where(roots < 1e-9 * values[-1], 0.0, roots), basis
-
-
 def _by_level(problem: Problem) -> csr_array:
     """Z', a row for every level of every term."""
     from scipy import sparse
@@ -307,27 +285,3 @@ def _by_level(problem: Problem) -> csr_array:
     sizes = np.concatenate([np.bincount(term.codes, minlength=term.levels) for term in problem.terms])
     entries = (np.concatenate(values), np.concatenate(orders), np.append(0, np.cumsum(sizes)))
     return sparse.csr_array(entries, shape=(sizes.size, problem.n))
-
-
-def _products(one: Term, other: Term) -> np.ndarray:
-    """Z_i'Z_j."""
-    cell = one.codes * other.levels + other.codes
-    sums = np.bincount(cell, one.columns[:, 0] * other.columns[:, 0], one.levels * other.levels)
-    return sums.reshape(one.levels, other.levels)
-
-
-def _commute(terms: Sequence[Term]) -> bool:
-    """Whether Z_i Z_i' Z_j Z_j' x is the same in both orders for a random x: certain not to, or almost certain to."""
-    x = np.random.default_rng(0).normal(size=terms[0].codes.size)
-
-    def smoothed(term: Term, values: np.ndarray) -> np.ndarray:
-        """Z Z' values."""
-        column = term.columns[:, 0]
-        return np.asarray(column * np.bincount(term.codes, column * values, term.levels)[term.codes])
-
-    for i, a in enumerate(terms):
-        for b in terms[:i]:
-            one, other = smoothed(a, smoothed(b, x)), smoothed(b, smoothed(a, x))
-            if np.abs(one - other).max() > 1e-8 * np.abs(one).max():
-                return False
-    return True
