@@ -17,10 +17,12 @@ import numpy as np
 from lmmsim.model.columns import RandomTerm
 from lmmsim.model.standard import standardised
 from lmmsim.reml.refused import check, name_of
-from lmmsim.reml.theta import Coordinates, lower_factor, pack
+from lmmsim.reml.theta import coordinates_of, lower_factor, pack
 
 EXACT = 1e-11  # residuals smaller than this share of the response are rounding, not noise
-FEW = 8  # coefficients for whose covariances one product with a Kronecker square is faster than two
+# responses for which stacked products are fastest, and coefficients up to which one product with a Kronecker square is
+# faster than two
+FEW = 8
 DIGITS = 1e5  # how much rounding is bearable: rows times the explained sum of squares over the residual one
 BY_RESPONSE = ("within", "base", "scale", "message")
 SQUARED = 1e150  # numbers up to this, and down to its inverse, can be squared and added up
@@ -107,7 +109,7 @@ class Problem:
         self.terms = [_standard_term(term) for term in terms]
         self.X, self.R = _orthonormal(X, max(self.terms, key=lambda term: term.levels))
         self.log_det_R = 2 * float(np.linalg.slogdet(self.R)[1])
-        self.coordinates = Coordinates([term.columns.shape[1] for term in self.terms])
+        self.coordinates = coordinates_of(tuple(term.columns.shape[1] for term in self.terms))
 
     def theta_out(self, theta: np.ndarray) -> np.ndarray:
         """Theta of the user's columns from theta of the standard ones."""
@@ -126,6 +128,8 @@ class Problem:
     def vcov_out(self, vcov: np.ndarray) -> np.ndarray:
         """Covariances (..., p, p) of the user's coefficients."""
         back = np.linalg.inv(self.R)
+        if vcov.size <= FEW * self.p**2:
+            return np.asarray(back @ vcov @ back.T)
         if self.p <= FEW:
             return (vcov.reshape(-1, self.p**2) @ np.kron(back, back).T).reshape(vcov.shape)
         half = (vcov.reshape(-1, self.p) @ back.T).reshape(vcov.shape).swapaxes(-1, -2)
