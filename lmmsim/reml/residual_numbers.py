@@ -17,12 +17,14 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from lmmsim.checks import quoted
 from lmmsim.model.columns import levels_of
 from lmmsim.model.residual import Residual, column_of, level_names
 from lmmsim.model.units import WithinUnit
 from lmmsim.reml.residual_correlations import Correlation, OfZ
 
 Component = tuple[str, str, str]
+NOTHING = 0.03  # an sd below this share of the others', in a search that found no end, has gone to zero
 
 
 class Here(Protocol):
@@ -84,6 +86,10 @@ class Numbers(ABC):
     @abstractmethod
     def at_edge(self, phi: np.ndarray) -> np.ndarray:
         """Whether a correlation is as far as it can go, (r,)."""
+
+    @abstractmethod
+    def vanishing(self, phi: np.ndarray) -> str:
+        """What has all but gone to zero at one phi (s,), beside the rest of the residual; '' for nothing."""
 
     def variances(self, phi: np.ndarray) -> np.ndarray:
         """Variance of every row's residual in units of sigma^2, (r, n)."""
@@ -181,6 +187,12 @@ class Scaled(Numbers):
             return (0, 1)[: 1 + bool(self.ratios)]
         middle = len(self.correlation.begins) // 2 if self.correlation else 0
         return (middle - 1, middle + 1, *([2 * middle + 1] if self.ratios else []))
+
+    def vanishing(self, phi: np.ndarray) -> str:
+        logs = np.append(0.0, phi[: self.ratios])
+        if logs.min() < logs.max() + np.log(NOTHING):
+            return f"the residual sd of {quoted(self.levels[int(logs.argmin())])}"
+        return "what the residuals of a unit do not share" if self.at_edge(phi[None])[0] else ""
 
     def numbers(self, phi: np.ndarray, sigma: np.ndarray) -> dict[str, Any]:
         sds = np.exp(np.column_stack([np.zeros(len(phi)), phi[:, : self.ratios]])) * sigma[:, None]

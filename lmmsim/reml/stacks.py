@@ -91,13 +91,13 @@ def inverse(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         inverses = product(transpose(half), half)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.ascontiguousarray(inverses.transpose(2, 0, 1)), 2 * np.log(pivots.T)
-    try:
-        factor = np.linalg.cholesky(stack)
-    except np.linalg.LinAlgError:
-        return _inverse_one_by_one(stack)
     if p > 100:
         return _inverse_one_by_one(stack)
-    return np.linalg.inv(stack), 2 * np.log(np.diagonal(factor, axis1=1, axis2=2))
+    try:
+        factor = np.linalg.cholesky(stack)
+        return np.linalg.inv(stack), 2 * np.log(np.diagonal(factor, axis1=1, axis2=2))
+    except np.linalg.LinAlgError:
+        return _inverse_one_by_one(stack)
 
 
 def pseudo_inverse(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -203,11 +203,10 @@ class Problem:
         message[poor] = "the rows observed in this replicate do not identify every coefficient"
         message[observed.sum(axis=0) <= self.p] = "no more rows observed in this replicate than coefficients"
         gram[poor] = np.eye(self.p)
-        base, y = np.zeros((Y.shape[1], self.p)), Y
-        for _ in range(2):  # the second pass removes the rounding of the first
-            step = np.linalg.solve(gram, (self.X.T @ y).T[..., None])[..., 0]
-            base, y = base + step, (y - self.X @ step.T) * observed
-        return self._scaled(y, np.zeros_like(base), base, _squares(y), observed, message)
+        # one pass: what rounding leaves of X in the rest, the sums of `moments` see and the coefficients take back
+        base = np.linalg.solve(gram, (self.X.T @ Y).T[..., None])[..., 0]
+        rest = (Y - self.X @ base.T) * observed
+        return self._scaled(rest, np.zeros_like(base), base, _squares(rest), observed, message)
 
     def _scaled(
         self,

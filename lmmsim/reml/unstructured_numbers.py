@@ -14,7 +14,7 @@ import pandas as pd
 from lmmsim.checks import counted, quoted
 from lmmsim.model.unstructured import Unstructured
 from lmmsim.reml.residual_correlations import EDGE
-from lmmsim.reml.residual_numbers import Numbers, Piece
+from lmmsim.reml.residual_numbers import NOTHING, Numbers, Piece
 
 SHRINK = 0.05  # eigenvalues of the correlations that a search begins with are at least this
 
@@ -112,9 +112,18 @@ class Factor(Numbers):
         return {"sd": dict(zip(names, sd.T, strict=True)), "corr": corr}
 
     def at_edge(self, phi: np.ndarray) -> np.ndarray:
+        return np.asarray((self._alone(phi) ** 2 < EDGE).any(axis=1))
+
+    def vanishing(self, phi: np.ndarray) -> str:
+        alone = self._alone(phi[None])[0]
+        if alone.min() > NOTHING:
+            return ""
+        return f"what {quoted(self.times[int(alone.argmin())])} of '{self.spec.time}' has beside the earlier times"  # type: ignore[attr-defined]
+
+    def _alone(self, phi: np.ndarray) -> np.ndarray:
+        """Share of every time's sd that is left when the earlier times are known, (r, T)."""
         L = self.L(phi)
-        alone = np.diagonal(L, axis1=1, axis2=2) / np.sqrt((L**2).sum(axis=2))
-        return np.asarray((alone**2 < EDGE).any(axis=1))
+        return np.asarray(np.diagonal(L, axis1=1, axis2=2) / np.sqrt((L**2).sum(axis=2)))
 
 
 class FactorHere:
