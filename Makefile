@@ -37,7 +37,7 @@ test-oldest:  ## the same with every dependency at its lower bound
 	.venv-oldest/bin/python -m pytest -m "not slow and not chapters and not pages"
 
 book-test: book  ## build the book and read its pages, in a browser if there is one
-	$(BIN)/python -m pytest -n auto tests/book/test_pages.py tests/book/test_search.py
+	$(BIN)/python -m pytest -n auto -m "not slow" tests/book/test_pages.py tests/book/test_search.py tests/book/test_live.py
 
 live-test: book  ## run every cell of every page in a browser, as a reader does (after make live)
 	$(BIN)/python -m pytest -s -m live tests/book/test_live.py

@@ -53,7 +53,7 @@ OURS = {  # from Pyodide, with what each needs of the others; matplotlib does wi
     "kiwisolver": [],
     "pillow": [],
     "pyparsing": [],
-    "matplotlib": "contourpy cycler kiwisolver numpy packaging pillow pyparsing python-dateutil".split(),
+    "matplotlib": ["contourpy", "cycler", "kiwisolver", "numpy", "packaging", "pillow", "pyparsing", "python-dateutil"],
 }
 THEIRS = {  # from PyPI
     "pandas": ["numpy", "python-dateutil"],
@@ -74,7 +74,9 @@ DROPPED = re.compile(
     r"|scipy/(misc/.*\.(dat|bz2)|datasets/|odr/|io/(arff|matlab/tests)|.*/data/.*\.(dat|npz)$)"
     r"|statsmodels/(datasets/.*\.(csv|dat|dta)$|sandbox/|.*\.(pyd|so|dll)$)|statsmodels\.libs/"
 )
-KEPT = re.compile(r"numpy/testing/|pandas/(_testing|testing)|statsmodels/sandbox/(__init__|predict|stats|distributions)")
+KEPT = re.compile(
+    r"numpy/testing/|pandas/(_testing|testing)|statsmodels/sandbox/(__init__|predict|stats|distributions)"
+)
 PLACEHOLDER = '''"""Stands in for a compiled module, which is not here: says so when it is used."""
 
 
@@ -104,7 +106,9 @@ def first_good(name: str, wanted: str, sources: list[Callable[[str], bytes | Non
         if content is not None:
             refused.append(source.__name__)
     wrong = f" (another content came from: {', '.join(refused)})" if refused else ""
-    raise SystemExit(f"{name} with sha256 {wanted[:12]}… was found nowhere{wrong}: give a folder with it, --from FOLDER")
+    raise SystemExit(
+        f"{name} with sha256 {wanted[:12]}… was found nowhere{wrong}: give a folder with it, --from FOLDER"
+    )
 
 
 class Sources:
@@ -121,7 +125,9 @@ class Sources:
     def npm(self, name: str) -> bytes | None:
         archive = self.scratch / f"pyodide-{VERSION}.tgz"
         if not archive.is_file() and shutil.which("npm"):
-            subprocess.run(["npm", "pack", "--silent", f"pyodide@{VERSION}"], cwd=self.scratch, stdout=subprocess.DEVNULL)
+            subprocess.run(
+                ["npm", "pack", "--silent", f"pyodide@{VERSION}"], cwd=self.scratch, stdout=subprocess.DEVNULL
+            )
         if not archive.is_file():
             return None
         with tarfile.open(archive) as tar:
@@ -200,7 +206,9 @@ def entry(name: str, path: Path, needs: list[str]) -> dict[str, object]:
 def collect(folder: Path | None, target: Path, scratch: Path) -> Iterator[str]:
     """Fill `target`; says the name of each file."""
     sources = Sources(folder, scratch)
-    core = {name: first_good(name, wanted, [sources.given, sources.npm, sources.release]) for name, wanted in CORE.items()}
+    core = {
+        name: first_good(name, wanted, [sources.given, sources.npm, sources.release]) for name, wanted in CORE.items()
+    }
     lock = json.loads(core.pop("pyodide-lock.json"))
     for name, content in core.items():
         (target / name).write_bytes(content)
@@ -238,7 +246,9 @@ def main() -> None:
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(fresh, target)
     total = sum(path.stat().st_size for path in target.iterdir())
-    print(f"{total / 2**20:8.1f} MB  in {target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target}")
+    print(
+        f"{total / 2**20:8.1f} MB  in {target.relative_to(Path.cwd()) if target.is_relative_to(Path.cwd()) else target}"
+    )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from site_files import WHEEL
 BOOK = Path(__file__).resolve().parents[1]
 COLLECTED = BOOK / "_static" / "py"
 HIDDEN = {"remove-cell", "remove_cell", "remove-input", "remove_input"}
-OFFER = re.compile(r'\n<div class="live-offer".*?</div>|<link rel="stylesheet" href="[^"]*live\.css"><script defer src="[^"]*live\.js"></script>\n')
+LINKS = '<link rel="stylesheet" href="../_static/live/live.css"><script defer src="../_static/live/live.js"></script>\n'
+OFFER = re.compile(r'\n<div class="live-offer".*?</div>|' + re.escape(LINKS))
 SEEN = re.compile(r'<div class="cell[^"]*" id="cell-\d+"')
 
 
@@ -59,7 +60,11 @@ def number_cells(app, doctree, docname):
 
 def ship_sources(app, pagename, templatename, context, doctree):
     """Write the sources of a page's cells, and what else the page needs to run them."""
-    if doctree is None or "kernelspec" not in app.env.metadata.get(pagename, {}) or not written(app, pagename).is_file():
+    if (
+        doctree is None
+        or "kernelspec" not in app.env.metadata.get(pagename, {})
+        or not written(app, pagename).is_file()
+    ):
         return
     notebook = nbformat.read(written(app, pagename), as_version=4)
     cells = [
@@ -89,8 +94,11 @@ def megabytes():
 
 
 def offer(name):
-    words = f"Change any number in it and see what follows. Python starts in your browser ({megabytes()} MB, once); nothing you do leaves it."
-    return f'\n<div class="live-offer" data-live="{name}.json"><button type="button">Run this page</button> <span>{words}</span></div>'
+    return (
+        f'\n<div class="live-offer" data-live="{name}.json"><button type="button">Run this page</button> '
+        "<span>Change any number in it and see what follows. Python starts in your browser "
+        f"({megabytes()} MB, once); nothing you do leaves it.</span></div>"
+    )
 
 
 def finish(app, exception):
@@ -109,10 +117,9 @@ def finish(app, exception):
         text = OFFER.sub("", old)
         if there and SEEN.search(text) and (out / "_static" / "live" / "pages" / f"{page.stem}.json").is_file():
             head, end, body = text.partition("</head>")
-            links = '<link rel="stylesheet" href="../_static/live/live.css"><script defer src="../_static/live/live.js"></script>\n'
             menus, article, body = body.partition('<article class="bd-article')
             body = body.replace("</h1>", "</h1>" + offer(page.stem), 1)
-            text = head + links + end + menus + article + body
+            text = head + LINKS + end + menus + article + body
         if text != old:
             page.write_text(text, encoding="utf-8")
 

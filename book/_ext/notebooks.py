@@ -18,9 +18,9 @@ import nbformat
 from docutils import nodes
 from jupyter_cache import get_cache
 from site_files import TOP, WHEEL
-from to_markdown import Writer, quoted
+from to_markdown import Writer, plain, quoted
 
-SETUP = '''# Run this first: it installs lmmsim if it is missing, and fetches data that do not lie beside the notebook.
+SETUP = """# Run this first: it installs lmmsim if it is missing, and fetches data that do not lie beside the notebook.
 import importlib.util
 from pathlib import Path
 from urllib.request import urlretrieve
@@ -32,7 +32,7 @@ for name in {data}:
     if not Path("data", name).is_file():
         Path("data").mkdir(exist_ok=True)
         urlretrieve(f"{{SITE}}book/data/{{name}}", f"data/{{name}}")
-'''
+"""
 GATES = ("Fold", "exercise_node", "exercise_enumerable_node", "solution_node")
 
 
@@ -63,42 +63,41 @@ def analyse(source):
     return json.loads(analyse.kernel.analyse(source))
 
 
-def without_claims(source):
-    """What is left of a hidden cell when nothing is glued and nothing checked."""
+def is_check(statement):
+    """Whether a line of a hidden cell glues or checks a number."""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    name = call.func.id if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) else ""
+    imports = isinstance(statement, ast.ImportFrom) and statement.module in ("claims", "myst_nb")
+    return isinstance(statement, ast.Assert) or imports or name in ("claim", "glue")
 
-    def checks(node):
-        call = node.value if isinstance(node, ast.Expr) else None
-        name = call.func.id if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) else ""
-        imports = isinstance(node, ast.ImportFrom) and node.module in ("claims", "myst_nb")
-        return isinstance(node, ast.Assert) or imports or name in ("claim", "glue")
 
-    class Stripped(ast.NodeTransformer):
-        def generic_visit(self, node):
-            super().generic_visit(node)
-            for part in ("body", "orelse"):
-                lines = getattr(node, part, None)
-                if isinstance(lines, list):
-                    kept = [line for line in lines if not checks(line)]
-                    setattr(node, part, kept or ([ast.Pass()] if lines and not isinstance(node, ast.Module) else []))
-            return node
-
-    tree = Stripped().visit(ast.parse(source))
-    tree.body = [node for node in tree.body if not (isinstance(node, ast.For) and isinstance(node.body[0], ast.Pass))]
-    return ast.unparse(tree)
+def without_checks(source):
+    """A visible cell without the lines that only the build of the book needs; all else stays as it is written."""
+    lines = source.split("\n")
+    for statement in reversed(ast.parse(re.sub(r"^[%!].*$", "pass", source, flags=re.MULTILINE)).body):
+        if is_check(statement):
+            del lines[statement.lineno - 1 : statement.end_lineno]
+    return "\n".join(lines).strip("\n")
 
 
 def helpers(cells, seen):
-    """Hidden cells that make a name which a visible one needs, by their place, without their claims."""
+    """Lines of hidden cells that make a name which a visible cell needs, by the cell's place; no others."""
     wanted, found = set(), {}
     for at in reversed(range(len(cells))):
         if cells[at].cell_type != "code":
             continue
-        source = cells[at].source if at in seen else without_claims(cells[at].source)
-        names = analyse(source)
-        if at in seen or wanted & set(names["writes"]):
+        if at in seen:
+            names = analyse(cells[at].source)
             wanted = (wanted - set(names["writes"])) | set(names["reads"])
-            if at not in seen:
-                found[at] = source
+            continue
+        kept = []
+        for statement in reversed(ast.parse(cells[at].source).body):
+            names = analyse(ast.unparse(statement))
+            if wanted & set(names["writes"]) and not is_check(statement):
+                kept.append(ast.unparse(statement))
+                wanted = (wanted - set(names["writes"])) | set(names["reads"])
+        if kept:
+            found[at] = "\n".join(reversed(kept))
     return found
 
 
@@ -130,30 +129,46 @@ class Page:
             self.say(f"{'#' * self.level} {self.writer.inline(node)}")
         elif isinstance(node, nodes.container) and node.get("nb_element") == "cell_code":
             self.code(node)
-        elif type(node).__name__ in GATES or any(n.get("nb_element") == "cell_code" for n in node.findall(nodes.container)):
+        elif type(node).__name__ in GATES or any(
+            n.get("nb_element") == "cell_code" for n in node.findall(nodes.container)
+        ):
             self.gate(node)
         else:
             self.say(self.writer.block(node))
 
     def gate(self, node):
         """Something with a title that may hold cells: its title in bold, then what it holds."""
-        first = node.children[0] if node.children else None
-        if isinstance(first, nodes.title) or type(first).__name__ == "FoldTitle":
+        kind, rest = type(node).__name__, list(node.children)
+        if rest and (isinstance(rest[0], nodes.title) or type(rest[0]).__name__ == "FoldTitle"):
+            title = rest.pop(0)
             self.flush()
-            self.say("---" if type(node).__name__ != "solution_node" else "")
-            self.say(f"**{self.writer.inline(first)}**")
-            rest = node.children[1:]
-        else:
-            rest = node.children
+            if kind != "solution_node":
+                self.say("---")
+            self.say(f"**{self.title(node, kind, title)}**")
         for child in rest:
             self.add(child)
-        if type(node).__name__ == "Fold":
+        if kind == "Fold":
             self.say("---")
+
+    def title(self, node, kind, title):
+        """What stands over a fold, an exercise (with its number) or a solution."""
+        if kind == "solution_node":
+            return "Solution"
+        if not kind.startswith("exercise"):
+            return self.writer.inline(title)
+        number = self.writer.fignumbers.get(node.get("label", ""))
+        words = plain(title).removeprefix("Exercise").strip().removeprefix("%s").strip()
+        words = words[1:-1] if words.startswith("(") and words.endswith(")") else words
+        words = words.strip()
+        return f"Exercise {number}. {words}" if number else f"Exercise. {words}"
 
     def code(self, node):
         self.flush()
         at = node["cell_index"]
-        cell = nbformat.v4.new_code_cell(self.cells[at].source)
+        source = without_checks(self.cells[at].source)
+        if not source:
+            return
+        cell = nbformat.v4.new_code_cell(source)
         cell.outputs = [
             output
             for output in self.cells[at].get("outputs", [])
@@ -198,7 +213,7 @@ def notebook(app, doctree, docname):
     code = "\n".join(cell.source for cell in made.made if cell.cell_type == "code")
     data = sorted(set(re.findall(r"data/([\w.-]+\.csv)", code)))
     setup = nbformat.v4.new_code_cell(SETUP.format(site=site, wheel=WHEEL, data=json.dumps(data)))
-    source = quoted(f"From the book [*{app.config.project}*]({page}). Text: CC BY 4.0, code: MIT.")
+    source = quoted(f"From the book [*{app.config.html_title}*]({page}). Text: CC BY 4.0, code: MIT.")
     first = made.made[0] if made.made and made.made[0].cell_type == "markdown" else None
     title, _, rest = (first.source if first else "").partition("\n\n")
     head = [nbformat.v4.new_markdown_cell(f"{title}\n\n{source}"), setup]
@@ -212,7 +227,11 @@ def notebook(app, doctree, docname):
 
 
 def write(app, doctree, docname):
-    if app.builder.format == "html" and has_cells(app, docname) and any(c.get("nb_element") == "cell_code" for c in doctree.findall(nodes.container)):
+    if (
+        app.builder.format == "html"
+        and has_cells(app, docname)
+        and any(c.get("nb_element") == "cell_code" for c in doctree.findall(nodes.container))
+    ):
         target = Path(app.outdir) / "notebooks" / f"{Path(docname).name}.ipynb"
         target.parent.mkdir(exist_ok=True)
         nbformat.write(notebook(app, doctree, docname), target)
@@ -257,7 +276,13 @@ def link(app, pagename, templatename, context, doctree):
                     for tool, url in reversed(launchers(app.config.repository, name).items()):
                         group["buttons"].insert(
                             at + 1,
-                            {"type": "link", "url": url, "text": tool, "icon": "fas fa-code", "tooltip": f"Open in {tool}"},
+                            {
+                                "type": "link",
+                                "url": url,
+                                "text": tool,
+                                "icon": "fas fa-code",
+                                "tooltip": f"Open in {tool}",
+                            },
                         )
 
 

@@ -60,7 +60,7 @@ class Writer:
 
     def write_literal_block(self, node):
         language = {"ipython3": "python", "default": ""}.get(node.get("language", ""), node.get("language", ""))
-        return f"```{language}\n{node.astext()}\n```"
+        return f"```{language}\n{node.astext().rstrip()}\n```"
 
     def write_doctest_block(self, node):
         return f"```\n{node.astext()}\n```"
@@ -83,7 +83,10 @@ class Writer:
         parts = []
         for item in node.children:
             term = "; ".join(self.inline(t) for t in item.findall(nodes.term))
-            parts.append(f"**{term}**\n\n" + "\n\n".join(self.blocks(d) for d in item.children if isinstance(d, nodes.definition)))
+            parts.append(
+                f"**{term}**\n\n"
+                + "\n\n".join(self.blocks(d) for d in item.children if isinstance(d, nodes.definition))
+            )
         return "\n\n".join(parts)
 
     def write_block_quote(self, node):
@@ -103,7 +106,9 @@ class Writer:
         return (f"**{self.inline(title)}**\n\n" if title is not None else "") + "\n".join(lines)
 
     def cell(self, entry):
-        return " ".join(self.inline(part) if isinstance(part, nodes.TextElement) else self.blocks(part) for part in entry.children).replace("\n", " ")
+        return " ".join(
+            self.inline(part) if isinstance(part, nodes.TextElement) else self.blocks(part) for part in entry.children
+        ).replace("\n", " ")
 
     def write_figure(self, node):
         caption = next(node.findall(nodes.caption), None)
@@ -119,23 +124,16 @@ class Writer:
         return quoted(f"**{name}**\n\n{body}")
 
     def write_dropdown_main(self, node):
-        title, *rest = node.children
-        name = title.astext() if type(title).__name__ == "dropdown_title" else "More"
-        body = "\n\n".join(filter(str.strip, map(self.block, rest if name != "More" else node.children)))
-        return f"<details><summary>{name.strip()}</summary>\n\n{body}\n\n</details>"
+        title = next((c for c in node.children if type(c).__name__ == "dropdown_title"), None)
+        name = plain(title) if title is not None else ""
+        body = "\n\n".join(filter(str.strip, (self.block(c) for c in node.children if c is not title)))
+        return f"<details><summary>{name or 'More'}</summary>\n\n{body}\n\n</details>"
 
-    def write_container(self, node):
-        kind = node.get("design_component", "")
-        if kind == "dropdown":
-            titles = [n for n in node.findall() if type(n).__name__ == "dropdown_title"]
-            name = " ".join(t.astext() for t in titles).strip() or "More"
-            body = "\n\n".join(filter(str.strip, (self.block(c) for c in node.children if c not in titles)))
-            return f"<details><summary>{name}</summary>\n\n{body}\n\n</details>"
-        if kind == "tab-item":
-            label, *content = node.children
-            body = "\n\n".join(filter(str.strip, map(self.block, content)))
-            return f"**{label.astext().strip()}**\n\n{body}"
-        return self.blocks(node)
+    def write_sd_tab_input(self, node):
+        return ""
+
+    def write_sd_tab_label(self, node):
+        return f"**{plain(node)}**"
 
     def write_footnote(self, node):
         label, *rest = node.children
@@ -147,11 +145,17 @@ class Writer:
     def nothing(self, node):
         return ""
 
-    write_comment = write_target = write_raw = write_image = write_system_message = write_substitution_definition = nothing
+    write_comment = write_target = write_raw = write_image = write_system_message = write_substitution_definition = (
+        nothing
+    )
     write_toctree = write_index = write_pending = write_meta = nothing
+
+
+def plain(node):
+    """A node's words, without the icons that were drawn into it."""
+    words = (text.astext() for text in node.findall(nodes.Text) if not isinstance(text.parent, nodes.raw))
+    return " ".join(" ".join(words).split())
 
 
 def quoted(text):
     return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
-
-

@@ -1,4 +1,4 @@
-"""The Python side of "Run this page", in this Python: what a cell needs, shows and glues (book/_static/live/kernel.py)."""
+"""The Python side of "Run this page" (book/_static/live/kernel.py), in this Python: what a cell needs, shows, glues."""
 
 from __future__ import annotations
 

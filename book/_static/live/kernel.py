@@ -29,24 +29,60 @@ glued = {}  # key: the number or text of a sentence
 
 
 def analyse(source):
-    """Names that a cell reads and names that it makes or changes, so that what it needs can be run before it."""
+    """Names that a cell reads and names that it makes or changes, so that what it needs can be run before it.
+
+    A name that a cell makes itself before it reads it is not needed from elsewhere.
+    """
     try:
-        tree, table = ast.parse(source), symtable.symtable(source, "cell", "exec")
+        tree = ast.parse(source)
     except SyntaxError:
         return json.dumps({"reads": [], "writes": []})
+    reads, writes = follow(tree.body, set())
+    return json.dumps({"reads": sorted(reads), "writes": sorted(writes)})
+
+
+def follow(statements, made):
+    """What statements read that none before them made, and what they make; `made` grows on the way."""
     reads, writes = set(), set()
-    for symbol in table.get_symbols():
-        if symbol.is_referenced():
-            reads.add(symbol.get_name())
-        if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace():
-            writes.add(symbol.get_name())
+    for statement in statements:
+        if isinstance(statement, ast.For | ast.While | ast.If | ast.With | ast.Try):
+            parts = [getattr(statement, part, None) for part in ("iter", "test")]
+            parts += [item.context_expr for item in getattr(statement, "items", [])]
+            used = {name for part in parts if part is not None for name in names(ast.unparse(part))[0]}
+            targets = [getattr(statement, "target", None)]
+            targets += [item.optional_vars for item in getattr(statement, "items", [])]
+            bound = {node.id for target in targets if target for node in ast.walk(target) if isinstance(node, ast.Name)}
+            reads |= used - made
+            made |= bound
+            inside = [*statement.body, *getattr(statement, "orelse", []), *getattr(statement, "finalbody", [])]
+            inside += [line for handler in getattr(statement, "handlers", []) for line in handler.body]
+            needs, makes = follow(inside, made)
+            reads, writes = reads | needs, writes | bound | makes
+            continue
+        used, makes = names(ast.unparse(statement))
+        changes = changed(statement) | {name for name in used if name == "rng" or name.endswith("_rng")}
+        own = makes if isinstance(statement, ast.FunctionDef | ast.ClassDef) else set()  # a function may call itself
+        reads |= (used | changes) - made - own
+        made |= makes
+        writes |= makes | changes
+    return reads, writes
+
+
+def names(statement):
+    """Names that a statement reads, also inside functions, and names that it binds."""
+    table = symtable.symtable(statement, "cell", "exec")
+    used = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()}
+    makes = {
+        symbol.get_name()
+        for symbol in table.get_symbols()
+        if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
+    }
     below = list(table.get_children())
     while below:
         scope = below.pop()
         below += scope.get_children()
-        reads |= {symbol.get_name() for symbol in scope.get_symbols() if symbol.is_global()}
-    changes = changed(tree) | {name for name in reads if name == "rng" or name.endswith("_rng")}
-    return json.dumps({"reads": sorted(reads | changes), "writes": sorted(writes | changes)})
+        used |= {symbol.get_name() for symbol in scope.get_symbols() if symbol.is_global()}
+    return used, makes
 
 
 def changed(tree):
@@ -176,7 +212,9 @@ def module(name, **names):
 def prepare():
     """Modules that pages import and that a browser has no need of."""
     kinds = {
-        name: type(name, (), {"__init__": lambda self, data: setattr(self, "data", data), method: lambda self: self.data})
+        name: type(
+            name, (), {"__init__": lambda self, data: setattr(self, "data", data), method: lambda self: self.data}
+        )
         for name, method in {"HTML": "_repr_html_", "Markdown": "_repr_markdown_", "Latex": "_repr_latex_"}.items()
     }
     shows = module("IPython.display", display=display, clear_output=shown.clear, **kinds)

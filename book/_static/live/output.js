@@ -169,7 +169,13 @@ export function drawn(text, label) {
   const view = svg.getAttribute("viewBox") || `0 0 ${width} ${height}`, common = [...sizes].sort((a, b) => b[1] - a[1])[0];
   for (const { name: key } of [...svg.attributes]) svg.removeAttribute(key);
   for (const [key, value] of Object.entries({ viewBox: view, class: "drawn", width: Math.round(width * unit), height: Math.round(height * unit), role: "img", "aria-label": label || "Figure drawn by this cell" })) svg.setAttribute(key, value);
-  if (common) svg.setAttribute("style", `--s:${common[0]}`);
+  if (common) {                                                     // the size that most texts have is said once
+    svg.setAttribute("style", `--s:${common[0]}`);
+    for (const line of svg.querySelectorAll("text")) {
+      const style = stylesOf(line);
+      if (style.get("--s") === common[0]) { style.delete("--s"); setStyles(line, style); }
+    }
+  }
   darkRules(svg);
   return svg;
 }

@@ -160,6 +160,7 @@ class Page {
     const waiting = this.seen.filter(cell => this.stale(cell) && !cell.failed);
     for (const cell of this.seen) cell.box.classList.toggle("live-stale", waiting.includes(cell));
     this.rest.hidden = !waiting.length;
+    this.backs();
     const parts = [];
     if (failed) parts.push(failed === targets[0] || targets.length > 1 ? `${failed.label || "A hidden cell"} did not run to its end.` : `${failed.label || "A hidden cell"}, which is needed first, did not run to its end.`);
     else parts.push(`${targets.length > 1 ? "The cells" : targets[0].label} ran in ${seconds.toFixed(seconds < 10 ? 1 : 0)} s.`);
@@ -230,10 +231,15 @@ class Page {
     for (const other of this.cells) if (this.stale(other) && this.version(other) === other.book) this.restore(other);
     for (const other of this.seen) other.box.classList.toggle("live-stale", this.stale(other));
     this.rest.hidden = !this.seen.some(other => this.stale(other));
+    this.backs();
+    cell.edit.field.focus();
     this.say(`${cell.label} is as in the book.`.replace(/^c/, "C"));
   }
 
   // ---- controls ----
+  /* Reset is offered where there is something to go back to. */
+  backs() { for (const cell of this.seen) cell.back.hidden = cell.source === cell.original && !(cell.failed || cell.shown !== cell.book); }
+
   say(text) { this.status.textContent = text; }
 
   working(on) {
@@ -259,11 +265,13 @@ class Page {
     const [run, back] = [button("Run", `Run ${cell.label}`), button("Reset", `Reset ${cell.label}`)];
     cell.edit = editor(pre, `Code of ${cell.label}. Shift and Enter run it.`, {
       run: () => run.click(),
-      changed: () => { cell.source = cell.edit.source; back.hidden = cell.source === cell.original && !cell.result; },
+      changed: () => { cell.source = cell.edit.source; this.backs(); },
     });
     run.addEventListener("click", () => this.run([cell]));
     back.addEventListener("click", () => this.reset(cell));
     const tools = make("div", "live-tools");
+    cell.back = back;
+    back.hidden = true;
     tools.append(run, back);
     input.append(tools);
   }
