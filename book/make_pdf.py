@@ -40,6 +40,8 @@ FIT = """() => {  // what is too wide is made smaller, what is short stays in on
     }
     return shrunk
 }"""
+HEADINGS = """[...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].filter(h => h.getClientRects().length)
+    .map(h => h.textContent.replace(/\\s+/g, " ").trim()).filter(Boolean)"""
 FOOTER = """<div style="width: 100%; font: 8pt Georgia, serif; color: #555; text-align: center">
 <span class="pageNumber"></span></div>"""
 NOTE = "Text and figures: CC BY 4.0. Code: MIT. Every number in a sentence was computed when its page was built."
@@ -104,7 +106,7 @@ def document() -> str:
         for page in files:
             text = article(page, pages, site)
             heading = text.select_one("h1")
-            title = re.sub(r"\s+", " ", heading.get_text(" ", strip=True)) if heading else page
+            title = re.sub(r"\s+", " ", heading.get_text()).strip() if heading else page
             contents.append(f'<p><a href="#{Path(page).name}--">{title}</a></p>')
             texts.append(str(text))
     title, style = config["title"], (TOP / "book" / "make_pdf.css").read_text(encoding="utf-8")
@@ -116,6 +118,31 @@ def document() -> str:
         f'<div class="book">{cover}<div class="contents"><h1>Contents</h1>{"".join(contents)}</div>'
         f"{''.join(texts)}</div></body></html>"
     )
+
+
+def with_whole_titles(pdf: bytes, headings: list[str]) -> bytes:
+    """Bookmarks with the headings as they read: Chromium joins lines without a space, and doubles what it lays out twice.
+
+    New versions of the bookmarks are appended to the file, as the format allows.
+    """
+    items = {int(n): body for n, body in re.findall(rb"\n(\d+) 0 obj\n(<</Title .*?)\nendobj", pdf, re.DOTALL)}
+    links = {n: {k.decode(): int(v) for k, v in re.findall(rb"/(First|Next) (\d+) 0 R", b)} for n, b in items.items()}
+    below = {target for link in links.values() for target in link.values()}
+    order, waiting = [], [n for n, body in items.items() if b"/Parent" in body and n not in below]
+    while waiting:
+        n = waiting.pop()
+        order.append(n)
+        waiting += [links[n][key] for key in ("Next", "First") if key in links[n]]
+    old = re.search(rb"trailer\n<<(.*?)>>\nstartxref\n(\d+)", pdf, re.DOTALL)
+    if len(order) != len(headings) or old is None:
+        return pdf
+    table, new = b"xref\n", pdf if pdf.endswith(b"\n") else pdf + b"\n"
+    for n, heading in zip(order, headings, strict=True):
+        title = b"<" + ("\ufeff" + heading).encode("utf-16-be").hex().encode() + b">"
+        table += b"%d 1\n%010d 00000 n \n" % (n, len(new))
+        rest = re.sub(rb"^<</Title (\((?:\\.|[^\\)])*\)|<[^>]*>)", b"", items[n], flags=re.DOTALL)
+        new += b"%d 0 obj\n<</Title %s%s\nendobj\n" % (n, title, rest)
+    return new + table + b"trailer\n<<%s\n/Prev %s>>\nstartxref\n%d\n%%%%EOF\n" % (old[1], old[2], len(new))
 
 
 def main() -> None:
@@ -135,6 +162,7 @@ def main() -> None:
         page.emulate_media(media="print")
         page.evaluate("document.fonts.ready.then(() => true)")
         shrunk = page.evaluate(FIT)
+        headings = page.evaluate(HEADINGS)
         page.set_default_timeout(600_000)
         page.pdf(
             path=TARGET,
@@ -148,6 +176,7 @@ def main() -> None:
         )
         chromium.close()
     source.unlink()
+    TARGET.write_bytes(with_whole_titles(TARGET.read_bytes(), headings))
     print(
         f"{TARGET.relative_to(TOP)}: {TARGET.stat().st_size / 2**20:.1f} MB; {shrunk} pieces were made smaller to fit"
     )

@@ -36,9 +36,19 @@ def analyse(source):
     try:
         tree = ast.parse(source)
     except SyntaxError:
-        return json.dumps({"reads": [], "writes": []})
+        return json.dumps({"reads": [], "writes": [], "imports": {}})
     reads, writes = follow(tree.body, set())
-    return json.dumps({"reads": sorted(reads), "writes": sorted(writes)})
+    return json.dumps({"reads": sorted(reads), "writes": sorted(writes), "imports": imports(tree.body)})
+
+
+def imports(statements):
+    """Names that a cell imports, each with its line: they don't depend on what else the cell does."""
+    return {
+        (alias.asname or alias.name).split(".")[0]: ast.unparse(statement)
+        for statement in statements
+        if isinstance(statement, ast.Import | ast.ImportFrom)
+        for alias in statement.names
+    }
 
 
 def follow(statements, made):

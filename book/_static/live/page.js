@@ -59,19 +59,25 @@ class Page {
     const sources = this.cells.map(cell => cell.source);
     await this.ask("boot", { wheel: this.wheel, site: SITE.href, sources: sources.join("\n") });
     const found = await this.ask("analyse", { sources });
-    this.cells.forEach((cell, i) => { cell.reads = found[i].reads; cell.writes = new Set(found[i].writes); cell.analysed = cell.source; cell.ran = null; });
+    this.cells.forEach((cell, i) => { this.learn(cell, found[i]); cell.ran = null; });
     this.owner.clear();
     return (performance.now() - start) / 1000;
   }
 
-  // ---- versions: a cell's own text and the versions of what it needs ----
+  // ---- versions: a cell's own text and the versions of what it needs; of an import its line alone ----
+  learn(cell, { reads, writes, imports }) { Object.assign(cell, { reads, writes: new Set(writes), imports, analysed: cell.source }); }
   writer(cell, name) {
     for (let i = cell.number - 1; i >= 0; i--) if (this.cells[i].writes.has(name)) return this.cells[i];
   }
   needs(cell) { return [...new Set(cell.reads.map(name => this.writer(cell, name)).filter(Boolean))]; }
   version(cell, original = false, known = new Map()) {
     if (known.has(cell)) return known.get(cell);
-    const text = [original ? cell.original : cell.source, ...this.needs(cell).map(other => this.version(other, original, known))].join("\0");
+    const parts = [original ? cell.original : cell.source];
+    for (const name of cell.reads) {
+      const maker = this.writer(cell, name);
+      if (maker) parts.push(maker.imports[name] || this.version(maker, original, known));
+    }
+    const text = parts.join("\0");
     if (!this.versions.has(text)) this.versions.set(text, this.versions.size);
     known.set(cell, this.versions.get(text));
     return known.get(cell);
@@ -82,7 +88,9 @@ class Page {
   before(cell, plan = new Set()) {
     for (const name of cell.reads) {
       const maker = this.writer(cell, name);
-      if (maker && !plan.has(maker) && (maker.ran !== this.version(maker) || this.owner.get(name) !== maker)) {
+      const imported = maker && maker.imports[name];
+      const made = imported ? maker.ranImports?.[name] === imported : maker?.ran === this.version(maker || cell);
+      if (maker && !plan.has(maker) && !(made && this.owner.get(name) === maker)) {
         this.before(maker, plan);
         plan.add(maker);
       }
@@ -94,7 +102,7 @@ class Page {
     const changed = this.cells.filter(cell => cell.source !== cell.analysed);
     if (!changed.length) return;
     const found = await this.ask("analyse", { sources: changed.map(cell => cell.source) });
-    changed.forEach((cell, i) => { cell.reads = found[i].reads; cell.writes = new Set(found[i].writes); cell.analysed = cell.source; });
+    changed.forEach((cell, i) => this.learn(cell, found[i]));
   }
 
   // ---- running ----
@@ -106,6 +114,7 @@ class Page {
     try { result = await this.ask("run", { source: cell.source, number: cell.number, hidden: cell.hidden, site: SITE.href, glue: this.glue }); }
     finally { cell.box?.classList.remove("live-running"); }
     cell.ran = version;
+    cell.ranImports = cell.imports;
     cell.failed = Boolean(result.error) && !cell.fails;
     if (!result.error) cell.writes.forEach(name => this.owner.set(name, cell));
     cell.result = result;
@@ -139,7 +148,10 @@ class Page {
   /* All cells in their order; what can't run is left out, what follows runs where it can. */
   async everything(cells) {
     let failed = null;
-    for (const cell of cells) if (!await this.one(cell, !cell.hidden) && !cell.hidden) failed ||= cell;
+    for (const cell of cells) {
+      for (const other of this.before(cell)) if (!(other.failed && other.ran === this.version(other))) await this.one(other, false);
+      if (!await this.one(cell, !cell.hidden) && !cell.hidden) failed ||= cell;
+    }
     return { failed };
   }
 
