@@ -28,6 +28,7 @@ FLOORS: list[set[str]] = [
     {"estimators"},
     {"diagnostics", "studies"},
     {"course"},
+    {"cli"},
 ]
 APART = {"plot"}  # tables in, pictures out: imports nothing of the package
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -166,11 +167,14 @@ def test_python_and_editors_are_told_the_same_homes_of_names():
 
 
 def test_every_file_tells_the_same_version():
+    from lmmsim import __version__
+
+    assert PROJECT["dynamic"] == ["version"]
     citation = yaml.safe_load(read("CITATION.cff"))
     newest = re.search(r"^## \[(\d[^\]]*)\] - (\d{4}-\d{2}-\d{2})$", read("CHANGELOG.md"), re.MULTILINE)
     assert newest is not None
-    assert (newest[1], newest[2]) == (PROJECT["version"], citation["date-released"])
-    assert citation["version"] == PROJECT["version"]
+    assert (newest[1], newest[2]) == (__version__, citation["date-released"])
+    assert citation["version"] == __version__
 
 
 def requirements(name: str) -> list[Requirement]:

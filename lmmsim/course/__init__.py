@@ -1,7 +1,8 @@
 """For a course: data to hand out that mean the same when they come back.
 
 Read `files` (written whole or not at all), `codebooks` (what a column means) and `tables` (to a file and back);
-`toml`, `steps` and `worlds` (a model and its design as a file).
+`toml`, `steps` and `worlds` (a model and its design as a file), `sources` (a world by its name) and `printed` (what the
+command writes).
 """
 
 from lmmsim.course.codebooks import codebook

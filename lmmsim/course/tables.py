@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pandas as pd
@@ -142,6 +143,12 @@ def read_csv(source: files.Place | io.StringIO, book: pd.DataFrame | None = None
     }
     data = pd.DataFrame(columns, index=text.index)
     return data if book is None else restored(data, book)
+
+
+def read_stream(stream: TextIO, book: files.Place | None = None) -> pd.DataFrame:
+    """Read CSV from a stream such as standard input."""
+    table = pd.read_csv(book, dtype=str, keep_default_na=False) if book is not None else None
+    return read_csv(io.StringIO(stream.read()), table)
 
 
 def _numbers(column: pd.Series) -> pd.Series:

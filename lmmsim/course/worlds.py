@@ -95,8 +95,8 @@ def as_toml(model: Model, design: pd.DataFrame | None = None) -> str:
     """
     if model.basis is not None:
         raise ValueError("a model that was made from a fit stands on its data, which a file of numbers cannot hold")
-    values: dict[str, Any] = {"formula": model.formula, "residual": _residual_table(model.residual), "beta": model.beta}
-    values["random"] = {group: _random_table(effect) for group, effect in model.random.items()}
+    values: dict[str, Any] = {"formula": model.formula, "residual": residual_table(model.residual), "beta": model.beta}
+    values["random"] = {group: random_table(effect) for group, effect in model.random.items()}
     if design is not None:
         values["design"] = steps_of(design)
         values["units"] = design.attrs.get(UNITS, {})
@@ -219,14 +219,14 @@ def _unlisted(value: Any) -> Any:
     return value
 
 
-def _random_table(effect: Random) -> dict[str, Any]:
+def random_table(effect: Random) -> dict[str, Any]:
     table: dict[str, Any] = {"sd": _plain(effect.sd)}
     if not (is_number(effect.corr) and effect.corr == 0):
         table["corr"] = _plain(effect.corr)
     return table | _shape_table(effect.shape)
 
 
-def _residual_table(residual: Residual) -> Any:
+def residual_table(residual: Residual) -> Any:
     """A number, where that says it all."""
     table: dict[str, Any] = {"kind": type(residual).__name__}
     for field in fields(residual):  # type: ignore[arg-type]
