@@ -256,6 +256,53 @@ def study(
 
 
 @command.command()
+@click.argument("assignment")
+@click.argument("roster")
+@click.option("-o", "--output", "folder", required=True, metavar="FOLDER", help="The class: a new folder.")
+@click.option("--secret", metavar="FILE", help="The secret of an earlier class, to make the same data again.")
+@options(jobs_option, force_option)
+def assign(assignment: str, roster: str, folder: str, secret: str | None, jobs: int, force: bool) -> None:
+    """Make data of their own for everybody.
+
+    ASSIGNMENT is a TOML file, or the name of a ready one: lmmsim assignments. ROSTER is a CSV file with a column
+    'student'. FOLDER/students is to be handed out, FOLDER/teacher never: it has the key and the secret.
+
+    \b
+    lmmsim assign exam.toml roster.csv -o class
+    lmmsim assign exam.toml roster.csv -o again --secret class/teacher/secret
+    """
+    from lmmsim.course.handing_out import assign as hand_out
+    from lmmsim.course.secret import read_secret
+
+    known = None if secret is None else read_secret(secret)
+    hand_out(assignment, roster, folder, course_secret=known, n_jobs=jobs, progress=True, force=force)
+    put(f"{folder}/students is for the students; keep {folder}/teacher to yourself\n")
+
+
+@command.command()
+@click.argument("folder")
+@click.argument("submissions")
+@click.option("-o", "--output", metavar="FOLDER", help="Where marks.csv and the feedback go: a new folder.")
+@force_option
+def mark(folder: str, submissions: str, output: str | None, force: bool) -> None:
+    """Mark what the students of FOLDER hand in.
+
+    SUBMISSIONS is a folder with <id>.json, <id>.ipynb or <id>/answers.json of each student, or a CSV file with a column
+    'student' and one for each question. Nothing in it is run.
+
+    \b
+    lmmsim mark class handed-in -o marks
+    """
+    from lmmsim.course.classes import mark as mark_class
+
+    check_free([output], force)
+    marks = mark_class(folder, submissions)
+    put(repr(marks) + "\n")
+    if output:
+        marks.write(output, force=force)
+
+
+@command.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print what lets a SHELL complete words.

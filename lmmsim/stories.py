@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pandas as pd
@@ -84,6 +84,58 @@ def tell(
     formula = _formula(model.formula, called)
     beta = {term(name): value for name, value in model.beta.items()}
     return Model(formula, beta, random, _residual(model.residual, called, levels)), design
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words of a story: what the columns and levels of a world are called in it.
+
+    Attributes
+    ----------
+    columns : dict
+        {old: new name}
+    levels : dict
+        {"column[old level]": new level}
+    """
+
+    columns: Names
+    levels: Names
+
+    @classmethod
+    def of(cls, model: Model, design: pd.DataFrame, names: Names | None) -> Words:
+        """Part names into those of columns and of levels, as `tell` does."""
+        columns, levels = _sorted_out(dict(names or {}), model, design)
+        return cls({old: _name_and_unit(new)[0] for old, new in columns.items()}, levels)
+
+    def term(self, name: str) -> str:
+        """A column, or a coefficient, under its new name.
+
+        Examples
+        --------
+        >>> Words({"week": "month"}, {"fertilizer[A]": "milk"}).term("week:fertilizer[T.A]")
+        'month:fertilizer[T.milk]'
+        """
+        return _term(name, self.columns, self.levels)
+
+    def text(self, text: str, design: pd.DataFrame) -> str:
+        """A sentence with `{height}`, `{fertilizer[A]}` and `{unit of height}` in it, told in the new words.
+
+        Raises
+        ------
+        ValueError
+            If braces hold something else.
+        """
+
+        def told(match: re.Match[str]) -> str:
+            column, _, level = match[2].removesuffix("]").partition("[")
+            new = self.columns.get(column, column)
+            if new not in design and new not in design.attrs.get(UNITS, {}) and column not in self.columns:
+                raise ValueError(f"{match[0]} is no column; a text has {{height}}, {{method[new]}}, {{unit of height}}")
+            if match[1]:
+                return str(design.attrs.get(UNITS, {}).get(new, ""))
+            return self.levels.get(f"{column}[{level}]", level) if level else new
+
+        return re.sub(r"\{(unit of )?([^{}]+)\}", told, text)
 
 
 def label(design: pd.DataFrame, column: str) -> str:

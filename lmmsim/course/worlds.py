@@ -99,7 +99,8 @@ def as_toml(model: Model, design: pd.DataFrame | None = None) -> str:
     values["random"] = {group: random_table(effect) for group, effect in model.random.items()}
     if design is not None:
         values["design"] = steps_of(design)
-        values["units"] = design.attrs.get(UNITS, {})
+        columns = {*map(str, design.columns), model.response}
+        values["units"] = {name: unit for name, unit in design.attrs.get(UNITS, {}).items() if name in columns}
     return dumps({key: value for key, value in values.items() if value != {}})
 
 
@@ -117,7 +118,7 @@ def model_of(
         Other keys that may stand beside.
     """
     document.check_keys(at, [*KEYS, *also])
-    residual = _residual(document, (*at, "residual"))
+    residual = residual_of(document, (*at, "residual"))
     random = {group: _random(document, (*at, "random", group)) for group in document.take((*at, "random"), dict, {})}
     beta = document.take((*at, "beta"), dict)
     for name in beta:
@@ -169,7 +170,7 @@ def _random(document: Document, path: Path) -> Random:
     return _made(document, path, Random, value)
 
 
-def _residual(document: Document, path: Path) -> Residual:
+def residual_of(document: Document, path: Path) -> Residual:
     """A number is the sd of independent residuals; a table names its kind and has its fields."""
     value = document.take(path[:-1], dict, {}).get(path[-1]) if len(path) > 1 else document.values.get(str(path[-1]))
     if value is None:

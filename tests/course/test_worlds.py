@@ -60,9 +60,9 @@ def test_every_kind_of_residual_comes_back(residual):
     model = Model("y ~ 1 + (1 | plot)", {"Intercept": 1}, {"plot": 1.0}, residual)
     text = as_toml(model) + "[[design]]\ncrossed = { plot = 2, week = [0] }\n"
     document = Document.read(text)
-    from lmmsim.course.worlds import _residual
+    from lmmsim.course.worlds import residual_of
 
-    assert _residual(document, ("residual",)) == residual
+    assert residual_of(document, ("residual",)) == residual
     assert len(design)
 
 
