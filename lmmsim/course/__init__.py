@@ -4,7 +4,8 @@ Read `files` (written whole or not at all), `codebooks` (what a column means) an
 the same meaning); `toml`, `steps` and `worlds` (a model and its design as a file), `sources` (a world by its name) and
 `printed` (what the command writes). Then `secret` (where the chance of a student comes from), `roster`, `questions`
 (what is asked, and how close is close), `analyses` (the right ones, and the typical wrong ones), `assignment`,
-`notebooks`, `keys` and `handing_out`; `submissions` (read, never run), `marking`, `feedback` and `classes`.
+`notebooks`, `keys` and `handing_out`; `submissions` (read, never run), `marking`, `feedback` and `classes`; `nbgrader`
+and `quiz` (for those who use them).
 """
 
 from lmmsim.course.assignment import Assignment, read_assignment

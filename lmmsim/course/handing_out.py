@@ -69,16 +69,15 @@ def assign(
     with files.whole_folder(folder, force=force) as place:
         teacher = place / "teacher"
         teacher.mkdir(mode=0o700)
-        book, notebook, records = "", "", {}
+        notebook, records = "", {}
         for student, one in zip(ids, _made(task, key_secret, ids, n_jobs, progress), strict=True):
             if not notebook:
-                book = one.book
-                notebook = notebooks.common(task, _table(book))
+                notebook = notebooks.common(task, _table(one.book))
             _hand_out(place / "students" / student, one, notebook, task, student)
             records[student] = one.record
         files.write(teacher / "key.json", key_of(task, records, key_secret), private=True)
         files.write(teacher / "secret", key_secret + "\n", private=True)
-        files.write(teacher / "solution.ipynb", notebooks.solution(task, _table(book)), private=True)
+        files.write(teacher / "solution.ipynb", notebooks.solution(task), private=True)
         files.write(teacher / "overview.csv", as_csv(overview(records, task.questions)), private=True)
         if source is not None:
             shutil.copyfile(source, teacher / "assignment.toml")

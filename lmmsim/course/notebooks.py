@@ -12,6 +12,7 @@ import pandas as pd
 from lmmsim.course.assignment import Assignment
 from lmmsim.course.codebooks import types
 from lmmsim.course.questions import OF_PART, Question
+from lmmsim.model.residual import Residual
 
 Cell = dict[str, Any]
 ANSWERS = "answers"  # the tag of the cell that is read, never run, when a notebook is handed in
@@ -97,27 +98,41 @@ def common(assignment: Assignment, book: pd.DataFrame) -> str:
     )
 
 
-def solution(assignment: Assignment, book: pd.DataFrame) -> str:
+def solution(assignment: Assignment) -> str:
     """A model solution that answers all questions from any student's folder."""
-    more = f", residual={assignment.residual!r}" if assignment.residual is not None else ""
-    first = (
-        ["from lmmsim import AR1, IID, LMM, CompoundSymmetry, Unstructured, course"]
-        if more
-        else ["from lmmsim import LMM, course"]
-    )
-    fit = [*first, "", 'data = course.read_table("data.csv")', f"fit = LMM({assignment.formula!r}{more})(data)", "fit"]
-    lines = ["answers = {"]
-    for question in assignment.questions:
-        lines.append(f'    "{question.id}": {_worked(question)},')
+    analysis, _, answers = worked(assignment, 'course.read_table("data.csv")').partition("\nanswers = ")
     return notebook(
         [
             text(f"# {assignment.title}: a solution\n\nIt runs in any student's folder."),
             text("With the codebook beside the data, levels have their order: the first is the reference."),
-            code("\n".join(fit)),
+            code(f"{analysis}\nfit"),
             text(f"## Questions\n\n{asked(assignment.questions)}"),
-            code("\n".join([*lines, "}", "answers"]), tags=[ANSWERS]),
+            code(f"answers = {answers}\nanswers", tags=[ANSWERS]),
         ]
     )
+
+
+def worked(assignment: Assignment, read: str) -> str:
+    """The right analysis of data that are read so, and its answers."""
+    names, more = "LMM, course", ""
+    if assignment.residual is not None:
+        names, more = f"LMM, {type(assignment.residual).__name__}, course", f", residual={_spec(assignment.residual)}"
+    lines = [
+        f"from lmmsim import {names}",
+        "",
+        f"data = {read}",
+        f"fit = LMM({assignment.formula!r}{more})(data)",
+        "answers = {",
+        *(f'    "{question.id}": {_worked(question)},' for question in assignment.questions),
+        "}",
+    ]
+    return "\n".join(lines)
+
+
+def _spec(residual: Residual) -> str:
+    """A structure of residuals as it is written in Python, with what is estimated left out."""
+    told = {name: getattr(residual, name, None) for name in ("unit", "time", "by", "weights")}
+    return f"{type(residual).__name__}({', '.join(f'{name}={value!r}' for name, value in told.items() if value)})"
 
 
 def _worked(question: Question) -> str:

@@ -153,15 +153,18 @@ def answer(value: Any, ask: str) -> Answer:
 
 
 def _files(folder: Path, strange: list[str]) -> Iterator[tuple[str, Path]]:
-    """Every file that may be a submission, with the name of its owner: of the file, or of the folder it is in."""
+    """Every file that may be a submission, with the name of its owner: of the file, or of the folder it is in.
+
+    A folder may hold one more, as nbgrader's submitted/<student>/<assignment>. JSON comes before notebooks, and counts.
+    """
     count = 0
-    for entry in sorted(folder.iterdir(), key=lambda one: (one.suffix.lower() == ".ipynb", one.name)):
+    for entry in _entries(folder):
         if entry.is_symlink():
             strange.append(f"{shown(entry.name)} is a link, which is not followed")
             continue
-        # answers.json comes before a notebook, and counts where both say something
-        inside = sorted(entry.iterdir(), key=lambda one: (one.suffix.lower(), one.name)) if entry.is_dir() else [entry]
-        for file in inside:
+        inside = _entries(entry) if entry.is_dir() else [entry]
+        deeper = [file for one in inside if one.is_dir() and not one.is_symlink() for file in _entries(one)]
+        for file in inside + deeper:
             count += 1
             if count > MOST:
                 raise ValueError(f"{folder} holds more than {MOST:,} files")
@@ -172,6 +175,14 @@ def _files(folder: Path, strange: list[str]) -> Iterator[tuple[str, Path]]:
                 strange.append(f"{shown(owner)}: {shown(file.name)} is a link or no file, and is not read")
                 continue
             yield owner, file
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What a folder holds, notebooks last; nothing if it cannot be read."""
+    try:
+        return sorted(folder.iterdir(), key=lambda one: (one.suffix.lower() == ".ipynb", one.name))
+    except OSError:
+        return []
 
 
 def _match(owner: str, students: Collection[str]) -> str | None:
