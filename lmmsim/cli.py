@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 def options(*some: Decorator) -> Decorator:
     """Several options as one decorator."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        for one in reversed(some):
-            function = one(function)
-        return function
-
-    return decorate
+    return lambda function: reduce(lambda decorated, one: one(decorated), reversed(some), function)
 
 
 rng_option = click.option("--rng", type=click.IntRange(0), help="Seed: the same number gives the same result.")
@@ -103,24 +98,20 @@ def simulate(
     lmmsim simulate teaching-methods --name school=clinic --name "score=pain (mm)" --rng 1
     lmmsim simulate growth.toml --set beta.week=3 --rng 2 | head
     """
-    import numpy as np
-
     from lmmsim.course import printed, tables
     from lmmsim.course.codebooks import codebook as describe
-    from lmmsim.simulation.simulate import simulate as draw
 
-    check_free([output, truth, picture], force)
-    chance = None if rng is None else np.random.default_rng([rng, 1])  # what the design draws owes the data nothing
-    model, design = source_of(world, numbers, names).world(rng=chance or np.random.default_rng())
-    simulation = draw(model, design, rng=rng)
+    check_free(force, output, truth, picture)
+    simulation = printed.drawn(source_of(world, numbers, names), rng)
+    formula = simulation.model.formula
     data = simulation.data if decimals is None else tables.fixed(simulation.data, decimals)
     if picture:
-        printed.picture(picture, printed.picture_of_data(data, model.formula), force)
+        printed.picture(picture, printed.picture_of_data(data, formula), force)
     if truth:
         put(printed.as_json(printed.truth_of(simulation)), truth, force)
     if output == "-":
         return put(tables.as_csv(data))
-    tables.write_table(data, output, describe(data, model.formula) if codebook else None, force=force)
+    tables.write_table(data, output, describe(data, formula) if codebook else None, force=force)
 
 
 @command.command()
@@ -146,23 +137,16 @@ def fit(
     lmmsim fit plants.csv "height ~ week * fertilizer + (week | plot)" --means fertilizer --by week
     lmmsim simulate plant-growth --rng 1 | lmmsim fit - "height ~ week + (week | plot)" --form csv
     """
-    from lmmsim import LMM, OLS
     from lmmsim.course import printed, tables
-    from lmmsim.model.formula import split
 
-    check_free([output, picture], force)
+    check_free(force, output, picture)
     frame = tables.read_stream(sys.stdin, codebook) if data == "-" else tables.read_table(data, codebook)
-    mixed = bool(split(formula).bars)
-    result: Any = LMM(formula, reml=not ml, df=df)(frame) if mixed else OLS(formula)(frame)
-    asked = result.contrast(printed.contrasts_of(contrast)) if contrast else None
-    asked = result.means(means, by=by, pairs=pairs) if means else asked
+    result = printed.fitted(frame, formula, df, not ml)
+    asked = printed.asked(result, contrast, means, by, pairs)
     if picture:
-        from lmmsim import plot
-
-        ax = plot.intervals({"estimate": result.coef}) if asked is None else plot.means(asked)
-        printed.picture(picture, ax, force)
-    table, text = (result.coef, repr(result)) if asked is None else (asked, repr(asked))
-    put(printed.in_form(table, form, text), output, force)
+        printed.picture(picture, printed.picture_of_fit(result, asked), force)
+    table = result.coef if asked is None else asked
+    put(printed.in_form(table, form, repr(result if asked is None else asked)), output, force)
 
 
 @command.command()
@@ -207,16 +191,10 @@ def find_size(
     lmmsim find-size plant-growth --vary plots --from 6 --to 120 --step 3 --term "week:fertilizer[T.A]"
     lmmsim find-size growth.toml --vary plot --from 6 --to 120 --step 3
     """
-    from lmmsim.studies.sizes import find_size as search
+    from lmmsim.course import printed
 
     source = source_of(world, numbers, names)
-
-    def of_size(size: int) -> Any:
-        return source.with_numbers({vary: size}).world(rng=rng)
-
-    term = term or list(of_size(least)[0].beta)[-1]
-    size = search(of_size, range(least, most + 1, step), power=wanted, term=term, rng=rng, n_jobs=jobs)
-    put(f"{vary}, for {term}: {size}\n")
+    put(printed.size(source, vary, range(least, most + 1, step), term, wanted, rng, jobs))
 
 
 @command.command()
@@ -246,13 +224,28 @@ def study(
     from lmmsim.studies.performance import performance
     from lmmsim.studies.study import study as conduct
 
-    check_free([output, picture], force)
+    check_free(force, output, picture)
     model, design = source_of(world, numbers, names).world(rng=rng)
     analyses = printed.analyses_of(model.formula, lmm, ols, robust, group_means)
     done = conduct(model, design, analyses, replicates, rng=rng, n_jobs=jobs, checkpoint=checkpoint)
     if picture:
         printed.picture(picture, printed.picture_of_study(done, term), force)
     put(printed.in_form(performance(done, full=form != "text"), form, repr(done)), output, force)
+
+
+@command.command()
+@click.argument("name", required=False)
+@options(out_option, force_option)
+def assignments(name: str | None, output: str, force: bool) -> None:
+    """List the ready assignments, or write one.
+
+    \b
+    lmmsim assignments
+    lmmsim assignments fertilizers -o exam.toml     to change it
+    """
+    from lmmsim.course import ready
+
+    put(ready.ready_text(name) if name else ready.listing() + "\n", output, force)
 
 
 @command.command()
@@ -295,11 +288,32 @@ def mark(folder: str, submissions: str, output: str | None, force: bool) -> None
     """
     from lmmsim.course.classes import mark as mark_class
 
-    check_free([output], force)
+    check_free(force, output)
     marks = mark_class(folder, submissions)
     put(repr(marks) + "\n")
     if output:
         marks.write(output, force=force)
+
+
+@command.command()
+@click.argument("folder")
+@click.option("--moodle", metavar="FILE", help="Questions in Moodle's XML, with everybody's own numbers.")
+@click.option("--nbgrader", metavar="COURSE", help="The folder of a course of nbgrader.")
+@force_option
+def export(folder: str, moodle: str | None, nbgrader: str | None, force: bool) -> None:
+    """Write the class in FOLDER for Moodle or nbgrader.
+
+    \b
+    lmmsim export class --moodle quiz.xml
+    lmmsim export class --nbgrader course101
+    """
+    from lmmsim.course import nbgrader as grader
+    from lmmsim.course import quiz
+
+    if moodle:
+        quiz.write_moodle(folder, moodle, force=force)
+    if nbgrader:
+        grader.write_nbgrader(folder, nbgrader, force=force)
 
 
 @command.command()
@@ -326,11 +340,11 @@ def source_of(world: str, numbers: Sequence[str], names: Sequence[str]) -> Any:
     return Source.of(world, settings(numbers), {old: str(new) for old, new in settings(names).items()})
 
 
-def check_free(paths: Sequence[str | None], force: bool) -> None:
-    """Refuse files that are there, before anything is computed."""
-    for path in paths:
-        if path not in (None, "-") and not force and os.path.lexists(str(path)):
-            raise FileExistsError(f"{path} is there already and was left as it is; choose another name, or say --force")
+def check_free(force: bool, *paths: str | None) -> None:
+    """Refuse files that are there, unless they may be replaced."""
+    from lmmsim.course import files
+
+    files.check_free(*(() if force else paths))
 
 
 def put(text: str, output: str = "-", force: bool = False) -> None:

@@ -35,6 +35,7 @@ MISTAKES: dict[str, tuple[str, float]] = {
         0.5,
     ),
     "z": ("z in place of t: the normal distribution, which ignores how few units there are", 0.5),
+    "independent residuals": ("residuals taken for independent, which go together within a unit", 0.25),
     "ML": ("full maximum likelihood in place of REML, whose variances are too small", 0.5),
     "variance": ("a variance where the standard deviation was asked for", 0.5),
 }
@@ -117,6 +118,8 @@ def _wrong(
     fixed, bars = f"{parts.response} ~ {parts.fixed}", [f"({bar.effects} | {_group(bar.group)})" for bar in parts.bars]
     specs: list[tuple[tuple[str, ...], Any, pd.DataFrame]] = [(("OLS",), OLS(fixed), data)]
     specs.append((("ML",), LMM(parts.formula, reml=False, residual=residual), data))
+    if residual is not None and bars:
+        specs.append((("independent residuals",), LMM(parts.formula), data))
     plain = [f"(1 | {_group(group)})" for group in dict.fromkeys(bar.group for bar in parts.bars)]
     if any(bar.effects != "1" for bar in parts.bars):
         specs.append((("missing slope",), LMM(f"{fixed} + {' + '.join(plain)}"), data))

@@ -16,6 +16,7 @@ from lmmsim.checks import is_number, listed
 from lmmsim.course import files
 from lmmsim.course.analyses import MISTAKES
 from lmmsim.course.questions import OF_PART, Question, questions_of
+from lmmsim.course.ready import ready_text
 from lmmsim.course.sources import Source
 from lmmsim.course.tables import check_travels
 from lmmsim.course.toml import Document, Path
@@ -58,6 +59,8 @@ class Assignment:
         Share of the points for an answer with a mistake.
     digest : str
         Of the file, so that a key knows its assignment.
+    texts : dict
+        The files that it was read from, by name: assignment.toml, and its model file.
     """
 
     title: str
@@ -72,6 +75,7 @@ class Assignment:
     decimals: int | None
     credit: Mapping[str, float]
     digest: str
+    texts: Mapping[str, str]
 
     @property
     def id(self) -> str:
@@ -98,11 +102,12 @@ class Assignment:
 
 
 def read_assignment(path: files.Place) -> Assignment:
-    """Read an assignment from a TOML file.
+    """Read an assignment from a TOML file, or a ready one by its name.
 
     Parameters
     ----------
     path : path
+        A name without .toml is one of the ready assignments: "fertilizers", "words". In a file stand
         `title`, `text`; `scenario`, a name, or `model`, a model file beside it; `[numbers]`, the same for all;
         `[ranges]`: `effect = { from = 1, to = 3, step = 0.5 }` or `{ of = [18, 24] }`; `[names]`, other words;
         `[missing]`: `drop_out`, `knock_out`; `[analysis]`: `formula`, if it is not the model's; `[credit]`:
@@ -117,8 +122,9 @@ def read_assignment(path: files.Place) -> Assignment:
     ValueError
         With the line and the key of what is wrong.
     """
-    text = files.read_text(path)
-    return assignment_of(Document.read(text, File(path).name), File(path).parent)
+    if not str(path).endswith(".toml"):
+        return assignment_of(Document.read(ready_text(str(path)), f"{path}.toml"))
+    return assignment_of(Document.read(files.read_text(path), File(path).name), File(path).parent)
 
 
 def assignment_of(document: Document, folder: File | None = None) -> Assignment:
@@ -170,6 +176,7 @@ def assignment_of(document: Document, folder: File | None = None) -> Assignment:
         decimals=take(("decimals",), int) if "decimals" in document.values else None,
         credit={name: shares.get(name, share) for name, (_, share) in MISTAKES.items()},
         digest=hashlib.sha256(document.text.encode()).hexdigest(),
+        texts={"assignment.toml": document.text} | _model_file(source),
     )
 
 
@@ -202,12 +209,17 @@ def _source(document: Document, folder: File | None, numbers: Mapping[str, Any])
     name = document.take((named[0],), str)
     try:
         if named == ["model"]:
-            if not name.endswith(".toml"):
-                raise ValueError(f"'{name}' is no .toml file")
+            if not name.endswith(".toml") or name == "assignment.toml" or name != File(name).name:
+                raise ValueError(f"'{name}' is no .toml file beside the assignment, with a name of its own")
             return Source.of(str((folder or File()) / name), numbers)
         return Source.of(name.removesuffix(".toml"), numbers)
     except (ValueError, OSError) as error:
         document.fail((named[0],), error)
+
+
+def _model_file(source: Source) -> dict[str, str]:
+    """The model file of an assignment by its name."""
+    return {} if source.document is None else {source.document.name: source.document.text}
 
 
 def _check_range(document: Document, path: Path) -> None:

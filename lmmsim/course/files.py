@@ -58,6 +58,13 @@ def write(path: Place, content: str | bytes, *, force: bool = False, private: bo
     return path
 
 
+def check_free(*paths: Place | None) -> None:
+    """Refuse files that are there, before anything is computed; None and "-" are no files."""
+    for path in paths:
+        if path not in (None, "-") and os.path.lexists(str(path)):
+            raise _there(Path(str(path)))
+
+
 @contextmanager
 def whole_folder(path: Place, *, force: bool = False) -> Iterator[Path]:
     """Give an empty folder to fill, which gets its name when everything is in it, and vanishes if something fails."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ def assign(
     Parameters
     ----------
     assignment : Assignment or path
-        From `read_assignment`, or its file.
+        From `read_assignment`, its file, or the name of a ready one.
     students : sequence of str, or path
         Ids, or a roster: a CSV file with a column `student`.
     folder : path
@@ -62,7 +61,6 @@ def assign(
     ValueError
         If an id cannot name a folder or stands twice, or the right analysis has no answer for somebody's data.
     """
-    source = None if isinstance(assignment, Assignment) else Path(assignment)
     task = assignment if isinstance(assignment, Assignment) else read_assignment(assignment)
     ids = roster.read_roster(students) if isinstance(students, str | os.PathLike) else roster.checked(students)
     key_secret = secret.new_secret() if course_secret is None else secret.checked(course_secret)
@@ -79,8 +77,8 @@ def assign(
         files.write(teacher / "secret", key_secret + "\n", private=True)
         files.write(teacher / "solution.ipynb", notebooks.solution(task), private=True)
         files.write(teacher / "overview.csv", as_csv(overview(records, task.questions)), private=True)
-        if source is not None:
-            shutil.copyfile(source, teacher / "assignment.toml")
+        for name, text in task.texts.items():
+            files.write(teacher / name, text, private=True)
     return Path(folder)
 
 

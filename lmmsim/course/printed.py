@@ -5,21 +5,23 @@ from __future__ import annotations
 import inspect
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from lmmsim import scenarios
 from lmmsim.course import files
+from lmmsim.course.sources import Source
 from lmmsim.course.tables import as_csv
 from lmmsim.course.worlds import random_table, residual_table
 from lmmsim.estimators.least_squares import OLS, GroupMeans
 from lmmsim.estimators.lmm import LMM
 from lmmsim.model.formula import split, term_of
 from lmmsim.model.model import Model
-from lmmsim.simulation.simulate import Simulation
+from lmmsim.simulation.simulate import Simulation, simulate
 from lmmsim.stories import label
 
 if TYPE_CHECKING:
@@ -28,6 +30,27 @@ if TYPE_CHECKING:
     from lmmsim.studies.study import Study
 
 PICTURES = (".svg", ".png", ".pdf")
+
+
+def drawn(source: Source, rng: int | None) -> Simulation:
+    """One data set of a world; what its design draws owes the data nothing."""
+    chance = np.random.default_rng(None if rng is None else [rng, 1])
+    return simulate(*source.world(rng=chance), rng=rng)
+
+
+def size(
+    source: Source, vary: str, sizes: Sequence[int], term: str | None, power: float, rng: int | None, n_jobs: int
+) -> str:
+    """The smallest size of a world with a power, in a sentence."""
+    from lmmsim.studies.sizes import find_size
+
+    def world(size: int) -> tuple[Model, pd.DataFrame]:
+        return source.with_numbers({vary: size}).world(rng=rng)
+
+    if not len(sizes):
+        raise ValueError("there is no size from the smallest to the largest that was named")
+    term = term or list(world(sizes[0])[0].beta)[-1]
+    return f"{vary}, for {term}: {find_size(world, sizes, power=power, term=term, rng=rng, n_jobs=n_jobs)}\n"
 
 
 def listing() -> str:
@@ -84,6 +107,18 @@ def in_form(table: pd.DataFrame, form: str, text: str | None = None) -> str:
     if form == "json":
         return as_json(json.loads(plain.to_json(orient="records", double_precision=15)))
     return (str(table) if text is None else text) + "\n"
+
+
+def asked(fit: Any, contrast: Iterable[str], means: str | None, by: str | None, pairs: bool) -> pd.DataFrame | None:
+    """The contrasts or the marginal means that are asked of a fit; None for its coefficients."""
+    if means:
+        return fit.means(means, by=by, pairs=pairs)
+    return fit.contrast(contrasts_of(contrast)) if contrast else None
+
+
+def fitted(data: pd.DataFrame, formula: str, df: Any = "satterthwaite", reml: bool = True) -> Any:
+    """Fit a mixed model, or least squares where the formula has no random terms."""
+    return LMM(formula, reml=reml, df=df)(data) if split(formula).bars else OLS(formula)(data)
 
 
 def contrasts_of(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -173,6 +208,13 @@ def picture_of_data(data: pd.DataFrame, formula: str) -> Axes:
     if hue:
         ax.legend(title=hue, frameon=False)
     return ax
+
+
+def picture_of_fit(fit: Any, table: pd.DataFrame | None) -> Axes:
+    """Coefficients with their intervals, or the means or contrasts that were asked for."""
+    from lmmsim import plot
+
+    return plot.intervals({"estimate": fit.coef}) if table is None else plot.means(table)
 
 
 def picture_of_study(study: Study, term: str | None) -> Axes:
