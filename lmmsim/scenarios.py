@@ -2,6 +2,7 @@
 
 Every function takes the numbers that a course would turn, in the units of its
 response, and returns `(model, design)` for `simulate`, `simulate_many` or `study`.
+With `names` the same world is told in the words of another field: see `lmmsim.stories`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from lmmsim.design.units import Draw
 from lmmsim.model.model import Model
 from lmmsim.model.random_effects import Random
 from lmmsim.model.units import AR1
+from lmmsim.stories import Names, tell
 from lmmsim.streams import Rng, generator
 
 World = tuple[Model, pd.DataFrame]
@@ -37,6 +39,7 @@ def plant_growth(
     sd_growth: float = 0.4,
     corr: float = 0.3,
     sd_residual: float = 1.0,
+    names: Names | None = None,
 ) -> World:
     """Plants on plots under three fertilizers, measured every week.
 
@@ -53,6 +56,9 @@ def plant_growth(
     sd_start, sd_growth, corr, sd_residual : float
         How plots differ at week 0 (cm) and in growth (cm per week), the
         correlation of the two, and the residual (cm).
+    names : mapping, optional
+        Other words for columns and levels, as
+        `{"plot": "child", "fertilizer": "diet", "Control": "usual", "height": "weight (kg)"}`.
 
     Returns
     -------
@@ -82,7 +88,7 @@ def plant_growth(
         random={"plot": Random(sd={"Intercept": sd_start, "week": sd_growth}, corr=corr)},
         residual=sd_residual,
     )
-    return model, design
+    return tell(model, design, names, {"height": "cm", "week": "weeks"})
 
 
 def teaching_methods(
@@ -93,6 +99,7 @@ def teaching_methods(
     effect: float = 2.0,
     sd_school: float = 3.0,
     sd_residual: float = 9.0,
+    names: Names | None = None,
 ) -> World:
     """Pupils in schools; each school teaches by one method.
 
@@ -104,6 +111,9 @@ def teaching_methods(
         Mean score under the usual method, and what the new one adds, in points.
     sd_school, sd_residual : float
         How schools, and pupils of one school, differ, in points.
+    names : mapping, optional
+        Other words for columns and levels, as
+        `{"school": "clinic", "method": "therapy", "score": "pain (mm)"}`.
 
     Returns
     -------
@@ -122,7 +132,7 @@ def teaching_methods(
         random={"school": sd_school},
         residual=sd_residual,
     )
-    return model, design
+    return tell(model, design, names, {"score": "points"})
 
 
 def classrooms(
@@ -137,6 +147,7 @@ def classrooms(
     sd_classroom: float = 3.0,
     sd_residual: float = 9.0,
     rng: Rng = None,
+    names: Names | None = None,
 ) -> World:
     """Pupils in classrooms in schools; classrooms draw lots for the method, pupils bring a prior score.
 
@@ -151,6 +162,9 @@ def classrooms(
         How schools, classrooms of a school, and pupils of a classroom differ, in points.
     rng : Generator, int or None
         Draws the prior scores and the lots.
+    names : mapping, optional
+        Other words for columns and levels, as
+        `{"school": "clinic", "classroom": "ward", "pupil": "patient", "score": "pain (mm)"}`.
 
     Returns
     -------
@@ -166,7 +180,7 @@ def classrooms(
         random={"school": sd_school, "school:classroom": sd_classroom},
         residual=sd_residual,
     )
-    return model, design
+    return tell(model, design, names, {"score": "points", "prior": "sd"})
 
 
 def _unequal(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -183,6 +197,7 @@ def hospitals(
     sd_hospital: float = 3.0,
     sd_residual: float = 8.0,
     rng: Rng = None,
+    names: Names | None = None,
 ) -> World:
     """Patients in hospitals of unequal size: days until recovery, by how ill they came.
 
@@ -198,6 +213,9 @@ def hospitals(
         How hospitals, and patients of one hospital, differ, in days.
     rng : Generator, int or None
         Draws the sizes and the severities.
+    names : mapping, optional
+        Other words for columns and levels, as
+        `{"hospital": "team", "patient": "repair", "severity": "damage", "days": "hours (h)"}`.
 
     Returns
     -------
@@ -212,7 +230,7 @@ def hospitals(
         random={"hospital": sd_hospital},
         residual=sd_residual,
     )
-    return model, design
+    return tell(model, design, names, {"days": "days", "severity": "sd"})
 
 
 def departments(
@@ -226,6 +244,7 @@ def departments(
     corr: float = -0.3,
     sd_residual: float = 250.0,
     rng: Rng = None,
+    names: Names | None = None,
 ) -> World:
     """Employees in departments: monthly salary by years of experience, which count differently in each.
 
@@ -241,6 +260,9 @@ def departments(
         How employees of one department and equal experience differ, in euros per month.
     rng : Generator, int or None
         Draws the years of experience, 0 to 30.
+    names : mapping, optional
+        Other words for columns and levels, as
+        `{"department": "region", "employee": "shop", "salary": "rent (euros)", "experience": "size (m²)"}`.
 
     Returns
     -------
@@ -258,7 +280,7 @@ def departments(
         random={"department": Random(sd={"Intercept": sd_salary, "experience": sd_per_year}, corr=corr)},
         residual=sd_residual,
     )
-    return model, design
+    return tell(model, design, names, {"salary": "euros per month", "experience": "years"})
 
 
 def blood_pressure(
@@ -273,6 +295,7 @@ def blood_pressure(
     corr: float = -0.2,
     sd_residual: float = 5.0,
     rho: float = 0.8,
+    names: Names | None = None,
 ) -> World:
     """Patients under a drug or a placebo, systolic blood pressure over weeks.
 
@@ -289,6 +312,9 @@ def blood_pressure(
         How patients differ at week 0 and in their change, and the correlation of the two.
     sd_residual, rho : float
         Residual in mmHg, and the correlation of two residuals one week apart.
+    names : mapping, optional
+        Other words for columns and levels, as
+        `{"patient": "athlete", "drug": "training", "systolic": "pulse (per minute)"}`.
 
     Returns
     -------
@@ -303,7 +329,7 @@ def blood_pressure(
         random={"patient": Random(sd={"Intercept": sd_start, "week": sd_change}, corr=corr)},
         residual=AR1(sd=sd_residual, rho=rho, unit="patient", time="week"),
     )
-    return model, design
+    return tell(model, design, names, {"systolic": "mmHg", "week": "weeks"})
 
 
 def subjects_items(
@@ -317,6 +343,7 @@ def subjects_items(
     corr: float = 0.2,
     sd_item: float = 50.0,
     sd_residual: float = 150.0,
+    names: Names | None = None,
 ) -> World:
     """Subjects who respond to every item, half of the words frequent and half rare: reaction time.
 
@@ -330,6 +357,9 @@ def subjects_items(
         How subjects differ in both, in ms, and the correlation of the two.
     sd_item, sd_residual : float
         How items of one kind, and single responses, differ, in ms.
+    names : mapping, optional
+        Other words for columns and levels, as
+        `{"item": "face", "frequency": "mood", "frequent": "happy", "rare": "sad"}`.
 
     Returns
     -------
@@ -345,7 +375,7 @@ def subjects_items(
         },
         residual=sd_residual,
     )
-    return model, design
+    return tell(model, design, names, {"rt": "ms"})
 
 
 ALL: dict[str, Callable[..., World]] = {

@@ -23,9 +23,12 @@ FLOORS: list[set[str]] = [
     {"covariance", "convert"},
     {"draws"},
     {"design", "model"},
+    {"stories"},
     {"simulation", "reml", "theory", "scenarios"},
     {"estimators"},
     {"diagnostics", "studies"},
+    {"course"},
+    {"cli"},
 ]
 APART = {"plot"}  # tables in, pictures out: imports nothing of the package
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -107,7 +110,7 @@ def test_a_module_says_what_it_is_for_and_stays_short(name):
 def test_a_room_can_be_overlooked():
     at_the_top = [path for path in (TOP / "lmmsim").glob("*.py") if path.name != "__init__.py"]
     assert len(at_the_top) <= 8
-    assert len({room for room in ROOMS if (TOP / "lmmsim" / room).is_dir()}) <= 9
+    assert len({room for room in ROOMS if (TOP / "lmmsim" / room).is_dir()}) <= 10
 
 
 @pytest.mark.parametrize("name", sorted(PAGES - {"lmmsim", "lmmsim.plot"}))
@@ -137,18 +140,41 @@ def test_the_reading_guide_names_every_room_in_an_order_that_works():
 
 
 def test_importing_lmmsim_loads_nothing_heavy():
-    heavy = "scipy.stats formulaic statsmodels matplotlib seaborn joblib tqdm"
-    code = f"import sys, lmmsim; print(*[m for m in {heavy.split()!r} if m in sys.modules])"
+    heavy = "scipy.stats formulaic statsmodels matplotlib seaborn joblib tqdm click"
+    use = "[getattr(lmmsim, name) for name in lmmsim.__all__ if name != 'plot']"
+    code = f"import sys, lmmsim; {use}; print(*[m for m in {heavy.split()!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TOP)
     assert done.stdout.split() == []
 
 
+def test_importing_lmmsim_loads_nothing_until_a_name_is_used():
+    code = "import sys, lmmsim; print(*[m for m in ('numpy', 'pandas') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TOP)
+    assert done.stdout.split() == []
+
+
+def test_python_and_editors_are_told_the_same_homes_of_names():
+    import lmmsim
+
+    told: dict[str, set[str]] = {}
+    for node in ast.walk(ast.parse(read("lmmsim/__init__.py"))):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("lmmsim"):
+            told.setdefault(str(node.module), set()).update(alias.name for alias in node.names)
+    modules = told.pop("lmmsim")
+    assert {home: set(names.split()) for home, names in lmmsim.HOMES.items()} == told
+    assert sorted(modules.union(*told.values())) == sorted(lmmsim.__all__)
+    assert set(lmmsim.__all__) <= set(dir(lmmsim))
+
+
 def test_every_file_tells_the_same_version():
+    from lmmsim import __version__
+
+    assert PROJECT["dynamic"] == ["version"]
     citation = yaml.safe_load(read("CITATION.cff"))
     newest = re.search(r"^## \[(\d[^\]]*)\] - (\d{4}-\d{2}-\d{2})$", read("CHANGELOG.md"), re.MULTILINE)
     assert newest is not None
-    assert (newest[1], newest[2]) == (PROJECT["version"], citation["date-released"])
-    assert citation["version"] == PROJECT["version"]
+    assert (newest[1], newest[2]) == (__version__, citation["date-released"])
+    assert citation["version"] == __version__
 
 
 def requirements(name: str) -> list[Requirement]:

@@ -1,0 +1,278 @@
+"""Analyses: the right ones of a data set, and the typical wrong ones, each with its answers to the questions.
+
+An answer that is wrong is often right for another analysis; which one says what has to be explained.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lmmsim.course.questions import OF_PART, Question
+from lmmsim.estimators.estimates import critical_value, p_value
+from lmmsim.estimators.least_squares import OLS, GroupMeans
+from lmmsim.estimators.lmm import LMM
+from lmmsim.model.columns import build
+from lmmsim.model.formula import Parts, label_of, split, terms_of
+from lmmsim.model.residual import Residual
+
+Values = dict[str, float | str]
+
+# Mistakes: what to say of each, and the share of the points that an answer with it gets.
+MISTAKES: dict[str, tuple[str, float]] = {
+    "OLS": ("ordinary regression, which takes the rows for independent", 0.0),
+    "aggregated": ("a regression of unit means, which leaves out what happens inside the units", 0.25),
+    "missing slope": ("a mixed model without the random slope: only the intercepts differ between units", 0.25),
+    "missing level": ("a mixed model that leaves out a level of grouping", 0.25),
+    "complete cases": ("only the units without a missing value, which throws measurements away", 0.25),
+    "wrong reference": (
+        "another reference level: levels were sorted, so the coefficient compares with another one",
+        0.5,
+    ),
+    "z": ("z in place of t: the normal distribution, which ignores how few units there are", 0.5),
+    "independent residuals": ("residuals taken for independent, which go together within a unit", 0.25),
+    "ML": ("full maximum likelihood in place of REML, whose variances are too small", 0.5),
+    "variance": ("a variance where the standard deviation was asked for", 0.5),
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one analysis answers to every question that it can answer.
+
+    Attributes
+    ----------
+    name : str
+    mistakes : tuple of str
+        None of them for a right analysis.
+    values : dict
+        By id of the question.
+    estimates : dict
+        Estimate and standard error of what each question is about.
+    singular : bool
+    """
+
+    name: str
+    mistakes: tuple[str, ...]
+    values: Values
+    estimates: dict[str, tuple[float, float]]
+    singular: bool = False
+
+
+def readings(
+    data: pd.DataFrame, formula: str, questions: Sequence[Question], residual: Residual | None = None
+) -> list[Reading]:
+    """Analyse a data set in the right and the wrong ways.
+
+    Parameters
+    ----------
+    data : DataFrame
+        As it was read from the file that is handed out.
+    formula : str
+        The right analysis.
+    questions : sequence of Question
+    residual : Residual, optional
+        How the residuals of the right analysis go together.
+
+    Returns
+    -------
+    list of Reading
+        The right ones first: REML with Satterthwaite's and with Kenward and Roger's degrees of freedom.
+
+    Raises
+    ------
+    ValueError
+        If the right analysis of these data cannot answer a question.
+    """
+    parts = split(formula)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        best = LMM(formula, residual=residual)(data)
+        first = _reading("REML, Satterthwaite", (), best, questions, {})
+        if lost := [question.id for question in questions if question.id not in first.values]:
+            raise ValueError(f"the analysis {formula} has no answer to {', '.join(lost)}")
+        moved = _moved(data, formula, questions)
+        found: list[Reading | None] = [first]
+        if residual is None:
+            found.append(_tried("REML, Kenward-Roger", (), LMM(formula, df="kenward-roger"), data, questions, {}))
+        found.append(_with_z(first, questions))
+        if moved:
+            other = _reading("REML, other reference", ("wrong reference",), best, questions, moved)
+            found += [other, _with_z(other, questions)]
+        found += _wrong(data, parts, questions, moved, residual)
+        if any(question.ask == "sd" for question in questions):
+            squares: Values = {q.id: float(first.values[q.id]) ** 2 for q in questions if q.ask == "sd"}
+            found.append(Reading("variance", ("variance",), first.values | squares, first.estimates))
+    return _different([one for one in found if one is not None])
+
+
+def _wrong(
+    data: pd.DataFrame, parts: Parts, questions: Sequence[Question], moved: Mapping[str, Any], residual: Residual | None
+) -> list[Reading]:
+    """The wrong analyses that this formula and these data allow."""
+    fixed, bars = f"{parts.response} ~ {parts.fixed}", [f"({bar.effects} | {_group(bar.group)})" for bar in parts.bars]
+    specs: list[tuple[tuple[str, ...], Any, pd.DataFrame]] = [(("OLS",), OLS(fixed), data)]
+    specs.append((("ML",), LMM(parts.formula, reml=False, residual=residual), data))
+    if residual is not None and bars:
+        specs.append((("independent residuals",), LMM(parts.formula), data))
+    plain = [f"(1 | {_group(group)})" for group in dict.fromkeys(bar.group for bar in parts.bars)]
+    if any(bar.effects != "1" for bar in parts.bars):
+        specs.append((("missing slope",), LMM(f"{fixed} + {' + '.join(plain)}"), data))
+    if len(bars) > 1:
+        for k in range(len(bars)):
+            rest = " + ".join(bar for i, bar in enumerate(bars) if i != k)
+            specs.append((("missing level",), LMM(f"{fixed} + {rest}"), data))
+    if data[parts.response].isna().any() and parts.bars:
+        group = list(parts.bars[0].group)
+        whole = ~data[parts.response].isna().groupby([data[name] for name in group], observed=True).transform("any")
+        specs.append((("complete cases",), LMM(parts.formula, residual=residual), data[whole]))
+    found: list[Reading | None] = []
+    for mistakes, spec, rows in specs:
+        one = _tried(mistakes[0], mistakes, spec, rows, questions, {})
+        if one is not None:
+            found += [one] if mistakes[0] == "OLS" else [one, _with_z(one, questions)]
+        if moved and mistakes[0] in ("OLS", "missing slope"):
+            found.append(_tried(mistakes[0], (*mistakes, "wrong reference"), spec, rows, questions, moved))
+    found += [_tried("aggregated", ("aggregated",), spec, data, questions, {}) for spec in _aggregated(data, parts)]
+    return [one for one in found if one is not None]
+
+
+def _aggregated(data: pd.DataFrame, parts: Parts) -> list[GroupMeans]:
+    """Regressions of the means of each kind of unit, on those terms that are the same inside a unit."""
+    found = []
+    for group in dict.fromkeys(bar.group for bar in parts.bars):
+        same = data.groupby(list(group), observed=True).nunique().max() <= 1
+        terms = [
+            t for t in terms_of(parts.fixed) if t == "1" or all(same.get(c.strip("`"), False) for c in t.split(":"))
+        ]
+        if len(terms) > 1:
+            found.append(GroupMeans(f"{parts.response} ~ {' + '.join(terms)}", by=label_of(group)))
+    return found
+
+
+def _tried(
+    name: str,
+    mistakes: tuple[str, ...],
+    spec: Any,
+    data: pd.DataFrame,
+    questions: Sequence[Question],
+    moved: Mapping[str, Any],
+) -> Reading | None:
+    """The reading of an analysis, if these data allow it."""
+    try:
+        return _reading(name, mistakes, spec(data), questions, moved)
+    except (ValueError, np.linalg.LinAlgError):
+        return None
+
+
+def _reading(
+    name: str, mistakes: tuple[str, ...], fit: Any, questions: Sequence[Question], moved: Mapping[str, Any]
+) -> Reading:
+    """Ask a fit all questions, under the levels' order that `moved` says."""
+    table = fit.coef.to_dict("index")
+    components = fit.components.to_dict()
+    asked = {q.id: q.contrast or moved[q.id] for q in questions if q.contrast is not None or q.id in moved}
+    asked = {name: one for name, one in asked.items() if name not in moved or all(term in table for term in one)}
+    distinct = {str(weights): weights for weights in asked.values()}
+    rows = fit.contrast(distinct).to_dict("index") if distinct else {}
+    values: Values = {}
+    estimates: dict[str, tuple[float, float]] = {}
+    for question in questions:
+        if question.ask in OF_PART:
+            value = components.get((question.ask, question.group, question.term), np.nan)
+            row = {question.ask: value, "estimate": value, "se": 0.0, "p": 1.0}
+        elif question.id in asked:
+            row = rows[str(asked[question.id])]
+        else:
+            row = {} if question.id in moved else table.get(question.term, {})
+        if row and np.isfinite([row["estimate"], row["se"], row["p"]]).all():
+            values[question.id] = _value(question, row)
+            estimates[question.id] = float(row["estimate"]), float(row["se"])
+    return Reading(name, mistakes, values, estimates, bool(getattr(fit, "singular", False)))
+
+
+def _value(question: Question, row: Any) -> float | str:
+    if question.ask == "significant":
+        return "yes" if row["p"] < 0.05 else "no"
+    return float(row[question.ask])
+
+
+def _with_z(one: Reading, questions: Sequence[Question]) -> Reading:
+    """The same analysis with the normal distribution in place of t: p and intervals change, df are none."""
+    values = dict(one.values)
+    for question in questions:
+        estimate, se = one.estimates.get(question.id, (np.nan, 0.0))
+        if question.id not in values or question.ask in ("estimate", "se", "t", *OF_PART):
+            continue
+        infinite = np.array([np.inf])
+        p, reach = p_value(np.array([estimate / se]), infinite)[0], critical_value(infinite)[0] * se
+        z = pd.Series({"p": float(p), "low": float(estimate - reach), "high": float(estimate + reach)})
+        if question.ask == "df":
+            del values[question.id]
+        else:
+            values[question.id] = _value(question, z)
+    return Reading(f"{one.name}, z", (*one.mistakes, "z"), values, one.estimates, one.singular)
+
+
+def _moved(data: pd.DataFrame, formula: str, questions: Sequence[Question]) -> dict[str, dict[str, float]]:
+    """What the coefficient that a question names is under another order of levels, in coefficients of the right one.
+
+    Levels that are not in alphabetical order are sorted, as a reader of CSV sorts them; others are turned around.
+    """
+    other = data.copy()
+    for name, column in data.items():
+        if isinstance(column.dtype, pd.CategoricalDtype) and name in split(formula).columns:
+            levels = list(column.cat.categories)
+            first = sorted(levels, key=str)
+            other[name] = column.cat.reorder_categories(first if first[0] != levels[0] else levels[::-1])
+    X, new = build(formula, data).X, build(formula, other).X
+    change = np.linalg.lstsq(new.to_numpy(), X.to_numpy(), rcond=None)[0]  # new coefficients = change @ old ones
+    found = {}
+    for question in questions:
+        term = _namesake(question.term, data, list(new.columns))
+        if question.contrast is None and question.ask not in OF_PART and term is not None:
+            row = change[list(new.columns).index(term)]
+            weights = {name: round(float(w), 9) for name, w in zip(X.columns, row, strict=True) if abs(w) > 1e-9}
+            if weights != {question.term: 1.0}:
+                found[question.id] = weights
+    return found
+
+
+def _namesake(term: str, data: pd.DataFrame, names: list[str]) -> str | None:
+    """The coefficient of that name; where its level has become the reference, the one of the level that was it."""
+    if term in names:
+        return term
+    parts = []
+    for part in term.split(":"):
+        column, _, level = part.removesuffix("]").partition("[T.")
+        parts.append(f"{column}[T.{data[column].cat.categories[0]}]" if level and column in data else part)
+    return other if (other := ":".join(parts)) in names else None
+
+
+def _group(columns: Sequence[str]) -> str:
+    """A grouping factor as a formula writes it."""
+    return ":".join(column if column.isidentifier() and column.isascii() else f"`{column}`" for column in columns)
+
+
+def _different(found: Sequence[Reading]) -> list[Reading]:
+    """Drop what answers as an earlier one does."""
+    kept: list[Reading] = []
+    for one in found:
+        if one.values and not any(_same(one.values, other.values) for other in kept):
+            kept.append(one)
+    return kept
+
+
+def _same(one: Values, other: Values) -> bool:
+    """Whether all answers of one are those of the other, up to the arithmetic."""
+    if not set(one) <= set(other):
+        return False
+    return all(
+        value == other[name] if isinstance(value, str) else np.isclose(value, float(other[name]), rtol=1e-5, atol=1e-12)
+        for name, value in one.items()
+    )

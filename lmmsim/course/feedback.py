@@ -1,0 +1,53 @@
+"""Feedback: marks of a class as a table, and a page for every student."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from lmmsim.course.analyses import MISTAKES
+from lmmsim.course.files import harmless
+from lmmsim.course.marking import Marked
+
+SAID = {
+    "right": "right",
+    "close": "close, but not the number of these data; was it rounded early?",
+    "mistake": "what the analysis named above says",
+    "not recognized": "not the number of these data, nor that of a usual mistake",
+    "no answer": "no answer",
+}
+
+
+def table(marked: Sequence[Marked]) -> pd.DataFrame:
+    """One row for every student: points, what was recognized, points by question, problems.
+
+    No cell begins as a formula, so that a spreadsheet runs nothing.
+    """
+    rows = []
+    for one in marked:
+        points = {mark.question: mark.points for mark in one.marks}
+        rows.append(
+            {"student": one.student, "points": one.points, "of": one.most, "recognized": one.recognized}
+            | points
+            | {"problems": "; ".join(one.problems)[:500]}
+        )
+    return pd.DataFrame([{name: harmless(cell) for name, cell in row.items()} for row in rows])
+
+
+def page(one: Marked, title: str, questions: Sequence[dict[str, Any]]) -> str:
+    """The page that a student gets back, in Markdown; it tells no right number."""
+    lines = [f"# {title}", "", f"Student {one.student}: {one.points:g} of {one.most:g} points.", ""]
+    if not one.handed_in:
+        lines += ["Nothing was handed in.", ""]
+    for mistake in one.mistakes:
+        lines += [f"Your numbers are those of {MISTAKES[mistake][0]}.", ""]
+    if one.recognized == "right":
+        lines += ["Every answer is what a right analysis of your data says.", ""]
+    words = {question["id"]: str(question["words"]).replace("|", "\\|").replace("\n", " ") for question in questions}
+    lines += ["| question | points | |", "|---|---|---|"]
+    lines += [f"| {words[m.question]} | {m.points:g} of {m.most:g} | {SAID[m.verdict]} |" for m in one.marks]
+    if one.problems:
+        lines += ["", "Not everything could be read:", "", *(f"- {problem}" for problem in one.problems)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,157 @@
+"""Marking: hold one submission against the key: points, and which analysis its numbers are those of.
+
+An answer gets all its points if a right analysis of that student's own file says so, within a margin that comes from
+the standard error. If it is what a wrong analysis says, that one is named, and the answer gets a share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lmmsim.course.analyses import MISTAKES
+from lmmsim.course.submissions import Answer, Submission
+
+CLOSE, FOR_CLOSE = 3.0, 0.5  # within three margins an answer is close: rounded, or from an optimiser that stopped early
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What one answer is worth, and why.
+
+    Attributes
+    ----------
+    question : str
+    points, most : float
+    verdict : str
+        "right", "close", "mistake", "not recognized" or "no answer".
+    """
+
+    question: str
+    points: float
+    most: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A marked submission.
+
+    Attributes
+    ----------
+    student : str
+    marks : list of Mark
+    mistakes : tuple of str
+        Of the analysis that the numbers are those of; none if it is a right one, or none is recognized.
+    problems : list of str
+    handed_in : bool
+    """
+
+    student: str
+    marks: list[Mark]
+    mistakes: tuple[str, ...] = ()
+    problems: list[str] = field(default_factory=list)
+    handed_in: bool = True
+
+    @property
+    def points(self) -> float:
+        return round(sum(mark.points for mark in self.marks), 4)
+
+    @property
+    def most(self) -> float:
+        return round(sum(mark.most for mark in self.marks), 4)
+
+    @property
+    def recognized(self) -> str:
+        """The analysis in a few words."""
+        if not self.handed_in:
+            return "nothing handed in"
+        if self.mistakes:
+            return " + ".join(self.mistakes)
+        answered = [mark for mark in self.marks if mark.verdict != "no answer"]
+        if not answered:
+            return "no answers"
+        good = sum(mark.verdict in ("right", "close") for mark in answered)
+        return "right" if good == len(answered) else "partly right" if 2 * good >= len(answered) else "not recognized"
+
+
+def mark_one(key: Mapping[str, Any], student: str, submission: Submission | None) -> Marked:
+    """Mark one student.
+
+    Parameters
+    ----------
+    key : mapping
+        The key of the class, from `read_key`.
+    student : str
+    submission : Submission or None
+        None if nothing was handed in.
+
+    Returns
+    -------
+    Marked
+    """
+    answers = submission.answers if submission is not None else {}
+    problems = list(submission.problems) if submission is not None else []
+    analyses = key["students"][student]["analyses"]
+    right = [one for one in analyses if not one["mistakes"]]
+    wrong = recognized(analyses, answers)
+    marks = [_mark(question, answers.get(question["id"]), right, wrong, key["credit"]) for question in key["questions"]]
+    named = tuple(wrong["mistakes"]) if wrong is not None else ()
+    return Marked(student, marks, named, problems, submission is not None)
+
+
+def recognized(analyses: Sequence[Mapping[str, Any]], answers: Mapping[str, Answer]) -> Mapping[str, Any] | None:
+    """The wrong analysis whose numbers these are, if one explains more answers than the right ones do.
+
+    It has to explain more than half of what was answered, so that a lucky number is not taken for a mistake.
+    """
+    given = [name for name, value in answers.items() if value is not None]
+
+    def explained(one: Mapping[str, Any]) -> int:
+        return sum(agrees(one, name, answers[name]) for name in given)
+
+    best_right = max((explained(one) for one in analyses if not one["mistakes"]), default=0)
+    wrong = [one for one in analyses if one["mistakes"]]
+    # of those that explain as much, the one with the fewest mistakes, then the nearest
+    best = max(wrong, key=lambda one: (explained(one), -len(one["mistakes"]), -distance(one, answers)), default=None)
+    if best is None or explained(best) <= best_right or 2 * explained(best) <= len(given):
+        return None
+    return best
+
+
+def agrees(one: Mapping[str, Any], question: str, value: Answer, factor: float = 1.0) -> bool:
+    """Whether an answer is what an analysis says, within its margin."""
+    said = one["values"].get(question)
+    if said is None or value is None or isinstance(said, str) != isinstance(value, str):
+        return False
+    if isinstance(said, str):
+        return bool(said == value)
+    # a hair for numbers that were rounded to the last digit that counts
+    return abs(float(value) - said) <= factor * one["margins"][question] + 1e-9 * abs(said)
+
+
+def distance(one: Mapping[str, Any], answers: Mapping[str, Answer]) -> float:
+    """How far the answers are from what an analysis says, in margins, over those that it explains."""
+    there = [name for name, value in answers.items() if agrees(one, name, value) and not isinstance(value, str)]
+    return sum(abs(float(answers[name] or 0) - one["values"][name]) / (one["margins"][name] or 1.0) for name in there)
+
+
+def _mark(
+    question: Mapping[str, Any],
+    value: Answer,
+    right: Sequence[Mapping[str, Any]],
+    wrong: Mapping[str, Any] | None,
+    credit: Mapping[str, float],
+) -> Mark:
+    name, most = question["id"], float(question["points"])
+    if value is None:
+        return Mark(name, 0.0, most, "no answer")
+    if any(agrees(one, name, value) for one in right):
+        return Mark(name, most, most, "right")
+    if wrong is not None and agrees(wrong, name, value):
+        share = min(credit.get(mistake, MISTAKES[mistake][1]) for mistake in wrong["mistakes"])
+        return Mark(name, share * most, most, "mistake")
+    if not isinstance(value, str) and any(agrees(one, name, value, CLOSE) for one in right):
+        return Mark(name, FOR_CLOSE * most, most, "close")
+    return Mark(name, 0.0, most, "not recognized")
