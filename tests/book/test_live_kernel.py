@@ -131,7 +131,11 @@ def test_a_warning_is_shown_in_one_line(kernel):
 def test_an_import_is_told_apart_from_what_else_a_cell_makes(kernel):
     source = "import numpy as np\nfrom lmmsim import LMM, OLS\nx = np.ones(3)"
     found = json.loads(kernel.analyse(source))["imports"]
-    assert found == {"np": "import numpy as np", "LMM": "from lmmsim import LMM, OLS", "OLS": "from lmmsim import LMM, OLS"}
+    assert found == {
+        "np": "import numpy as np",
+        "LMM": "from lmmsim import LMM, OLS",
+        "OLS": "from lmmsim import LMM, OLS",
+    }
 
 
 def test_a_name_that_a_cell_makes_before_it_reads_it_is_not_needed_from_elsewhere(kernel):
