@@ -1,6 +1,6 @@
 """Collect what "Run this page" needs into book/_static/py: Pyodide and packages, each file held to a known hash.
 
-    python book/make_live.py                  # what is missing is fetched, nothing else
+    python book/make_live.py                  # everything is fetched
     python book/make_live.py --from folder    # a folder that has the files of Pyodide's release (or some of them)
 
 Pyodide's core and its lock file come from the npm package `pyodide`, and must have the hashes written here. The lock

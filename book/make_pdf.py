@@ -121,7 +121,7 @@ def document() -> str:
 
 
 def with_whole_titles(pdf: bytes, headings: list[str]) -> bytes:
-    """Bookmarks with the headings as they read: Chromium joins their lines, and doubles what it lays out twice.
+    """Bookmarks as the headings read: Chromium joins lines without a space, and doubles what it lays out twice.
 
     New versions of the bookmarks are appended to the file, as the format allows.
     """

@@ -13,6 +13,7 @@ import sys
 import textwrap
 import zipfile
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -74,6 +75,22 @@ def test_colab_and_binder_open_the_branch_of_notebooks():
     assert (
         found["Binder"] == "https://mybinder.org/v2/gh/someone/some-book/notebooks?urlpath=lab%2Ftree%2Fshrinkage.ipynb"
     )
+
+
+@pytest.mark.parametrize(("repository", "tools"), [("", []), ("https://github.com/a/b", ["Colab", "Binder"])])
+def test_the_menu_of_a_page_offers_colab_and_binder_only_where_the_repository_is_named(repository, tools):
+    sys.path.insert(0, str(reader.TOP / "book" / "_ext"))
+    from notebooks import link
+
+    buttons = [{"label": "download-notebook-button", "url": "elsewhere"}, {"label": "download-source-button"}]
+    context = {
+        "header_buttons": [{"label": "download-buttons", "buttons": buttons}],
+        "ipynb_source": "shrinkage.ipynb",
+        "pathto": lambda name, resource: f"../{name}",
+    }
+    link(SimpleNamespace(config=SimpleNamespace(repository=repository)), "book/shrinkage", "", context, None)
+    assert buttons[0]["url"] == "../notebooks/shrinkage.ipynb"
+    assert [button["text"] for button in buttons if "text" in button] == tools
 
 
 # ---- running them as a reader does ----

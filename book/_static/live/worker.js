@@ -21,15 +21,13 @@ async function bring(source, site) {
 }
 
 async function boot({ wheel, site, sources }) {
-  say("Starting Python");
-  const downloads = [read(new URL(wheel, site)), read(here("kernel.py")), read(here("matplotlibrc"))];
-  py = await loadPyodide({ indexURL: here("../py/").href, env: { MPLBACKEND: "agg", HOME: "/home/pyodide" } });
-  packages = new Set(Object.keys(py.lockfile?.packages || {}));
-  say("Loading numpy, scipy, pandas and matplotlib");
+  say("Starting Python with numpy, scipy, pandas and matplotlib");
+  const downloads = [read(new URL(wheel, site)), read(here("kernel.py")), read(here("matplotlibrc")), read(here("../py/pyodide-lock.json"))];
   const needed = ["formulaic", "joblib", "threadpoolctl", "tqdm", "matplotlib"];
   if (/statsmodels|MixedLM/.test(sources)) needed.push("statsmodels");
-  await py.loadPackage(needed, quiet);
-  const [lmmsim, code, style] = await Promise.all(downloads);
+  py = await loadPyodide({ indexURL: here("../py/").href, env: { MPLBACKEND: "agg", HOME: "/home/pyodide" }, packages: needed, stdout() {}, stderr() {} });
+  const [lmmsim, code, style, lock] = await Promise.all(downloads);
+  packages = new Set(Object.keys(JSON.parse(new TextDecoder().decode(lock)).packages));
   py.unpackArchive(lmmsim.buffer, "zip", { extractDir: "/lib/python3.12/site-packages" });
   py.FS.mkdirTree("/book/data");
   py.FS.chdir("/book");
