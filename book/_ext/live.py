@@ -17,7 +17,7 @@ from docutils import nodes
 from myst_nb.ext.glue.domain import NbGlueDomain
 from myst_nb.ext.glue.roles import PasteTextRole
 from notebooks import written
-from site_files import WHEEL
+from site_files import WHEEL, data_named
 
 BOOK = Path(__file__).resolve().parents[1]
 COLLECTED = BOOK / "_static" / "py"
@@ -79,7 +79,8 @@ def ship_sources(app, pagename, templatename, context, doctree):
     ]
     target = Path(app.outdir) / "_static" / "live" / "pages" / f"{Path(pagename).name}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps({"cells": cells, "wheel": f"_static/{WHEEL}"}), encoding="utf-8")
+    data = data_named("\n".join(cell["source"] for cell in cells))
+    target.write_text(json.dumps({"cells": cells, "data": data, "wheel": f"_static/{WHEEL}"}), encoding="utf-8")
 
 
 @cache

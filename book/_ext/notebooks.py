@@ -17,7 +17,7 @@ from urllib.parse import quote, urljoin
 import nbformat
 from docutils import nodes
 from jupyter_cache import get_cache
-from site_files import TOP, WHEEL
+from site_files import TOP, WHEEL, data_named
 from to_markdown import Writer, plain, quoted
 
 SETUP = """# Run this first: it installs lmmsim if it is missing, and fetches data that do not lie beside the notebook.
@@ -211,8 +211,7 @@ def notebook(app, doctree, docname):
         helper.metadata["jupyter"] = {"source_hidden": True}
         made.made.insert(made.made.index(after) if after is not None else len(made.made), helper)
     code = "\n".join(cell.source for cell in made.made if cell.cell_type == "code")
-    data = sorted(set(re.findall(r"data/([\w.-]+\.csv)", code)))
-    setup = nbformat.v4.new_code_cell(SETUP.format(site=site, wheel=WHEEL, data=json.dumps(data)))
+    setup = nbformat.v4.new_code_cell(SETUP.format(site=site, wheel=WHEEL, data=json.dumps(data_named(code))))
     source = quoted(f"From the book [*{app.config.html_title}*]({page}). Text: CC BY 4.0, code: MIT.")
     first = made.made[0] if made.made and made.made[0].cell_type == "markdown" else None
     title, _, rest = (first.source if first else "").partition("\n\n")

@@ -1,6 +1,7 @@
 """What the site serves beside its pages: lmmsim as a wheel, and the data sets."""
 
 import io
+import re
 import shutil
 import zipfile
 from base64 import urlsafe_b64encode
@@ -34,6 +35,12 @@ def wheel():
         for name, content in files.items():
             archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return packed.getvalue()
+
+
+def data_named(code):
+    """Data sets that some code names, by file (`data/rail.csv`) or without its ending (`"rail"`)."""
+    files = sorted(path.name for path in (TOP / "book" / "data").glob("*.csv"))
+    return [name for name in files if re.search(rf"""["'/]{Path(name).stem}(?:\.csv)?["']""", code)]
 
 
 def serve(app, exception):

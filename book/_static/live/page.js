@@ -20,6 +20,7 @@ class Page {
   constructor(offer, data) {
     this.offer = offer;
     this.wheel = data.wheel;
+    this.data = data.data;
     this.main = offer.querySelector("button");
     this.versions = new Map();
     this.owner = new Map();              // who made a name last
@@ -57,7 +58,7 @@ class Page {
       data.failed ? failed(new Error(data.failed)) : done(data.result);
     };
     const sources = this.cells.map(cell => cell.source);
-    await this.ask("boot", { wheel: this.wheel, site: SITE.href, sources: sources.join("\n") });
+    await this.ask("boot", { wheel: this.wheel, data: this.data, site: SITE.href, sources: sources.join("\n") });
     const found = await this.ask("analyse", { sources });
     this.cells.forEach((cell, i) => { this.learn(cell, found[i]); cell.ran = null; });
     this.owner.clear();

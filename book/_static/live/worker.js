@@ -12,15 +12,14 @@ const read = async url => {
   return new Uint8Array(await answer.arrayBuffer());
 };
 
-// Data that a cell names: "data/hsb82.csv" stands beside the page.
-async function bring(source, site) {
-  for (const [path, name] of source.matchAll(/data\/([\w.-]+\.csv)/g)) {
-    if (fetched.has(name)) continue;
-    try { py.FS.writeFile("/book/" + path, await read(new URL("book/" + path, site))); fetched.add(name); } catch (e) { /* Python says that it is not there */ }
-  }
+// Data stand beside the page: those that the build found in its cells, and those that a changed cell names.
+async function bring(names, site) {
+  await Promise.all(names.filter(name => !fetched.has(name)).map(async name => {
+    try { py.FS.writeFile("/book/data/" + name, await read(new URL("book/data/" + name, site))); fetched.add(name); } catch (e) { /* Python says that it is not there */ }
+  }));
 }
 
-async function boot({ wheel, site, sources }) {
+async function boot({ wheel, data, site, sources }) {
   say("Starting Python with numpy, scipy, pandas and matplotlib");
   const downloads = [read(new URL(wheel, site)), read(here("kernel.py")), read(here("matplotlibrc")), read(here("../py/pyodide-lock.json"))];
   const needed = ["formulaic", "joblib", "threadpoolctl", "tqdm", "matplotlib"];
@@ -32,7 +31,7 @@ async function boot({ wheel, site, sources }) {
   py.FS.mkdirTree("/book/data");
   py.FS.chdir("/book");
   py.FS.writeFile("/book/matplotlibrc", style);
-  await bring(sources, site);
+  await bring(data, site);
   say("Importing lmmsim");
   kernel = py.globals.get("dict")();
   py.runPython(new TextDecoder().decode(code), { globals: kernel });
@@ -46,7 +45,7 @@ function call(name, ...values) {
 }
 
 async function run({ source, number, hidden, site, glue }) {
-  await bring(source, site);
+  await bring([...source.matchAll(/data\/([\w.-]+\.csv)/g)].map(found => found[1]), site);
   await py.loadPackagesFromImports(source, quiet);
   const start = performance.now();
   let result = JSON.parse(call("run", source, number, hidden));
