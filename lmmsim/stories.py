@@ -77,7 +77,7 @@ def tell(
 
     random = {
         label_of([called.get(column, column) for column in group.split(":")]): replace(
-            effect, sd={term(name): sd for name, sd in effect.sds.items()}, corr=_pairs(effect.corr, term)
+            effect, sd=_sds(effect.sd, term), corr=_pairs(effect.corr, term)
         )
         for group, effect in model.random.items()
     }
@@ -268,6 +268,11 @@ def _term(name: str, called: Names, levels: Names) -> str:
         new = called.get(column, column)
         parts.append(f"{new}[T.{levels.get(f'{column}[{level}]', level)}]" if level else new)
     return ":".join(parts)
+
+
+def _sds(sd: Any, term: Callable[[str], str]) -> Any:
+    """An intercept's sd, or those of terms under their new names."""
+    return {term(name): one for name, one in sd.items()} if isinstance(sd, Mapping) else sd
 
 
 def _pairs(corr: Any, term: Callable[[str], str]) -> Any:

@@ -34,7 +34,9 @@ def built(tmp_path_factory):
 
 def modules():
     return {
-        str(path.relative_to(TOP)) for path in (TOP / "lmmsim").rglob("*") if path.suffix in (".py", ".toml", ".typed")
+        str(path.relative_to(TOP))
+        for path in (TOP / "lmmsim").rglob("*")
+        if path.suffix in (".py", ".toml", ".md", ".typed") and path.name != "README.md"
     }
 
 

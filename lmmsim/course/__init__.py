@@ -5,13 +5,14 @@ the same meaning); `toml`, `steps` and `worlds` (a model and its design as a fil
 `printed` (what the command writes). Then `secret` (where the chance of a student comes from), `roster`, `questions`
 (what is asked, and how close is close), `analyses` (the right ones, and the typical wrong ones), `ready`,
 `assignment`, `notebooks`, `keys` and `handing_out`; `submissions` (read, never run), `marking`, `feedback` and
-`classes`; `nbgrader` and `quiz` (for those who use them).
+`classes`; `nbgrader` and `quiz` (for those who use them), and a `lecture`.
 """
 
 from lmmsim.course.assignment import Assignment, read_assignment
 from lmmsim.course.classes import Marks, mark
 from lmmsim.course.codebooks import codebook
 from lmmsim.course.handing_out import assign
+from lmmsim.course.lecture import write_figures, write_lecture
 from lmmsim.course.nbgrader import write_nbgrader
 from lmmsim.course.quiz import write_moodle
 from lmmsim.course.secret import new_secret, read_secret
@@ -31,6 +32,8 @@ __all__ = [
     "read_model",
     "read_secret",
     "read_table",
+    "write_figures",
+    "write_lecture",
     "write_model",
     "write_moodle",
     "write_nbgrader",

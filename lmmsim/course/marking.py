@@ -71,7 +71,7 @@ class Marked:
             return " + ".join(self.mistakes)
         answered = [mark for mark in self.marks if mark.verdict != "no answer"]
         if not answered:
-            return "no answers"
+            return "nothing readable" if self.problems else "no answers"
         good = sum(mark.verdict in ("right", "close") for mark in answered)
         return "right" if good == len(answered) else "partly right" if 2 * good >= len(answered) else "not recognized"
 

@@ -186,6 +186,7 @@ def check_picture(path: files.Place) -> None:
 def picture_of_data(data: pd.DataFrame, formula: str) -> Axes:
     """Lines over time where units have a slope; else every value beside its group."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
 
     from lmmsim import plot
 
@@ -205,6 +206,8 @@ def picture_of_data(data: pd.DataFrame, formula: str) -> Axes:
         at = order.get_indexer(rows[unit]) + 1
         ax.plot(at, rows[y], "o", ms=2.5, color=plot.TREATMENTS[i % 6], label=str(level), alpha=0.6)
     ax.set(xlabel=f"{unit}, by its mean", ylabel=label(data, y))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.spines[["top", "right"]].set_visible(False)
     if hue:
         ax.legend(title=hue, frameon=False)
     return ax

@@ -130,7 +130,7 @@ def dumps(values: Mapping[str, Any], comments: Mapping[str, str] | None = None) 
 def _table(path: tuple[str, ...], table: Mapping[str, Any], single: bool, said: Mapping[str, str]) -> list[str]:
     """A table under its header; tables inside a table that holds nothing else get their own."""
     name = ".".join(map(_key, path))
-    if single and table and all(isinstance(value, Mapping) for value in table.values()):
+    if single and len(path) == 1 and table and all(isinstance(value, Mapping) for value in table.values()):
         return [line for key, value in table.items() for line in _table((*path, key), value, True, said)]
     head = f"[{name}]" if single else f"[[{name}]]"
     return ["", head, *(_assigned(key, value, said.get(f"{'.'.join(path)}.{key}")) for key, value in table.items())]
