@@ -6,10 +6,8 @@ import pandas as pd
 
 USUAL = 0.05  # a check with a smaller p is spoken of as more than chance makes
 
-ASSUMPTIONS = "What can go wrong, and would you see it?"
-TIME = "What does time do to the errors?"
-SLOPES = "Does everyone change alike?"
-NORMAL = "Not normal?"
+# pages of the book, by their topics
+ASSUMPTIONS, TIME, SLOPES, NORMAL = "Checking assumptions", "Time", "Random slopes", "Not normal?"
 
 # what is looked at, what it is when it is too much, and which page of the book says what to do
 CHECKS: dict[str, tuple[str, str, str]] = {
@@ -56,7 +54,7 @@ def sentence(check: str, p: float) -> str:
     size = f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"
     if p >= USUAL:
         return f"{check}: {what}; no more than chance makes ({size})."
-    return f'{check}: {what}; more than chance makes ({size}): {wrong}. Read "{page}".'
+    return f'{check}: {what}; more than chance makes ({size}): {wrong}. See the page "{page}".'
 
 
 def opening(summary: pd.DataFrame) -> str:

@@ -17,6 +17,7 @@ import yaml
 from places import TOP, files_in_toc
 
 import lmmsim
+from lmmsim.diagnostics.verdicts import CHECKS
 
 BOOK = TOP / "book"
 ALLOWED = Path(__file__).with_name("prose_allowed.txt")
@@ -297,6 +298,12 @@ def test_every_public_name_is_used_on_some_page():
     # by functions that are used; nobody writes their names
     returned = {"Diagnosis", "Effect", "Fit", "Frontier", "Lineup", "Size"}
     assert sorted(set(lmmsim.__all__) - used - returned) == []
+
+
+def test_pages_that_messages_name_exist():
+    topics = {re.search(r"^# (.*)$", source(page), flags=re.MULTILINE)[1] for page in PAGES}
+    for named in {page for _, _, page in CHECKS.values()} | {"Not normal?"}:
+        assert any(title.startswith((f"{named}:", named)) for title in topics), named
 
 
 def cited(page: str) -> set[str]:

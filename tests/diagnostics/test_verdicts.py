@@ -22,7 +22,7 @@ def test_a_missing_curve_is_named_in_a_sentence(bent):
     found = diagnose(LMM("height ~ week * fertilizer + (week | plot)")(bent), rng=1, replicates=99)
     [line] = [words for words in found.words if words.startswith("linearity week")]
     assert "more than chance makes (p = 0.01): it bends, so a curve is missing." in line
-    assert 'Read "What can go wrong, and would you see it?".' in line
+    assert 'See the page "Checking assumptions".' in line
     assert line.split(":")[0] in repr(found) and "checks, of which" in repr(found)
     assert "<li>linearity week" in found._repr_html_()
 

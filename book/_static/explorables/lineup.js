@@ -57,7 +57,7 @@
   lmm.explorable("lineup", {
     loose: true,
     controls: [
-      { name: "mark", label: "the real one", value: "hidden", options: [["hidden", "hidden"], ["marked", "marked"]], code: s => s.mark === "marked" ? `lineup(fit, data, rng=<b>${s.round}</b>).answer` : `lineup(fit, data, rng=<b>${s.round}</b>)` },
+      { name: "mark", label: "the real one", value: "hidden", options: [["hidden", "hidden"], ["marked", "marked"]], code: s => s.mark === "marked" ? `lineup(fit, data, rng=<b>${s.round}</b>).reveal()` : `lineup(fit, data, rng=<b>${s.round}</b>)` },
       { name: "kind", label: "what is wrong with it", value: "bent", options: KINDS, code: s => s.kind === "bent" ? `data["height"] <b>-= …</b> (week - 3.5)**2` : `residual=IID(sd=…, by="<b>week</b>")` },
       { name: "strength", label: "how strongly", min: 0, max: 10, value: 6, code: s => s.kind === "bent" ? `bend = <b>${depth(s).toFixed(2)}</b>` : `sd={0: <b>${spreads(s.strength)[0].toFixed(2)}</b>, …}` },
       { name: "round", label: "line-up", min: 1, max: ROUNDS, value: 1, code: s => `rng=<b>${s.round}</b>` },
