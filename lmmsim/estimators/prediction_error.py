@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from lmmsim.estimators.variance_error import Direction, directions, turned
 from lmmsim.model.blocks import components, diagonal, standard, to_sparse
 from lmmsim.model.columns import Matrices
 from lmmsim.model.equation import Equation
@@ -24,7 +26,8 @@ from lmmsim.model.matrices import random_columns
 from lmmsim.theory.gls import Information, inverse
 from lmmsim.theory.joint import without_test
 
-PIECE = 2**20  # numbers of a dense matrix at a time
+PIECE = 2**17  # numbers of a dense matrix at a time
+DENSE = 0.05  # share of entries that are not zero above which a plain product is faster than a sparse one
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +84,10 @@ class _Predictor:
         self.ZRX = np.asarray(self.RZ.T @ X)
         self.VX = R_inverse @ X
         if self.Z.shape[1]:
-            self.VX = self.VX - self.RZ @ (self.root @ splu(self.kernel).solve(np.asarray(self.root.T @ self.ZRX)))
+            self.VX = self.VX - self.RZ @ (self.root @ self._whole.solve(np.asarray(self.root.T @ self.ZRX)))
         self.ZVX = np.asarray(self.Z.T @ self.VX)
-        self.dR = [sparse.csr_array(D) for D in equation.residual.derivatives(equation.design)]
+        parts = [sparse.csr_array(D) for D in equation.residual.derivatives(equation.design)]
+        self.dR = [(self.VX.T @ (D @ self.VX), (D @ self.VX).T @ self.RZ, self.RZ.T @ D @ self.RZ) for D in parts]
         self.unit = components(equation.terms, abs(equation.R)) if equation.terms else np.zeros(n, dtype=int)
 
     def errors(self, rows: Matrices, known: bool, measured: Any) -> Errors:
@@ -115,7 +119,11 @@ class _Predictor:
             home[term.codes] = self.unit
             place = np.where(code >= 0, home[code], place)
         order = np.argsort(place, kind="stable")
-        sizes = np.bincount(self.unit)
+        sizes = np.zeros(int(self.unit.max()) + 1, dtype=int)  # effects that belong to the rows of a unit
+        for term in self.terms:
+            home = np.zeros(len(term.levels), dtype=int)
+            home[term.codes] = self.unit
+            sizes += np.bincount(home, minlength=len(sizes)) * len(term.names)
         begin, width = 0, 0
         for end in range(1, r + 1):
             first = end - 1 == begin or place[order[end - 1]] != place[order[end - 2]]
@@ -133,11 +141,8 @@ class _Predictor:
         own = np.unique(M.indices)
         inside = self._together(own)
         M, root = M[:, inside].toarray().T, self.root[inside][:, inside]
-        RZ = self.RZ[:, inside]
-        local = np.unique(RZ.tocoo().coords[0])
-        RZ = RZ[local]
         moved = np.asarray(root.T @ M)
-        solved = splu(sparse.csc_array(self.kernel[inside][:, inside])).solve(moved) if len(inside) else moved
+        solved = self._solver(inside).solve(moved) if len(inside) else moved
         Dm = np.asarray(root @ solved)
         d = K - Dm.T @ self.ZRX[inside]
         c = d @ self.known.vcov
@@ -147,15 +152,61 @@ class _Predictor:
         shared = (moved * solved).sum(axis=0)
         for z, code, factor in zip(new, codes, self.roots, strict=True):
             shared = shared + np.where(code < 0, ((z @ factor) ** 2).sum(axis=1), 0.0)
-        e = np.asarray(self.ZRZ[inside][:, inside] @ Dm) - M
+        e = np.asarray(_within(self.ZRZ, inside) @ Dm) - M
         gradient = self._random_gradient(c, e, inside, new, codes)
-        b = np.asarray(RZ @ Dm)
-        for D in self.dR:
-            DVX = D @ self.VX
-            value = np.einsum("ri,ij,rj->r", c, self.VX.T @ DVX, c)
-            value += 2 * ((DVX[local] @ c.T) * b).sum(axis=0) + ((D[local][:, local] @ b) * b).sum(axis=0)
-            gradient.append(value)
-        return shared + fixed, shared + plain, np.column_stack(gradient)
+        more = self._of_variances(c, e, inside, codes)
+        for of_X, across, of_Z in self.dR:
+            value = ((c @ of_X) * c).sum(axis=1) + 2 * ((c @ across[:, inside]) * Dm.T).sum(axis=1)
+            gradient.append(value + ((_within(of_Z, inside) @ Dm) * Dm).sum(axis=0))
+        return shared + fixed + more, shared + plain, np.column_stack(gradient)
+
+    def _of_variances(self, c: np.ndarray, e: np.ndarray, inside: np.ndarray, codes: list[np.ndarray]) -> np.ndarray:
+        """What the error of the variances adds where an effect of a known group is predicted, (r,)."""
+        out, starts = np.zeros(len(c)), np.cumsum([0, *(len(term.levels) * len(term.names) for term in self.terms)])
+        if not len(inside):
+            return out
+        S, ends = self.ZVX[inside], np.searchsorted(inside, starts)
+        levels = [int(size) // len(term.names) for size, term in zip(np.diff(ends), self.terms, strict=True)]
+        for one in self._directions:
+            near = turned(one.of_terms, levels, e)
+            along = S.T @ near
+            own = (near * self._times(near, inside)).sum(axis=0) - ((self.known.vcov @ along) * along).sum(axis=0)
+            far = ((c @ one.far) * c).sum(axis=1)
+            out += far + 2 * ((near.T @ one.across[inside]) * c).sum(axis=1) + own
+        return np.where(np.any([code >= 0 for code in codes], axis=0), 2 * out, 0.0)
+
+    @cached_property
+    def _directions(self) -> list[Direction]:
+        """Of the variances; none where the residual has more than one number."""
+        if len(self.dR) != 1 or not self.terms:
+            return []
+        everything = np.arange(self.Z.shape[1])
+        return directions(
+            self.terms,
+            self.roots,
+            self.known.uncertainty,
+            float(self.equation.residual.sd) ** 2,
+            self.ZVX,
+            self.known.vcov,
+            lambda values: self._times(values, everything),
+        )
+
+    def _times(self, values: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        """Z'V^-1Z times values (q', r), for effects that share no row with others."""
+        ZRZ, root = _within(self.ZRZ, inside), self.root[inside][:, inside]
+        first = np.asarray(ZRZ @ values)
+        return first - np.asarray(ZRZ @ (root @ self._solver(inside).solve(np.asarray(root.T @ first))))
+
+    def _solver(self, inside: np.ndarray) -> Any:
+        """The factored kernel of some effects."""
+        if len(inside) == self.Z.shape[1]:
+            return self._whole
+        return splu(sparse.csc_array(self.kernel[inside][:, inside]))
+
+    @cached_property
+    def _whole(self) -> Any:
+        """The factored kernel of all effects."""
+        return splu(self.kernel)
 
     def _columns(self, new: list[np.ndarray], codes: list[np.ndarray], r: int) -> Any:
         """M (r, q): the columns of Z for rows whose groups were there; nothing for others."""
@@ -198,3 +249,9 @@ class _Predictor:
                 out.append(value if i == j else 2 * value)
             offset += J * k
         return out
+
+
+def _within(matrix: Any, inside: np.ndarray) -> Any:
+    """Some rows and the same columns of a sparse matrix; a plain array where many entries are not zero."""
+    part = matrix[inside][:, inside]
+    return part.toarray() if part.nnz > DENSE * len(inside) ** 2 else part
