@@ -11,7 +11,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 STAMP := $(VENV)/installed
 PORT ?= 8000
 
-.PHONY: help env book test test-quick test-oldest book-test check serve lint format bench clean distclean
+.PHONY: help env book live test test-quick test-oldest book-test live-test notebook-test check serve pdf lint format bench clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ env: $(STAMP)  ## make the environment .venv and install everything in it
 book: $(STAMP)  ## execute and build the whole book; any warning is an error
 	$(BIN)/jupyter-book build . -W -n --keep-going
 	@echo "The book is built. Open $(CURDIR)/_build/html/index.html"
+
+live: $(STAMP)  ## collect Python for "Run this page" (FROM=folder with Pyodide's files, else fetched); then make book
+	$(BIN)/python book/make_live.py $(if $(FROM),--from "$(FROM)")
 
 test: $(STAMP)  ## test the package and the repository
 	$(BIN)/python -m pytest -n auto -m "not chapters and not pages"
@@ -34,13 +37,22 @@ test-oldest:  ## the same with every dependency at its lower bound
 	.venv-oldest/bin/python -m pytest -m "not slow and not chapters and not pages"
 
 book-test: book  ## build the book and read its pages, in a browser if there is one
-	$(BIN)/python -m pytest -n auto tests/book/test_pages.py tests/book/test_search.py
+	$(BIN)/python -m pytest -n auto -m "not slow" tests/book/test_pages.py tests/book/test_search.py tests/book/test_live.py
+
+live-test: book  ## run every cell of every page in a browser, as a reader does (after make live)
+	$(BIN)/python -m pytest -s -m live tests/book/test_live.py
+
+notebook-test: book  ## run every notebook that the site offers in an empty folder, and again with numbers changed
+	$(BIN)/python -m pytest -n auto -m notebooks tests/book/test_notebooks.py
 
 check: lint test book-test  ## everything that continuous integration runs
 
 serve: book  ## build the book and serve it on this machine (another port: PORT=8123)
 	@echo "http://localhost:$(PORT)/    (stop with Ctrl-C)"
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)
+
+pdf: book  ## the whole book as one PDF: _build/lmmsim-book.pdf (needs a Chromium)
+	$(BIN)/python book/make_pdf.py
 
 lint: $(STAMP)  ## style, formatting, types
 	$(BIN)/python -m ruff check .
@@ -58,8 +70,8 @@ clean:  ## remove what was built
 	rm -rf _build build dist .pytest_cache .ruff_cache .mypy_cache
 	find book lmmsim tests -name __pycache__ -prune -exec rm -rf {} +
 
-distclean: clean  ## remove the environments too
-	rm -rf $(VENV) .venv-oldest lmmsim.egg-info
+distclean: clean  ## remove the environments too, and what make live collected
+	rm -rf $(VENV) .venv-oldest lmmsim.egg-info book/_static/py
 
 # Installed once, and again when what is to be installed changes.
 $(STAMP): pyproject.toml requirements-lock.txt

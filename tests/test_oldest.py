@@ -8,9 +8,13 @@ from places import TOP
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
+FRAMES = {"polars", "pyarrow"}  # whose data are read where they are installed
+
+
 def lower_bounds():
-    """Every dependency of the package with the version that it needs at least."""
+    """Every dependency of the package, and what it reads, with the version that it needs at least."""
     needed = [Requirement(line) for line in PROJECT["dependencies"]]
+    needed += [r for r in map(Requirement, PROJECT["optional-dependencies"]["test"]) if r.name in FRAMES]
     return {r.name: [s.version for s in r.specifier if s.operator == ">="] for r in needed}
 
 

@@ -72,7 +72,7 @@
     dialog.addEventListener("close", () => bar.append(...dialog.childNodes));
     dialog.addEventListener("click", e => (e.target == dialog || e.target.closest("a")) && dialog.close());
     const here = bar.querySelector(".current.active > a");
-    if (here && bar.scrollHeight > bar.clientHeight) bar.scrollTop = here.getBoundingClientRect().top - bar.getBoundingClientRect().top - bar.clientHeight / 2;
+    requestAnimationFrame(() => { if (here && bar.scrollHeight > bar.clientHeight) bar.scrollTop = here.getBoundingClientRect().top - bar.getBoundingClientRect().top - bar.clientHeight / 2; });
   }
 
   // Menus of the header.
@@ -106,7 +106,10 @@
   // What scrolls sideways says so: a fade where there is more, and the keyboard reaches it.
   const fade = e => e.classList.toggle("fade-right", e.scrollWidth - e.clientWidth - e.scrollLeft > 2);
   const wide = $(".highlight > pre, .output.text_html, .output pre, div.formula, .pst-scrollable-table-container");
-  const look = () => wide.forEach(e => { fade(e); e.scrollWidth > e.clientWidth + 1 ? e.tabIndex = 0 : e.removeAttribute("tabindex"); });
+  const look = () => {  // all are measured before any is changed, else the page is laid out once for each
+    const more = wide.map(e => [e, e.scrollWidth - e.clientWidth, e.scrollLeft]);
+    more.forEach(([e, hidden, at]) => { e.classList.toggle("fade-right", hidden - at > 2); hidden > 1 ? e.tabIndex = 0 : e.removeAttribute("tabindex"); });
+  };
   wide.forEach(e => e.addEventListener("scroll", () => fade(e), { passive: true }));
   addEventListener("resize", look); document.fonts.ready.then(look);
   $("details").forEach(d => d.addEventListener("toggle", look));
@@ -129,7 +132,7 @@
     for (const s of heads) if (s.getBoundingClientRect().top < 140) now = s.id;
     links.forEach((a, id) => id == now ? a.setAttribute("aria-current", "true") : a.removeAttribute("aria-current"));
   };
-  addEventListener("scroll", here, { passive: true }); here();
+  addEventListener("scroll", here, { passive: true }); requestAnimationFrame(here);
 
   // On paper everything is open, but for the code of figures and answers that were folded away.
   let opened = [];

@@ -40,7 +40,8 @@ class Asked(ABC):
     def freedom(self) -> Freedom:
         """The reference distribution of any combination of the coefficients."""
         own = self.reference or of_engine(self)
-        return own or Constant(float(self.df[0]) if np.ptp(np.nan_to_num(self.df, posinf=-1)) == 0 else np.nan)
+        tested = np.unique(self.df[~np.isnan(self.df)])  # which all have the same
+        return own or Constant(float(tested[0]) if len(tested) == 1 else np.nan)
 
     def contrast(self, question: Any, level: float | None = None) -> Answer:
         """Estimate differences by coefficients or cells; see `lmmsim.estimators.contrasts.contrast`."""

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import draws
+from lmmsim.estimators.contrasts import together
 from lmmsim.estimators.estimates import Estimates, p_value
 from lmmsim.estimators.freedom import Constant, Freedom, KenwardRoger, Satterthwaite
 from lmmsim.model.blocks import restrict
@@ -23,7 +24,7 @@ from lmmsim.model.hypotheses import named_tests
 from lmmsim.model.questions import named_rows
 from lmmsim.model.residual import IID
 from lmmsim.theory.gls import Information, information
-from lmmsim.theory.joint import f_tail
+from lmmsim.theory.joint import f_tail, without_test
 from lmmsim.theory.power import Contrasts, Tests
 
 
@@ -67,13 +68,15 @@ class Questions:
         estimate, se, df, p = (np.full(shape, np.nan) for _ in range(4))
         if len(L):
             few = slice(0, len(L))
+            known, unknown = without_test(L, vcov)
+            variance = np.clip(np.einsum("qi,mij,qj->mq", L, known, L), 0, None)
             estimate[:, few] = beta @ L.T
-            se[:, few] = np.sqrt(np.clip(np.einsum("qi,mij,qj->mq", L, vcov, L), 0, None))
-            df[:, few] = freedom.df(L)
+            se[:, few] = np.where(unknown, np.nan, np.sqrt(variance))
+            df[:, few] = np.where(unknown, np.nan, freedom.df(L))
             with np.errstate(divide="ignore", invalid="ignore"):
                 p[:, few] = p_value(estimate[:, few] / se[:, few], df[:, few])
         for j, rows in enumerate(self.tests.values(), start=len(L)):
-            estimate[:, j], df[:, j] = freedom.joint(rows, beta, vcov)
+            estimate[:, j], df[:, j] = together(freedom, rows, beta, vcov)
             p[:, j] = f_tail(estimate[:, j], len(rows), df[:, j])
         return Answers(estimate, se, df, p)
 

@@ -14,10 +14,11 @@ import pandas as pd
 
 from lmmsim.checks import check_choice, check_level, columns_of
 from lmmsim.estimators.estimates import critical_value, p_value
+from lmmsim.estimators.freedom import Freedom
 from lmmsim.model.grid import Grid
 from lmmsim.model.hypotheses import find_part, joint_rows
 from lmmsim.model.questions import Pairs, contrast_rows, differences, mean_rows
-from lmmsim.theory.joint import f_tail
+from lmmsim.theory.joint import f_tail, without_test
 
 Adjust = Literal["holm", "tukey", "bonferroni"]
 
@@ -215,7 +216,7 @@ def joint_test(fit: Any, question: Any = None, at: Mapping[str, Any] | None = No
     for one in asked:
         name, L = joint_rows(grid, one, at)
         try:
-            [statistic], [df2] = fit.freedom.joint(L, fit.beta[None], fit.vcov_beta[None])
+            [statistic], [df2] = together(fit.freedom, L, fit.beta[None], fit.vcov_beta[None])
         except ValueError:  # too few clusters for this term: among all terms, a row without an answer
             if question is not None:
                 raise
@@ -237,7 +238,8 @@ def answered(fit: Any, rows: pd.DataFrame, level: float | None = None) -> pd.Dat
     level = fit.level if level is None else level
     check_level(level)
     L = rows.to_numpy(dtype=float)
-    estimate, se, df = L @ fit.beta, standard_errors(L, fit.vcov_beta), fit.freedom.df(L)[0]
+    estimate, se = L @ fit.beta, standard_errors(L, fit.vcov_beta)
+    df = np.where(np.isnan(se), np.nan, fit.freedom.df(L)[0])
     with np.errstate(divide="ignore", invalid="ignore"):
         t = estimate / se
     reach = critical_value(df, level) * se
@@ -246,8 +248,19 @@ def answered(fit: Any, rows: pd.DataFrame, level: float | None = None) -> pd.Dat
 
 
 def standard_errors(L: np.ndarray, vcov: np.ndarray) -> np.ndarray:
-    """Standard errors (q,) of L beta."""
-    return np.sqrt(np.clip(((L @ vcov) * L).sum(axis=1), 0, None))
+    """Standard errors (q,) of L beta; NaN where a coefficient is weighed that has none."""
+    vcov, unknown = without_test(L, vcov[None])
+    return np.where(unknown[0], np.nan, np.sqrt(np.clip(((L @ vcov[0]) * L).sum(axis=1), 0, None)))
+
+
+def together(freedom: Freedom, L: np.ndarray, beta: np.ndarray, vcov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """F and its denominator df, (r,), for L beta = 0; NaN where a coefficient is weighed that has no test."""
+    known, unknown = without_test(L, vcov)
+    lost = np.asarray(unknown.any(axis=1))
+    if lost.all():
+        return np.full(len(beta), np.nan), np.full(len(beta), np.nan)
+    statistic, df2 = freedom.joint(L, beta, np.where(lost[:, None, None], np.nan, known))
+    return np.where(lost, np.nan, statistic), np.where(lost, np.nan, df2)
 
 
 def adjusted(table: pd.DataFrame, how: Adjust, n: int) -> np.ndarray:

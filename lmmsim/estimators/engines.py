@@ -8,8 +8,8 @@ import numpy as np
 
 from lmmsim.estimators.estimates import Component
 from lmmsim.estimators.fit import Fit
-from lmmsim.model.blocks import columns
 from lmmsim.model.columns import Matrices
+from lmmsim.model.identifiable import left_over
 from lmmsim.reml.engine import Engine, what_cannot_be_told_apart
 from lmmsim.reml.marginal_engine import MarginalEngine, MarginalSolution
 from lmmsim.reml.solution import Solution
@@ -40,7 +40,7 @@ def told(matrices: Matrices, s: Solution) -> Solution:
     if not matrices.untested or not s.indistinct.any() or not s.reml:  # full likelihood may have no maximum at all
         return s
     X = matrices.X.to_numpy()
-    rest = [term for term in matrices.terms if not lies_in(X, columns([term], len(X)))]
+    rest = [left for term in matrices.terms if (left := left_over(X, term)) is not None]
     if rest and what_cannot_be_told_apart(X, rest):  # another doubt stands beside the one that has names
         return s
     gaps = np.zeros(len(s.sigma), dtype=bool) if s.observed is None else ~s.observed.all(axis=0)
@@ -60,15 +60,16 @@ def residual_variances(engine: AnyEngine, s: Solution, n: int) -> np.ndarray:
 
 
 def residual_components(engine: AnyEngine, s: Solution) -> dict[Component, np.ndarray]:
-    """Numbers of residuals with a structure by (part, group, term), (r,) each."""
-    return {} if isinstance(engine, Engine) else engine.numbers.components(phi_of(s), s.sigma)
+    """Numbers of residuals with a structure by (part, group, term), (r,) each; NaN where no row tells them."""
+    if isinstance(engine, Engine):
+        return {}
+    values = engine.numbers.components(phi_of(s), s.sigma)
+    if s.observed is None:
+        return values
+    told = engine.numbers.seen(s.observed)
+    return {name: np.where(told.get(name, True), value, np.nan) for name, value in values.items()}
 
 
 def phi_of(s: Solution) -> np.ndarray:
     """The residual's numbers, (r, s); none where nothing of it was free."""
     return s.phi if isinstance(s, MarginalSolution) else np.empty((len(s.sigma), 0))
-
-
-def lies_in(X: np.ndarray, Z: np.ndarray) -> bool:
-    """Whether every column of Z is a combination of those of X."""
-    return np.allclose(X @ np.linalg.lstsq(X, Z, rcond=None)[0], Z, atol=1e-8 * np.abs(Z).max())

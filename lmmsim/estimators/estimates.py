@@ -220,8 +220,8 @@ def critical_value(df: np.ndarray, level: float = 0.95) -> np.ndarray:
     """The t (or z, for infinite df) that a two-sided interval of this level reaches to."""
     from scipy.special import ndtri, stdtrit
 
-    df, place = np.unique(np.asarray(df, float), return_inverse=True)  # few distinct df, or all are
-    upper = (1 + level) / 2
+    each, upper = np.asarray(df, float), (1 + level) / 2
+    df, place = np.unique(each, return_inverse=True) if each.size > 20 else (each, ...)  # few are distinct, or all
     quantile = np.where(np.isnan(df), np.nan, ndtri(upper))
     finite = np.isfinite(df)
     quantile[finite] = stdtrit(df[finite], upper)

@@ -21,6 +21,7 @@ from lmmsim.estimators.rows import (
     check_shape,
     chosen_rows,
     complete_rows,
+    gaps_refused,
     response_values,
     unusable,
     with_doubts,
@@ -337,6 +338,9 @@ class Prepared:
         Y = check_shape(Y, len(self.keep))
         Y = Y if self.keep.all() else Y[self.keep]
         message = unusable(self.matrices.response, Y)
+        if not isinstance(self.engine, Engine):
+            there = np.flatnonzero(message == "")
+            message[there] = gaps_refused(self.matrices, self.engine.numbers, Y[:, there])
         usable = np.flatnonzero(message == "")
         if len(usable) == 0:
             none = nothing(len(message), "", tuple(self.matrices.X.columns), self.effects)
@@ -355,19 +359,21 @@ class Prepared:
             among[usable] = values
             return among
 
+        residual = residual_components(self.engine, s)
+        first = next(iter(residual.values()), s.sigma)  # of the level that sigma is the sd of
         found = Estimates(
             terms=self.terms,
             estimate=placed(s.beta),
             se=placed(np.sqrt(np.diagonal(vcov, axis1=1, axis2=2))),
             df=placed(df),
             criterion=placed(s.criterion),
-            sigma=placed(s.sigma),
+            sigma=placed(np.where(np.isnan(first), np.nan, s.sigma)),
             converged=placed(s.converged, False),
             singular=placed(s.singular, False),
             message=message,
             effects=self.effects,
             covariances=tuple(placed(G) for G in s.covariances),
             level=lmm.level,
-            residual={name: placed(own) for name, own in residual_components(self.engine, s).items()},
+            residual={name: placed(own) for name, own in residual.items()},
         )
         return found if self.questions is None else self.questions.asked_of(self, found, s, vcov, usable)

@@ -103,12 +103,13 @@ def predict(
     if not interval:
         return pd.DataFrame({"mean": mean}, index=rows.X.index)
     if kind == "population" or not (fit.matrices.terms or kind == "new group"):
-        return _table(rows, mean, standard_errors(X, fit.vcov_beta), _df(fit, X), level)
+        se = standard_errors(X, fit.vcov_beta)
+        return _table(rows, mean, se, np.where(np.isnan(se), np.nan, _df(fit, X)), level)
     from lmmsim.estimators.prediction_error import errors
 
     measured = (fit.data if data is None else data) if kind == "new group" else None
     found = errors(fit.equation, fit.information, fit.vcov_beta, rows, kind == "conditional", measured)
-    df = found.df if np.isfinite(fit.df).any() else np.full(len(X), np.inf)
+    df = np.where(np.isnan(found.variance), np.nan, found.df if np.isfinite(fit.df).any() else np.inf)
     sd = np.sqrt(np.clip(found.variance, 0, None))
     return _table(rows, mean, sd, df, level, "sd" if measured is not None else "se")
 

@@ -22,6 +22,7 @@ from lmmsim.model.columns import Matrices
 from lmmsim.model.equation import Equation
 from lmmsim.model.matrices import random_columns
 from lmmsim.theory.gls import Information, inverse
+from lmmsim.theory.joint import without_test
 
 PIECE = 2**20  # numbers of a dense matrix at a time
 
@@ -140,7 +141,9 @@ class _Predictor:
         Dm = np.asarray(root @ solved)
         d = K - Dm.T @ self.ZRX[inside]
         c = d @ self.known.vcov
-        fixed, plain = np.einsum("ri,ij,rj->r", d, self.vcov, d), (c * d).sum(axis=1)
+        vcov, unknown = without_test(K, self.vcov[None])
+        fixed = np.where(unknown[0], np.nan, np.einsum("ri,ij,rj->r", d, vcov[0], d))
+        plain = (c * d).sum(axis=1)
         shared = (moved * solved).sum(axis=0)
         for z, code, factor in zip(new, codes, self.roots, strict=True):
             shared = shared + np.where(code < 0, ((z @ factor) ** 2).sum(axis=1), 0.0)

@@ -97,7 +97,7 @@ class Projection:
         """The reference distribution of combinations of the coefficients."""
         if self.robust == "CR2":
             return Clusters(self.X, self.bread, self.weights, self.groups)
-        return Constant(float(self.df[0]))
+        return Constant(float(np.fmax.reduce(self.df)))  # of those that have any
 
     def solve(self, Y: np.ndarray) -> Solved:
         """Estimates and standard errors for every column of Y (n, r)."""
@@ -143,7 +143,7 @@ class Clusters:
 
     def df(self, L: np.ndarray) -> np.ndarray:
         """Satterthwaite's df, (1, q): 2 v^2 / Var(v) of every variance v (their eq. 11)."""
-        W = self.weights @ L.T
+        W = self._combined(L)
         d = self.groups.sums(W**2)
         x = self.groups.sums(self.X[:, None, :] * W[:, :, None])
         xB = x @ self.bread
@@ -153,13 +153,20 @@ class Clusters:
         df = (d - leverage).sum(axis=0) ** 2 / ((d**2 - 2 * d * leverage).sum(axis=0) + trace)
         return np.asarray(df)[None]
 
+    def _combined(self, L: np.ndarray) -> np.ndarray:
+        """Weights (n, q) of the combinations; NaN where a coefficient is weighed that has no robust error."""
+        lost = np.isnan(self.weights[0])
+        combined = np.where(lost, 0.0, self.weights) @ L.T
+        combined[:, (L[:, lost] != 0).any(axis=1)] = np.nan
+        return combined
+
     def total_variance(self, L: np.ndarray) -> float:
         """Variances of all entries of the covariance of L beta, added up, for errors of variance 1.
 
         An entry is the sum over clusters of (p_a'e) (p_b'e), whose covariances are products of p_ai'p_bj. These are
         w_ai'w_bi - x_ai B x_bi within a cluster, and - x_ai B x_bj between two, with B = (X'X)^-1.
         """
-        W = self.weights @ L.T
+        W = self._combined(L)
         own = self.groups.sums(W[:, :, None] * W[:, None, :])
         x = self.groups.sums(W[:, :, None] * self.X[:, None, :])
         xB = x @ self.bread

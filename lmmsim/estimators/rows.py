@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import as_frame, check_columns, check_frame
-from lmmsim.estimators.projection import Groups, Projection
+from lmmsim.checks import as_frame, check_columns, check_frame, listed
+from lmmsim.estimators.projection import Groups, Projection, patterns
 from lmmsim.model.columns import Matrices, used_columns
+from lmmsim.model.evaluation import dependent_columns
 from lmmsim.model.formula import split
 from lmmsim.model.frame import typed
 from lmmsim.model.groups import rows_without
 from lmmsim.model.identifiable import doubts
+from lmmsim.reml.residual_numbers import Numbers
 
 
 def complete_rows(
@@ -181,6 +183,33 @@ def unusable(name: str, Y: np.ndarray) -> np.ndarray:
     return reasons
 
 
+def gaps_refused(matrices: Matrices, numbers: Numbers, Y: np.ndarray) -> np.ndarray:
+    """Say for each column of Y (n, r) why the rows that it has cannot be analysed; an empty text when they can."""
+    reasons = np.full(Y.shape[1], "", dtype=object)
+    for seen, members in patterns(~np.isnan(Y)):
+        if not seen.all() and seen.any():
+            reasons[members] = _refused(matrices, numbers, np.flatnonzero(seen))
+    return reasons
+
+
+def _refused(matrices: Matrices, numbers: Numbers, rows: np.ndarray) -> str:
+    """The same for the rows of one pattern of gaps."""
+    X, n = matrices.X.to_numpy()[rows], len(rows)
+    where = "the rows observed in this replicate"
+    if n <= X.shape[1]:
+        return f"{n} rows observed in this replicate cannot estimate {X.shape[1]} coefficients and a residual"
+    if dependent := dependent_columns(X):
+        return f"{where} do not identify {listed(matrices.X.columns[dependent])}"
+    for term in matrices.terms:
+        levels, k = len(np.unique(term.codes[rows])), len(term.names)
+        if levels < 2:
+            return f"{where} are of one '{term.group}': a variance between groups needs at least two"
+        if levels * k >= n:
+            return f"{where} are {n}, no more than the random effects of '{term.group}' ({levels * k})"
+    why = numbers.refusal(rows)
+    return f"{where}: {why}" if why else ""
+
+
 def with_doubts(matrices: Matrices, reml: bool) -> Matrices:
     """Warn of variances that no data of this design could tell, and note the coefficients that have no test then."""
     found = doubts(matrices.X, matrices.terms, reml)
@@ -211,12 +240,14 @@ def without_errors(projection: Projection, names: Sequence[str], unit: str) -> P
     X, weights, groups = projection.X, projection.weights, projection.groups
     probe = np.cos(np.arange(1, len(X) + 1) ** 1.5)[:, None]  # any response would do
     rest = probe - X @ (projection.pinv @ probe)
-    size = np.sqrt((weights**2).sum(axis=0)) * np.linalg.norm(rest)
+    own, plain = (weights**2).sum(axis=0), (projection.pinv**2).sum(axis=1)
+    size = np.sqrt(np.maximum(own, plain)) * np.linalg.norm(rest)
     candidates = np.flatnonzero(np.abs(groups.sums(weights * rest)).max(axis=0) <= 1e-9 * size)
     if not len(candidates):
         return projection
     Q = np.linalg.qr(X)[0]
-    lost = [int(j) for j in candidates if _within(Q, weights[:, [j]], groups)]
+    nothing = own <= 1e-16 * plain  # CR2 has no weight in directions that a cluster alone determines
+    lost = [int(j) for j in candidates if nothing[j] or _within(Q, weights[:, [j]], groups)]
     if lost:
         warnings.warn(
             f"there is no cluster-robust error of {', '.join(names[j] for j in lost)}: they take up whole levels of "

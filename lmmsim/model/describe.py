@@ -98,8 +98,8 @@ def latex(world: World) -> str:
         rows = r" \\ ".join(" & ".join(f"{v:.4g}" for v in row) for row in G)
         variance = rows if len(G) == 1 else rf"\begin{{bmatrix}} {rows} \end{{bmatrix}}"
         u = names[0] if len(names) == 1 else rf"({', '.join(names)})"
-        lines.append(rf"{u} &\sim N\left(0, {variance}\right)")
-    lines.append(rf"\varepsilon &\sim {_residual_latex(world.residual)}")
+        lines.append(rf"{u} &{{}}\sim N\left(0, {variance}\right)")
+    lines.append(rf"\varepsilon &{{}}\sim {_residual_latex(world.residual)}")
     return r"\begin{aligned}" + r" \\ ".join(lines) + r"\end{aligned}"
 
 

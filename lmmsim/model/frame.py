@@ -136,11 +136,12 @@ def grouped(name: str, column: pd.Series) -> tuple[np.ndarray, pd.Index]:
 
 def _used(factor: pd.Categorical) -> tuple[np.ndarray, pd.Index]:
     """Codes and categories of a Categorical, without the categories that no row has."""
-    count = np.bincount(factor.codes[factor.codes >= 0], minlength=len(factor.categories)) > 0
-    if count.all():
-        return factor.codes.astype(np.intp), factor.categories
-    place = np.append(np.cumsum(count) - 1, -1)
-    return place[factor.codes].astype(np.intp), factor.categories[count]
+    codes, categories = factor.codes.astype(np.intp), factor.categories
+    used = np.bincount(codes + 1, minlength=len(categories) + 1)[1:] > 0
+    if used.all():
+        return codes, categories
+    place = np.append(np.cumsum(used) - 1, -1)
+    return place[codes].astype(np.intp), categories[used]
 
 
 def without_unused(factor: pd.Categorical, rows: np.ndarray | None) -> pd.Categorical:
@@ -182,6 +183,8 @@ def as_kind(name: str, column: pd.Series, kind: Kind) -> Values:
 
 def _numbers(column: pd.Series, name: str = "") -> np.ndarray:
     """Numbers of any type as float64, missing ones as NaN."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iufb":
+        return column.to_numpy().astype(np.float64)
     try:
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (OverflowError, TypeError, ValueError) as error:

@@ -61,6 +61,9 @@ def rows_without(names: Iterable[str], data: pd.DataFrame) -> dict[str, np.ndarr
 
 def _gaps(column: pd.Series) -> np.ndarray | None:
     """Which rows of a column lack a value; None where its type has no missing values."""
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iub":
+    dtype = column.dtype
+    if isinstance(dtype, np.dtype) and dtype.kind in "iub":
         return None
-    return np.asarray(pd.isna(column.array))
+    if isinstance(dtype, np.dtype) and dtype.kind == "f":
+        return np.isnan(column.to_numpy())
+    return np.asarray(column.array.codes < 0 if isinstance(dtype, pd.CategoricalDtype) else pd.isna(column.array))

@@ -128,6 +128,27 @@ def _same(one: RandomTerm, other: RandomTerm) -> bool:
 
 def _absorbed(X: np.ndarray, term: RandomTerm) -> np.ndarray:
     """Which coefficients do what some combination of a term's effects does in every group, (p,) bool; mostly none."""
+    u, within, _ = _split(X, term)
+    if not len(within):
+        return np.zeros(X.shape[1], dtype=bool)
+    doing = np.abs(u @ within.T).max(axis=(1, 2), initial=0.0)
+    return np.asarray(doing > 1e-8 * doing.max(initial=0.0))
+
+
+def left_over(X: np.ndarray, term: RandomTerm) -> RandomTerm | None:
+    """A term without the combinations of its effects that the coefficients take up; None if they take up all."""
+    if len(term.levels) > X.shape[1]:
+        return term
+    _, within, beside = _split(X, term)
+    if not len(within):
+        return term
+    if not len(beside):
+        return None
+    return replace(term, names=tuple(f"effect {i + 1}" for i in range(len(beside))), columns=term.columns @ beside.T)
+
+
+def _split(X: np.ndarray, term: RandomTerm) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The coefficients (p, J, k) nearest to each effect, and combinations (c, k) of effects: in X, and beside it."""
     Z = columns([term], len(X))
     shape = (-1, len(term.levels), len(term.names))
     u = np.linalg.lstsq(X, Z, rcond=None)[0]
@@ -135,11 +156,8 @@ def _absorbed(X: np.ndarray, term: RandomTerm) -> np.ndarray:
     size = np.where(size > 0, size, 1)
     left = ((Z - X @ u).reshape(shape) / size).reshape(-1, shape[2])
     values, vectors = np.linalg.svd(left, full_matrices=False)[1:]
-    within = vectors[values < 1e-8 * np.sqrt(len(X))] / size  # combinations of which X leaves nothing
-    if not len(within):
-        return np.zeros(X.shape[1], dtype=bool)
-    doing = np.abs(u.reshape(shape) @ within.T).max(axis=(1, 2), initial=0.0)
-    return np.asarray(doing > 1e-8 * doing.max(initial=0.0))
+    nothing = values < 1e-8 * np.sqrt(len(X))
+    return u.reshape(shape), vectors[nothing] / size, vectors[~nothing] / size
 
 
 def _residual_lost(X: np.ndarray, terms: Sequence[RandomTerm], reml: bool) -> Iterator[str]:

@@ -9,7 +9,7 @@ One grammar serves the world and the analysis: a world gives every number, an an
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import covariance, draws
-from lmmsim.checks import check_columns, check_sd, listed
+from lmmsim.checks import check_columns, check_sd, listed, quoted
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -75,7 +75,8 @@ class Residual(ABC):
         """Its sds and correlations by (part, "residual", term)."""
         self.check_numbers()
         sds = self.sd if isinstance(self.sd, Mapping) else {"": self.sd}
-        return {("sd", "residual", str(level)): float(sd) for level, sd in sds.items() if sd is not None}
+        names = zip(level_names(sds), sds.values(), strict=True)
+        return {("sd", "residual", name): float(sd) for name, sd in names if sd is not None}
 
     def check_numbers(self) -> None:
         """Refuse a residual that could not be drawn because a number is left out."""
@@ -234,6 +235,19 @@ def assembled(parts: list[tuple[np.ndarray, np.ndarray]], n: int) -> csr_array:
         columns.append(np.tile(members, (1, m)).ravel())
     where = np.concatenate(rows), np.concatenate(columns)
     return sparse.csr_array((np.concatenate(entries), where), shape=(n, n))
+
+
+def level_names(levels: Iterable[Any]) -> list[str]:
+    """Levels as text: the number 1 and the text "1" of one column are told apart by quotes.
+
+    Examples
+    --------
+    >>> level_names([1, "a"]), level_names([1, "1"])
+    (['1', 'a'], ['1', "'1'"])
+    """
+    given = list(levels)
+    names = [str(level) for level in given]
+    return names if len(set(names)) == len(names) else [quoted(level) for level in given]
 
 
 def are_numbers(column: pd.Series) -> bool:

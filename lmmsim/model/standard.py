@@ -27,11 +27,11 @@ def standardised(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> (standard.T @ standard / 5).round(9).tolist(), upper.round(3).tolist()
     ([[1.0, 0.0], [0.0, 1.0]], [[1.0, 2002.0], [0.0, 1.414]])
     """
-    sizes = np.sqrt((columns**2).mean(axis=0))
+    sizes = np.sqrt(np.einsum("ij,ij->j", columns, columns) / len(columns))
     upper = np.diag(np.where(sizes > 0, sizes, 1.0))
     if columns.shape[1] == 1:
         return columns / upper[0, 0], upper
     triangle = np.linalg.qr(columns, mode="r") / np.sqrt(len(columns))
     if np.all(np.abs(np.diagonal(triangle)) > COLLINEAR * sizes):
         upper = triangle * np.where(np.diagonal(triangle) < 0, -1.0, 1.0)[:, None]
-    return np.linalg.solve(upper.T, columns.T).T, upper
+    return columns @ np.linalg.inv(upper), upper

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lmmsim import covariance, draws
 from lmmsim.checks import Columns, listed
-from lmmsim.model.residual import assembled, column_of
+from lmmsim.model.residual import assembled, column_of, level_names
 from lmmsim.model.units import WithinUnit
 
 if TYPE_CHECKING:
@@ -95,8 +95,10 @@ class Unstructured(WithinUnit):
 
     @property
     def components(self) -> dict[tuple[str, str, str], float]:
-        told = {("corr", "residual", f"{one}, {other}"): value for (one, other), value in self.corr.items()}
-        return super().components | told
+        sds = super().components
+        names = dict(zip(self.sd or (), level_names(self.sd or ()), strict=True))
+        told = {("corr", "residual", f"{names[i]}, {names[j]}"): value for (i, j), value in self.corr.items()}
+        return sds | told
 
     def times(self, design: pd.DataFrame) -> pd.Index:
         """The times of the design, in their order: that of a categorical, else sorted."""

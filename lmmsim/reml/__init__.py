@@ -1,17 +1,17 @@
 """REML: the likelihood of many responses to one design.
 
 Reading order: `stacks` (small linear algebra), `theta` (coordinates of a covariance), `refused` and `standard_form`
-(one design, checked and rescaled), `structure` (what every kind of design must answer). Then the kinds: `strata` and
-`one_component`; `crossproducts`, `mixed_model_equations`, `derivatives` and `absorption`, brought together by `modes`
-and `blocks`; for nested factors `chain`, `tables`, `elimination`, `likelihood`, brought together by `nested`. How the
-optimum is found: `scoring` (the first guess), `identified` (what no guess can find), `newton` (the steps), `search`
-(start, zero variances, second try). What comes after: `solution`, `report`, `degrees_of_freedom`. The `engine` is
-what others call.
+(one design, checked and rescaled), `structure` (what every kind of design must answer). Then the kinds: `commuting`,
+`strata` and `one_component`; `crossproducts`, `mixed_model_equations`, `derivatives` and `absorption`, brought together
+by `modes` and `blocks`; for nested factors `chain`, `tables`, `elimination`, `likelihood`, brought together by
+`nested`. How the optimum is found: `scoring` (the first guess), `identified` (what no guess can find), `newton` (the
+steps), `search` (start, zero variances, second try). What comes after: `solution`, `report`, `degrees_of_freedom`. The
+`engine` is what others call.
 
-Residuals that depend on each other, or have more than one sd: `residual_numbers` and `unstructured_numbers` (R as a
-function of what is free in it), then the likelihood by V itself, `marginal_form`, `unit_sums`, `marginal`,
-`marginal_search` and `marginal_engine`; for designs whose blocks are large `whitening` and `whitened`. `structured`
-chooses between them.
+Residuals that depend on each other, or have more than one sd: `residual_correlations`, `residual_numbers` and
+`unstructured_numbers` (R as a function of what is free in it), then the likelihood by V itself, `marginal_form`,
+`unit_sums`, `marginal`, `marginal_search` and `marginal_engine`; for designs whose blocks are large `whitening` and
+`whitened`. `structured` chooses between them.
 
 **How arrays are laid out.** A study asks the same question about m responses, each at its own theta, and most formulas
 are about small matrices, k x k, one for each of G patterns of groups. Such matrices are kept with their indices first,

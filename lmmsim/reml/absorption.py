@@ -5,21 +5,33 @@ The letters are those of `crossproducts`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lmmsim.reml import stacks
 from lmmsim.reml.crossproducts import Gram, block_diagonal
-from lmmsim.reml.mixed_model_equations import Layout
+from lmmsim.reml.mixed_model_equations import layout_of
 from lmmsim.reml.standard_form import Problem
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 DENSE_LIMIT = 2**24  # entries of the design's own cross-products; beyond it blocks are kept apart
+FEW_ROWS = 1000  # up to which a sparse product costs more than it saves
 SMALL = 2**18  # entries up to which X* is a plain array
 NOTHING_LEFT = 1e-13  # cross-products below this share of their columns' size are rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Alike:
+    """Patterns that have the same number of blocks."""
+
+    patterns: np.ndarray  # (g,)
+    members: np.ndarray  # (g, c), the blocks of each
+    U: np.ndarray  # (g, k P, c), their U_j
 
 
 class Absorbed:
@@ -37,7 +49,7 @@ class Absorbed:
         terms, sizes = problem.terms, problem.coordinates.sizes
         together = [[j for j, t in enumerate(terms) if np.array_equal(t.codes, term.codes)] for term in terms]
         absorbed = max(together, key=lambda same: sum(sizes[j] * terms[j].levels for j in same))
-        self.layout = Layout(problem.coordinates, [term.levels for term in terms], absorbed)
+        self.layout = layout_of(problem.coordinates, tuple(term.levels for term in terms), tuple(absorbed))
         self.J, self.codes = terms[absorbed[0]].levels, terms[absorbed[0]].codes
         self.columns = np.concatenate([terms[i].columns for i in absorbed], axis=1)
         self.P = self.layout.q2 + problem.p
@@ -55,11 +67,10 @@ class Absorbed:
         entries = (self.columns[order].T.ravel(), np.tile(order, k), np.append(0, ends))
         self.Z1t = sparse.csr_array(entries, shape=(k * self.J, n))  # rows ordered by column of Z, then block
         self.A = self.sums(self.columns).transpose(0, 2, 1)  # (k, k, J)
-        digits = np.round(self.A.reshape(k * k, -1).T / max(float(np.abs(self.A).max()), 1e-300) * 1e9)
+        digits = np.round(self.A[np.tril_indices(k)].T / max(float(np.abs(self.A).max()), 1e-300) * 1e9)
         first, self.pattern = np.zeros(1, dtype=np.intp), np.zeros(self.J, dtype=np.intp)
         if not (digits == digits[0]).all():
-            _, first, self.pattern = np.unique(digits, axis=0, return_index=True, return_inverse=True)
-            self.pattern = self.pattern.ravel()
+            first, self.pattern, _ = stacks.distinct(digits)
         self.G = first.size
         self.gram = Gram.of(self.A[:, :, None, first])
         self.A_inverse = self.gram.inverse()[:, :, 0, self.pattern]  # (k, k, J)
@@ -114,12 +125,16 @@ class Absorbed:
     @cached_property
     def Z1X(self) -> np.ndarray:
         """Z1'X, (k J, p)."""
-        return np.asarray(self.Z1t @ self.problem.X)
+        return plain(self.B[:, self.layout.q2 :])
 
     @cached_property
     def X_left(self) -> np.ndarray:
         """What least squares within blocks leaves of X, (n, p)."""
-        return self.problem.X - self.Z1t.T @ plain(self.U[:, self.layout.q2 :])
+        U = plain(self.U[:, self.layout.q2 :])
+        if self.problem.n > FEW_ROWS:
+            return self.problem.X - self.Z1t.T @ U
+        by_row = U.reshape(self.layout.k, self.J, -1)[:, self.codes]
+        return self.problem.X - np.einsum("na,anp->np", self.columns, by_row)
 
     @cached_property
     def XX(self) -> np.ndarray:
@@ -142,14 +157,21 @@ class Absorbed:
         return out
 
     @cached_property
-    def by_pattern(self) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
-        """Blocks of every pattern, their U (J_g, k, P), and UU (1, k k G, P P)."""
-        k = self.layout.k
-        U = plain(self.U).reshape(k, self.J, self.P).swapaxes(0, 1)
-        blocks = np.split(np.argsort(self.pattern, kind="stable"), np.cumsum(np.bincount(self.pattern))[:-1])
-        own = [U[members] for members in blocks]
-        UU = np.stack([np.tensordot(u, u, axes=(0, 0)) for u in own])  # (G, k, P, k, P)
-        return blocks, own, UU.transpose(1, 3, 0, 2, 4).reshape(1, k * k * self.G, self.P**2)
+    def by_pattern(self) -> tuple[list[Alike], np.ndarray, np.ndarray]:
+        """The patterns, those with as many blocks together; how many blocks each has; and UU (1, k k G, P P)."""
+        k, G, P = self.layout.k, self.G, self.P
+        U = plain(self.U).reshape(k, self.J, P).swapaxes(0, 1)
+        order, count = np.argsort(self.pattern, kind="stable"), np.bincount(self.pattern)
+        first = np.cumsum(count) - count
+        alike, UU = [], np.empty((k, k, G, P, P))
+        for size in sorted(set(count.tolist())):
+            patterns = np.flatnonzero(count == size)
+            members = order[first[patterns, None] + np.arange(size)]
+            own = U[members].reshape(len(patterns), size, k * P).swapaxes(1, 2)
+            alike.append(Alike(patterns, members, own))
+            squares = (own @ own.swapaxes(1, 2)).reshape(-1, k, P, k, P)
+            UU[:, :, patterns] = squares.transpose(1, 3, 0, 2, 4)
+        return alike, count, UU.reshape(1, k * k * G, P**2)
 
 
 def remainder(whole: np.ndarray, explained: np.ndarray, size: np.ndarray) -> np.ndarray:

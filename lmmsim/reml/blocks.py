@@ -51,15 +51,15 @@ class Blocks(Absorbed):
         if not self.dense:
             uu = (u[:, :, None] * u[:, None]).transpose(1, 2, 3, 0)
             return self._apart(Gram.of(self.A[:, :, None]), u.transpose(2, 1, 0).reshape(m, -1), uu, self.U, shared)
-        blocks, own, UU = self.by_pattern
+        alike, count, UU = self.by_pattern
         uu, cross = np.empty((k, k, m, self.G)), np.empty((m, k, k, self.G, self.P))
-        for g, (members, U) in enumerate(zip(blocks, own, strict=True)):
-            part = u[members]
-            uu[..., g] = np.einsum("jam,jbm->abm", part, part)
-            cross[:, :, :, g] = np.tensordot(U, part, axes=(0, 0)).transpose(3, 0, 2, 1)
-        count = np.array([[float(members.size) for members in blocks]])
+        for one in alike:
+            part = u[one.members]  # (g, c, k, m)
+            uu[..., one.patterns] = np.einsum("gjam,gjbm->abmg", part, part)
+            products = one.U @ part.reshape(*one.members.shape, k * m)
+            cross[:, :, :, one.patterns] = products.reshape(-1, k, self.P, k, m).transpose(4, 1, 3, 0, 2)
         cross = cross.reshape(m, -1, self.P)
-        return Dense(count=count, pattern=self.pattern, uu=uu, cross=cross, UU=UU, **shared)
+        return Dense(count=count[None].astype(float), pattern=self.pattern, uu=uu, cross=cross, UU=UU, **shared)
 
     def _sums_beside(self, responses: Responses) -> np.ndarray:
         """Z2'y, (m, q2)."""

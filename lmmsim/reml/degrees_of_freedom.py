@@ -50,7 +50,9 @@ def quadratic_inverse(vectors: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return out
 
 
-def kenward_roger(point: PointOfAll, psi: np.ndarray, L: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def kenward_roger(
+    point: PointOfAll, psi: np.ndarray, L: np.ndarray, unknown: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The adjusted C_A (m, p, p) in units of sigma^2 and the df (m, q) of the contrasts L (q, p).
 
     Parameters
@@ -60,9 +62,14 @@ def kenward_roger(point: PointOfAll, psi: np.ndarray, L: np.ndarray) -> tuple[np
     psi : ndarray, shape (m, t)
         The lower triangles of Psi there.
     L : ndarray, shape (q, p)
+    unknown : ndarray of bool, shape (m, t)
+        Variances that no data could tell, whose information is rounding.
     """
-    C = point.vcov
-    W = 2 * stacks.pseudo_inverse(expectations(point, psi))[0]
+    C, expected = point.vcov, expectations(point, psi)
+    if unknown.any():
+        without = np.pad(unknown, ((0, 0), (0, 1)))
+        expected = np.where(without[:, :, None] | without[:, None], 0.0, expected)
+    W = 2 * stacks.pseudo_inverse(expected)[0]
     slopes = point.vcov_slopes
     own = C - np.einsum("ma,mapq->mpq", psi, slopes)
     slopes = np.concatenate([slopes, own[:, None]], axis=1)

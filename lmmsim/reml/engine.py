@@ -18,17 +18,16 @@ from lmmsim.model.columns import RandomTerm
 from lmmsim.reml.absorption import DENSE_LIMIT
 from lmmsim.reml.blocks import Blocks
 from lmmsim.reml.degrees_of_freedom import kenward_roger, satterthwaite
-from lmmsim.reml.identified import FLAT, indistinct, no_bound
+from lmmsim.reml.identified import FLAT, indistinct, no_bound, taken_up
 from lmmsim.reml.nested import Nested
 from lmmsim.reml.one_component import OneComponent
 from lmmsim.reml.report import criterion_out, report, variance_gradient
-from lmmsim.reml.search import Search
+from lmmsim.reml.search import START, Search
 from lmmsim.reml.solution import Solution, join, replaced
 from lmmsim.reml.standard_form import Problem, Responses
 from lmmsim.reml.strata import Strata
 from lmmsim.reml.structure import Structure, StructureOfAll
 
-START = 0.5  # theta of standardised columns where nothing better is known
 FEW_DIGITS = 1e8  # a sum of squares over the residual variance from which its digits are counted
 AWAY = 0.05  # a start is never nearer to a zero on the diagonal: every derivative is zero there
 PIECE = 2**19  # numbers of Y that are read together
@@ -147,7 +146,8 @@ class Engine:
         vcov, df = [], []
         for which, theta, responses in self._designs(solution, self.blocks):
             point = self.blocks.at(theta, self.blocks.moments(responses), True)
-            C, degrees = kenward_roger(point, self.coordinates.psi(theta), L)
+            unknown = taken_up(self.problem, point)[0]
+            C, degrees = kenward_roger(point, self.coordinates.psi(theta), L, unknown)
             vcov.append(solution.sigma[which, None, None] ** 2 * self.problem.vcov_out(C))
             df.append(degrees)
         return np.concatenate(vcov), self._where_fitted(solution, np.concatenate(df))

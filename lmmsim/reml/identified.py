@@ -31,7 +31,7 @@ def indistinct(problem: Problem, point: Point, psi: np.ndarray) -> np.ndarray:
     """
     expected = expectations(point, psi)
     out = np.full(len(expected), "", dtype=object)
-    flat, why = _taken_up(problem, point)
+    flat, why = taken_up(problem, point)
     out[why != ""] = why[why != ""]
     size: np.ndarray = np.sqrt(np.maximum(np.diagonal(expected, axis1=1, axis2=2), 0.0))
     size[:, :-1][flat] = np.inf
@@ -52,7 +52,7 @@ def indistinct(problem: Problem, point: Point, psi: np.ndarray) -> np.ndarray:
     return out
 
 
-def _taken_up(problem: Problem, point: Point) -> tuple[np.ndarray, np.ndarray]:
+def taken_up(problem: Problem, point: Point) -> tuple[np.ndarray, np.ndarray]:
     """Directions (m, t) in which X leaves nothing of Z, and the sentence about them, (m,)."""
     coordinates, m = problem.coordinates, len(point.traces)
     flat, why = np.zeros((m, coordinates.size), dtype=bool), np.full(m, "", dtype=object)

@@ -180,7 +180,8 @@ class MarginalEngine:
         factors = self.coordinates.factors(out) if self.coordinates else []
         beta = self.form.beta(standard.base + np.nan_to_num(scale)[:, None] * point.beta)
         message = standard.message.copy()
-        message[~failed & ~found.converged] = "the optimiser did not converge"
+        for i in np.flatnonzero(~failed & ~found.converged):
+            message[i] = self._why_not(phi[i], int(found.evaluations[i]))
         edge = self.numbers.at_edge(phi)
         message[~failed & found.converged & edge] = "a correlation of the residuals is at the edge of what is possible"
         with np.errstate(invalid="ignore"):
@@ -205,6 +206,15 @@ class MarginalEngine:
             variance_gradient=point.variance_gradient(self.form.contrasts(None)),
             phi=phi,
         )
+
+    def _why_not(self, phi: np.ndarray, evaluations: int) -> str:
+        """Why a search has found no end."""
+        if gone := self.numbers.vanishing(phi):
+            return (
+                f"the likelihood has no maximum that could be found: it grows while {gone} goes to zero; take a "
+                "residual with fewer numbers, or more units"
+            )
+        return f"the optimiser did not converge in {evaluations} evaluations of the likelihood"
 
     def _points(self, solution: Solution) -> Iterator[tuple[np.ndarray, list[Stack], MarginalPoint]]:
         """The likelihood at a solution, for questions that do not need the responses."""

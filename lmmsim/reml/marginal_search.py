@@ -18,6 +18,8 @@ NEAR_ZERO = 0.03  # relative standard deviations below this are tried at zero
 FAR = 3.0  # theta of standardised columns where a second search begins
 BEGINS = (0.1, 0.5, 1.5)  # theta of standardised columns where searches begin
 WORSE = 20.0  # starts whose criterion is so much above the best one's are left
+AT_ONCE = 2**19  # numbers of all matrices V that are written down together
+FEW = 8  # responses up to which one call for many points costs less than to invert V once for all responses
 MOST = 60  # evaluations before a response is looked at again
 
 
@@ -72,7 +74,7 @@ class MarginalSearch:
         grid = np.empty((len(thetas), K, r, self.t + s))
         for i, theta in enumerate(thetas):
             grid[i, ..., : self.t], grid[i, ..., self.t :] = theta, phis
-        value = np.array([[self._values(each) for each in row] for row in grid])
+        value = self._on_grid(grid)
         value = np.where(np.isnan(value), np.inf, value)
         best = value.argmin(axis=0)  # (K, r)
         chosen = np.take_along_axis(grid, best[None, ..., None], axis=0)[0]
@@ -87,6 +89,14 @@ class MarginalSearch:
             low = np.vstack([low, np.ones((1, r), dtype=bool)])
         place, which = np.nonzero(low)
         return chosen[place, which], which
+
+    def _on_grid(self, grid: np.ndarray) -> np.ndarray:
+        """The criterion everywhere on a grid (..., r, a): all at once where that is little."""
+        r, a = grid.shape[-2:]
+        points = grid.reshape(-1, a)
+        if len(points) * sum(len(stack.count) * stack.m**2 for stack in self.design) <= AT_ONCE and r <= FEW:
+            return self.at(points, np.tile(np.arange(r), len(points) // r)).value.reshape(grid.shape[:-1])
+        return np.stack([self._values(each) for each in grid.reshape(-1, r, a)]).reshape(grid.shape[:-1])
 
     def _values(self, parameters: np.ndarray) -> np.ndarray:
         """The criterion of every response at its own parameters (r, a); at common ones V is inverted once."""

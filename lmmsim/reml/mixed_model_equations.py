@@ -14,7 +14,8 @@ C* = L (L'X*'V1^-1 X* L + diag(I, 0))^-1 L', L = diag(Lambda, I), also where a v
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from collections.abc import Sequence
+from functools import cache, cached_property, lru_cache
 
 import numpy as np
 
@@ -25,10 +26,16 @@ from lmmsim.reml.theta import Coordinates, triangle
 ROUNDING = 1e-16
 
 
+@lru_cache(maxsize=64)
+def layout_of(coordinates: Coordinates, levels: tuple[int, ...], absorbed: tuple[int, ...]) -> Layout:
+    """The same layout for the same terms."""
+    return Layout(coordinates, levels, absorbed)
+
+
 class Layout:
     """Which terms are absorbed, and where the columns of the others stand in X* = [Z2, X]."""
 
-    def __init__(self, coordinates: Coordinates, levels: list[int], absorbed: list[int]) -> None:
+    def __init__(self, coordinates: Coordinates, levels: Sequence[int], absorbed: Sequence[int]) -> None:
         sizes, slices = coordinates.sizes, coordinates.slices
         self.sizes, self.levels, self.absorbed = sizes, levels, absorbed
         self.rest = [i for i in range(len(sizes)) if i not in absorbed]

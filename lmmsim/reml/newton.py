@@ -105,8 +105,7 @@ def direction(
         positive = np.asarray(hessian[:, 0] > 0)
         step = -gradient / np.where(positive, hessian[:, 0], np.inf)
     else:
-        factor = stacks.cholesky(np.ascontiguousarray(hessian.transpose(1, 2, 0)))
-        step = -_back_substitute(factor, stacks.solve_lower(factor, gradient.T[:, None]))[:, 0].T
+        step = _to_the_bottom(gradient, hessian)
         positive = np.asarray(np.isfinite(step).all(axis=1, keepdims=True))
     step = _limit(step, LONGEST + size)
     curved = np.zeros(len(theta), dtype=bool)
@@ -121,6 +120,18 @@ def _limit(step: np.ndarray, longest: np.ndarray) -> np.ndarray:
     """Steps no longer than allowed."""
     size = np.sqrt((step**2).sum(axis=1))
     return step * np.minimum(1.0, longest / np.maximum(size, 1e-100))[:, None]
+
+
+def _to_the_bottom(gradient: np.ndarray, hessian: np.ndarray) -> np.ndarray:
+    """Steps to the bottom of the parabolas, (m, t); NaN where there is none."""
+    if len(hessian) <= stacks.FEW:
+        try:
+            np.linalg.cholesky(hessian)  # fails unless all are positive definite
+            return np.asarray(-np.linalg.solve(hessian, gradient[..., None])[..., 0])
+        except np.linalg.LinAlgError:
+            pass
+    factor = stacks.cholesky(np.ascontiguousarray(hessian.transpose(1, 2, 0)))
+    return np.asarray(-_back_substitute(factor, stacks.solve_lower(factor, gradient.T[:, None]))[:, 0].T)
 
 
 def _back_substitute(factor: np.ndarray, right: np.ndarray) -> np.ndarray:

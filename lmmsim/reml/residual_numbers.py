@@ -17,12 +17,14 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from lmmsim.checks import quoted
 from lmmsim.model.columns import levels_of
-from lmmsim.model.residual import Residual, column_of
+from lmmsim.model.residual import Residual, column_of, level_names
 from lmmsim.model.units import WithinUnit
+from lmmsim.reml.residual_correlations import Correlation, OfZ
 
 Component = tuple[str, str, str]
-EDGE = 1e-6  # a correlation nearer than this to where it must stop counts as being there
+NOTHING = 0.03  # an sd below this share of the others', in a search that found no end, has gone to zero
 
 
 class Here(Protocol):
@@ -53,12 +55,16 @@ class Numbers(ABC):
         The unit of every row; None where all rows are independent.
     looks : ndarray, (n, d)
         What decides R within a unit, row by row: the precision, then what the kind needs.
+    levels, level : Index and ndarray of int, (n,)
+        What has an sd of its own, and which of them every row has.
     """
 
     spec: Residual
     size: int
     codes: np.ndarray | None
     looks: np.ndarray
+    levels: pd.Index
+    level: np.ndarray
 
     @abstractmethod
     def piece(self, looks: np.ndarray, same: np.ndarray) -> Piece:
@@ -81,6 +87,10 @@ class Numbers(ABC):
     def at_edge(self, phi: np.ndarray) -> np.ndarray:
         """Whether a correlation is as far as it can go, (r,)."""
 
+    @abstractmethod
+    def vanishing(self, phi: np.ndarray) -> str:
+        """What has all but gone to zero at one phi (s,), beside the rest of the residual; '' for nothing."""
+
     def variances(self, phi: np.ndarray) -> np.ndarray:
         """Variance of every row's residual in units of sigma^2, (r, n)."""
         alone = self.piece(self.looks[:, None], np.ones((len(self.looks), 1, 1), dtype=bool))(phi)
@@ -91,12 +101,27 @@ class Numbers(ABC):
         out: dict[Component, np.ndarray] = {}
         numbers = self.numbers(phi, sigma)
         sds = numbers["sd"] if isinstance(numbers["sd"], Mapping) else {"": numbers["sd"]}
-        out |= {("sd", "residual", str(level)): sd for level, sd in sds.items()}
+        names = dict(zip(sds, level_names(sds), strict=True))
+        out |= {("sd", "residual", names[level]): sd for level, sd in sds.items()}
         if "rho" in numbers:
             out["corr", "residual", "rho"] = numbers["rho"]
         for (one, other), corr in numbers.get("corr", {}).items():
-            out["corr", "residual", f"{one}, {other}"] = corr
+            out["corr", "residual", f"{names[one]}, {names[other]}"] = corr
         return out
+
+    def seen(self, observed: np.ndarray) -> dict[Component, np.ndarray]:
+        """Which sds and correlations of `components` responses with these rows (n, r) can tell, (r,) bool each."""
+        names = level_names(self.levels.tolist())
+        there = {name: observed[self.level == i].any(axis=0) for i, name in enumerate(names)}
+        out = {("sd", "residual", name): known for name, known in there.items()}
+        for i, one in enumerate(names):
+            for other in names[i + 1 :]:
+                out["corr", "residual", f"{one}, {other}"] = there[one] & there[other]
+        return out
+
+    def refusal(self, rows: np.ndarray) -> str:
+        """Why these of the rows (n,) cannot tell the numbers, '' where they can."""
+        return ""
 
     def filled(self, phi: np.ndarray, sigma: float) -> Residual:
         """The residual with the estimates of one response for its numbers."""
@@ -115,15 +140,22 @@ class Scaled(Numbers):
         n = len(data)
         self.spec, self.correlation = spec, correlation
         if spec.by is None:
-            self.levels, level = pd.Index([""]), np.zeros(n)
+            self.levels, self.level = pd.Index([""]), np.zeros(n, dtype=np.intp)
         else:
             column_of(data, spec.by)
-            self.levels, level = levels_of([spec.by], data)
+            self.levels, self.level = levels_of([spec.by], data)
         self.ratios = len(self.levels) - 1
         self.size = self.ratios + (correlation.size if correlation else 0)
         self.codes = spec.units(data)[1] if isinstance(spec, WithinUnit) else None
         times = correlation.looks if correlation else np.zeros(n)
-        self.looks = np.column_stack([spec.precisions(data), level, times])
+        self.looks = np.column_stack([spec.precisions(data), self.level, times])
+
+    def refusal(self, rows: np.ndarray) -> str:
+        if self.correlation is None or self.correlation.size == 0 or self.codes is None:
+            return ""
+        if np.bincount(self.codes[rows]).max() > 1:
+            return ""
+        return f"no two rows of one '{self.spec.unit_name}': their correlation cannot be told"  # type: ignore[attr-defined]
 
     def piece(self, looks: np.ndarray, same: np.ndarray) -> Piece:
         scale = 1 / np.sqrt(looks[..., 0])
@@ -135,8 +167,8 @@ class Scaled(Numbers):
     def start(self, rest: np.ndarray) -> np.ndarray:
         from scipy import sparse
 
-        n, level = len(rest), self.looks[:, 1].astype(int)
-        member = sparse.csr_array((np.ones(n), (level, np.arange(n))), shape=(self.ratios + 1, n))
+        n = len(rest)
+        member = sparse.csr_array((np.ones(n), (self.level, np.arange(n))), shape=(self.ratios + 1, n))
         squares = member @ np.nan_to_num(rest**2 * self.looks[:, :1])
         mean = squares / np.maximum(member @ np.isfinite(rest).astype(float), 1.0)
         mean = np.maximum(mean, 1e-4 * mean.max(axis=0))
@@ -155,6 +187,12 @@ class Scaled(Numbers):
             return (0, 1)[: 1 + bool(self.ratios)]
         middle = len(self.correlation.begins) // 2 if self.correlation else 0
         return (middle - 1, middle + 1, *([2 * middle + 1] if self.ratios else []))
+
+    def vanishing(self, phi: np.ndarray) -> str:
+        logs = np.append(0.0, phi[: self.ratios])
+        if logs.min() < logs.max() + np.log(NOTHING):
+            return f"the residual sd of {quoted(self.levels[int(logs.argmin())])}"
+        return "what the residuals of a unit do not share" if self.at_edge(phi[None])[0] else ""
 
     def numbers(self, phi: np.ndarray, sigma: np.ndarray) -> dict[str, Any]:
         sds = np.exp(np.column_stack([np.zeros(len(phi)), phi[:, : self.ratios]])) * sigma[:, None]
@@ -210,115 +248,3 @@ class ScaledHere:
             if k:
                 out[:, :k, k] = out[:, k, :k] = (sized * self.C[1].reshape(r, -1)) @ flat.T
         return out
-
-
-OfZ = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]  # C and its two derivatives in z (r, size)
-
-
-class Correlation(ABC):
-    """A correlation matrix with one number, which is estimated (size 1) or known (size 0)."""
-
-    size: int
-    begins: tuple[float, ...]
-    looks: np.ndarray
-
-    @abstractmethod
-    def piece(self, looks: np.ndarray, same: np.ndarray) -> OfZ:
-        """C and its first and second derivative in z, (r, G, m, m) each, as a function of z (r, size)."""
-
-    @abstractmethod
-    def rho(self, z: np.ndarray) -> np.ndarray:
-        """The number as a user knows it."""
-
-    @abstractmethod
-    def at_edge(self, z: np.ndarray) -> np.ndarray:
-        """Whether it is as far as it can go."""
-
-
-class Fading(Correlation):
-    """AR(1): c^u, where u is the time between two rows in steps of usual length and c the correlation over a step.
-
-    c may be negative, c = tanh z, where all rows of a unit are whole steps apart, and rho with it where a step is an
-    odd number of units of time. Otherwise c = 1 / (1 + exp(-z)).
-    """
-
-    def __init__(self, times: np.ndarray, codes: np.ndarray, fixed: float | None) -> None:
-        self.looks, self.fixed, self.size = times, fixed, 0 if fixed is not None else 1
-        order = np.lexsort((times, codes))
-        gaps = np.diff(times[order])[np.diff(codes[order]) == 0]
-        whole = bool((gaps == np.round(gaps)).all()) and gaps.size > 0 and gaps.max() < 2**31
-        common = int(np.gcd.reduce(gaps.astype(int))) if whole else 0
-        self.signed = common % 2 == 1
-        self.step = float(common) if self.signed else float(np.median(gaps)) if gaps.size else 1.0
-        nodes = (0.05, 0.35, 0.65, 0.85, 0.97)
-        self.begins = tuple(float(np.arctanh(c) if self.signed else np.log(c / (1 - c))) for c in nodes)
-
-    def c(self, z: np.ndarray) -> np.ndarray:
-        """The correlation over one step."""
-        if self.fixed is not None:
-            return np.full(len(z), np.sign(self.fixed) * np.abs(self.fixed) ** self.step)
-        return np.tanh(z[:, 0]) if self.signed else 1 / (1 + np.exp(-z[:, 0]))
-
-    def piece(self, looks: np.ndarray, same: np.ndarray) -> OfZ:
-        u = np.abs(looks[..., :, None] - looks[..., None, :]) / self.step
-        if self.signed:
-            u = np.round(u)
-        steps, where = np.unique(np.where(same, u, -1.0), return_inverse=True)  # few distinct powers
-        where = where.reshape(u.shape)
-
-        def C(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            return tuple(np.take(part, where, axis=1) for part in self._powers(self.c(z)[:, None], steps))  # type: ignore
-
-        return C
-
-    def _powers(self, c: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """c^u and its derivatives in z, (r, distinct u); 0 for u = -1, two rows of different units."""
-        there = u >= 0
-        if self.signed:
-            one, two = 1 - c**2, -2 * c * (1 - c**2)
-            lower = np.where(u > 0, u * c ** np.maximum(u - 1, 0), 0.0)
-            lowest = np.where(u > 1, u * (u - 1) * c ** np.maximum(u - 2, 0), 0.0)
-            return np.where(there, c ** np.maximum(u, 0), 0.0), lower * one, lowest * one**2 + lower * two
-        power = np.where(there, c ** np.maximum(u, 0), 0.0)
-        first = u * power * (1 - c)
-        return power, first, first * (u * (1 - c) - c)
-
-    def rho(self, z: np.ndarray) -> np.ndarray:
-        c = self.c(z)
-        return np.sign(c) * np.abs(c) ** (1 / self.step)
-
-    def at_edge(self, z: np.ndarray) -> np.ndarray:
-        c = self.c(z[:, None])
-        return (np.abs(c) > 1 - EDGE) | (not self.signed) & (c < EDGE)
-
-
-class Shared(Correlation):
-    """Compound symmetry: (1 - rho) I + rho J, rho from -1 / (m - 1) of the largest unit to 1."""
-
-    def __init__(self, codes: np.ndarray, fixed: float | None) -> None:
-        self.looks, self.fixed, self.size = np.zeros(len(codes)), fixed, 0 if fixed is not None else 1
-        self.lowest = -1 / (np.bincount(codes).max() - 1)
-        wanted = np.array([0.05, 0.5, 0.9])
-        share = (wanted - self.lowest) / (1 - self.lowest)
-        self.begins = tuple(np.log(share / (1 - share)).tolist())
-
-    def rho(self, z: np.ndarray) -> np.ndarray:
-        if self.fixed is not None:
-            return np.full(len(z), self.fixed)
-        return self.lowest + (1 - self.lowest) / (1 + np.exp(-z[:, 0]))
-
-    def piece(self, looks: np.ndarray, same: np.ndarray) -> OfZ:
-        eye = np.eye(looks.shape[1])
-        together = same * (1 - eye)
-
-        def C(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            rho = self.rho(z)[:, None, None, None]
-            share = (rho - self.lowest) / (1 - self.lowest)
-            first = (1 - self.lowest) * share * (1 - share)
-            return eye + rho * together, first * together, first * (1 - 2 * share) * together
-
-        return C
-
-    def at_edge(self, z: np.ndarray) -> np.ndarray:
-        share = (self.rho(z[:, None]) - self.lowest) / (1 - self.lowest)
-        return (share < EDGE) | (share > 1 - EDGE)

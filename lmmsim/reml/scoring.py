@@ -65,8 +65,15 @@ def guess(
 
 def _inside(covariance: np.ndarray) -> np.ndarray:
     """Lower factors of symmetric matrices with their eigenvalues raised to a small positive number."""
-    if covariance.shape[1] == 1:
+    k = covariance.shape[1]
+    if k == 1:
         return np.sqrt(np.maximum(covariance, SMALLEST))
+    if len(covariance) <= stacks.FEW:
+        try:
+            np.linalg.cholesky(covariance - SMALLEST * np.eye(k))  # fails unless all eigenvalues are large enough
+            return np.linalg.cholesky(covariance)
+        except np.linalg.LinAlgError:
+            pass
     good = np.isfinite(covariance).all(axis=(1, 2))
     values, vectors = np.linalg.eigh(np.where(good[:, None, None], covariance, np.eye(covariance.shape[1])))
     return lower_factor(vectors * np.sqrt(np.maximum(values, SMALLEST))[:, None])

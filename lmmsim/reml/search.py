@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from lmmsim.reml.identified import taken_up
 from lmmsim.reml.newton import Minimum, minimise
 from lmmsim.reml.scoring import expectations, guess
 from lmmsim.reml.standard_form import Problem, Responses
@@ -17,6 +19,7 @@ SINGULAR = 1e-4  # a diagonal entry of theta below this counts as zero, as in lm
 NEAR_ZERO = 0.03  # relative standard deviations below this are tried at zero
 FAR = 3.0  # theta of standardised columns where a second search begins
 LIFT = 0.1  # relative standard deviations are at least this where a search that got stuck begins again
+START = 0.5  # theta of standardised columns where nothing better is known
 FIRST_TRY = 50  # evaluations before a response is looked at again
 
 
@@ -32,6 +35,15 @@ class Search:
         self.problem, self.coordinates, self.structure = problem, problem.coordinates, structure
         self.responses, self.moments, self.reml = responses, moments, reml
         self.everything = np.arange(len(responses.scale))
+
+    @cached_property
+    def stuck(self) -> np.ndarray | None:
+        """Where X takes up all that a variance could explain, (m, t): REML is flat there, and theta stays as it is."""
+        if not self.reml or all(term.levels > self.problem.p for term in self.problem.terms):
+            return None
+        theta = np.tile(START * self.coordinates.diagonal, (self.everything.size, 1))
+        stuck = taken_up(self.problem, self.structure.at(theta, self.moments, True))[0]
+        return stuck if stuck.any() else None
 
     def minimum(self, guessed: np.ndarray) -> Minimum:
         """The optimum of every response, from its own theta (m, t)."""
@@ -77,7 +89,12 @@ class Search:
         """Value, gradient and Hessian with respect to theta, and where they come from."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # where rounding leaves no residual
             point = self.at(theta, which)
-            return point.value, *self.coordinates.in_theta(theta, point.gradient, point.hessian), point
+            gradient, hessian = self.coordinates.in_theta(theta, point.gradient, point.hessian)
+        if self.stuck is not None:
+            still = self.stuck[which]
+            gradient = np.where(still, 0.0, gradient)
+            hessian = np.where(still[:, None] | still[:, :, None], np.eye(self.coordinates.size), hessian)
+        return point.value, gradient, hessian, point
 
     def guess(self, start: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray, Point]:
         """One scoring step from a common theta (t,); how well it was determined; the point there, of the design."""
@@ -87,4 +104,5 @@ class Search:
             blank = self.structure.moments(self.problem.no_response(1, None))
             design = self.structure.at(here[:1], blank, True)
         psi = self.coordinates.psi(here[:1])
-        return *guess(self.coordinates, psi, expectations(design, psi), point), design
+        guessed, determined = guess(self.coordinates, psi, expectations(design, psi), point)
+        return (guessed if self.stuck is None else np.where(self.stuck[which], here, guessed)), determined, design

@@ -29,6 +29,11 @@ def transpose(stack: np.ndarray) -> np.ndarray:
 
 def cholesky(stack: np.ndarray) -> np.ndarray:
     """Lower Cholesky factors of a stack with indices first; NaN where a matrix is not positive definite."""
+    if stack.size <= FEW * len(stack) ** 2:
+        try:
+            return np.linalg.cholesky(stack.T).T.swapaxes(0, 1)
+        except np.linalg.LinAlgError:
+            pass
     factor = np.zeros_like(stack)
     with np.errstate(invalid="ignore", divide="ignore"):
         for j in range(stack.shape[0]):
@@ -49,11 +54,16 @@ def decompose(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     lower, d = np.zeros_like(stack), np.zeros(stack.shape[1:])
     for j in range(stack.shape[0]):
-        column = stack[j:, j] - (lower[j:, :j] * (d[:j] * lower[j, :j])).sum(axis=1)
+        column = stack[j:, j]
+        if j:
+            column = column - (lower[j:, :j] * (d[:j] * lower[j, :j])).sum(axis=1)
         alone = column[0] > DEPENDENT * stack[j, j]
-        d[j] = np.where(alone, column[0], 0.0)
         lower[j, j] = 1.0
-        lower[j + 1 :, j] = np.where(alone, column[1:] / np.where(alone, column[0], 1.0), 0.0)
+        if alone.all():
+            d[j], lower[j + 1 :, j] = column[0], column[1:] / column[0]
+        else:
+            d[j] = np.where(alone, column[0], 0.0)
+            lower[j + 1 :, j] = np.where(alone, column[1:] / np.where(alone, column[0], 1.0), 0.0)
     return lower, d
 
 
@@ -81,13 +91,13 @@ def inverse(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         inverses = product(transpose(half), half)
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.ascontiguousarray(inverses.transpose(2, 0, 1)), 2 * np.log(pivots.T)
-    try:
-        factor = np.linalg.cholesky(stack)
-    except np.linalg.LinAlgError:
-        return _inverse_one_by_one(stack)
     if p > 100:
         return _inverse_one_by_one(stack)
-    return np.linalg.inv(stack), 2 * np.log(np.diagonal(factor, axis1=1, axis2=2))
+    try:
+        factor = np.linalg.cholesky(stack)
+        return np.linalg.inv(stack), 2 * np.log(np.diagonal(factor, axis1=1, axis2=2))
+    except np.linalg.LinAlgError:
+        return _inverse_one_by_one(stack)
 
 
 def pseudo_inverse(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -98,11 +108,21 @@ def pseudo_inverse(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     diagonal = np.diagonal(stack, axis1=1, axis2=2)
     unit = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    values, vectors = np.linalg.eigh(np.nan_to_num(stack * unit[:, :, None] * unit[:, None]))
+    scaled = stack * unit[:, :, None] * unit[:, None]
+    values, vectors = np.linalg.eigh(scaled if np.isfinite(scaled).all() else np.nan_to_num(scaled))
     nonzero = values > DEPENDENT
     weights = nonzero / np.where(nonzero, values, 1.0)
     vectors = vectors * unit[:, :, None]
     return (vectors * weights[:, None]) @ vectors.swapaxes(1, 2), values[:, 0]
+
+
+def distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The distinct rows of a table (n, k), sorted: where each first occurs, which one every row is, how many are it."""
+    order = np.lexsort(rows.T[::-1])
+    begins = np.append(True, (np.diff(rows[order], axis=0) != 0).any(axis=1))
+    starts, which = np.flatnonzero(begins), np.empty(len(rows), dtype=np.intp)
+    which[order] = np.cumsum(begins) - 1
+    return order[starts], which, np.diff(np.append(starts, len(rows)))
 
 
 def _inverse_one_by_one(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

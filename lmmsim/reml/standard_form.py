@@ -17,10 +17,12 @@ import numpy as np
 from lmmsim.model.columns import RandomTerm
 from lmmsim.model.standard import standardised
 from lmmsim.reml.refused import check, name_of
-from lmmsim.reml.theta import Coordinates, lower_factor, pack
+from lmmsim.reml.theta import coordinates_of, lower_factor, pack
 
 EXACT = 1e-11  # residuals smaller than this share of the response are rounding, not noise
-FEW = 8  # coefficients for whose covariances one product with a Kronecker square is faster than two
+# responses for which stacked products are fastest, and coefficients up to which one product with a Kronecker square is
+# faster than two
+FEW = 8
 DIGITS = 1e5  # how much rounding is bearable: rows times the explained sum of squares over the residual one
 BY_RESPONSE = ("within", "base", "scale", "message")
 SQUARED = 1e150  # numbers up to this, and down to its inverse, can be squared and added up
@@ -107,7 +109,7 @@ class Problem:
         self.terms = [_standard_term(term) for term in terms]
         self.X, self.R = _orthonormal(X, max(self.terms, key=lambda term: term.levels))
         self.log_det_R = 2 * float(np.linalg.slogdet(self.R)[1])
-        self.coordinates = Coordinates([term.columns.shape[1] for term in self.terms])
+        self.coordinates = coordinates_of(tuple(term.columns.shape[1] for term in self.terms))
 
     def theta_out(self, theta: np.ndarray) -> np.ndarray:
         """Theta of the user's columns from theta of the standard ones."""
@@ -126,6 +128,8 @@ class Problem:
     def vcov_out(self, vcov: np.ndarray) -> np.ndarray:
         """Covariances (..., p, p) of the user's coefficients."""
         back = np.linalg.inv(self.R)
+        if vcov.size <= FEW * self.p**2:
+            return np.asarray(back @ vcov @ back.T)
         if self.p <= FEW:
             return (vcov.reshape(-1, self.p**2) @ np.kron(back, back).T).reshape(vcov.shape)
         half = (vcov.reshape(-1, self.p) @ back.T).reshape(vcov.shape).swapaxes(-1, -2)
@@ -199,11 +203,10 @@ class Problem:
         message[poor] = "the rows observed in this replicate do not identify every coefficient"
         message[observed.sum(axis=0) <= self.p] = "no more rows observed in this replicate than coefficients"
         gram[poor] = np.eye(self.p)
-        base, y = np.zeros((Y.shape[1], self.p)), Y
-        for _ in range(2):  # the second pass removes the rounding of the first
-            step = np.linalg.solve(gram, (self.X.T @ y).T[..., None])[..., 0]
-            base, y = base + step, (y - self.X @ step.T) * observed
-        return self._scaled(y, np.zeros_like(base), base, _squares(y), observed, message)
+        # one pass: what rounding leaves of X in the rest, the sums of `moments` see and the coefficients take back
+        base = np.linalg.solve(gram, (self.X.T @ Y).T[..., None])[..., 0]
+        rest = (Y - self.X @ base.T) * observed
+        return self._scaled(rest, np.zeros_like(base), base, _squares(rest), observed, message)
 
     def _scaled(
         self,

@@ -12,11 +12,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lmmsim.reml import stacks
+from lmmsim.reml.commuting import common_eigenvectors
 from lmmsim.reml.standard_form import Problem, Responses
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 LARGEST = 1500  # random effects of several factors for which eigenvectors are computed
 ENTRIES = 2**22  # of all X'P_s X
@@ -43,20 +48,15 @@ class Strata:
     """The common eigenspaces of a design. `Strata.find` returns None where there are none."""
 
     def __init__(self, problem: Problem, common: tuple[np.ndarray, np.ndarray] | None) -> None:
-        from scipy import sparse
-
-        self.problem = problem
-        n, rows = problem.n, np.arange(problem.n)
-        parts = [sparse.csr_array((b.columns[:, 0], (b.codes, rows)), shape=(b.levels, n)) for b in problem.terms]
-        self.Z = parts[0] if len(parts) == 1 else sparse.csr_array(sparse.vstack(parts))
+        self.problem, n = problem, problem.n
+        self.Z = _by_level(problem)
         if common is None:  # one factor: the columns of Z are eigenvectors already
             sizes = np.bincount(problem.terms[0].codes, problem.terms[0].columns[:, 0] ** 2, problem.terms[0].levels)
             common = sizes[:, None], np.where(sizes > 0, 1 / np.sqrt(np.where(sizes > 0, sizes, 1.0)), 0.0)
         roots, basis = common
         keys = np.round(roots / np.abs(roots).max() * 1e9)
-        keys = keys[:, 0] if keys.shape[1] == 1 else keys
-        _, first, stratum, counts = np.unique(keys, axis=0, return_index=True, return_inverse=True, return_counts=True)
-        order = np.argsort(stratum.ravel(), kind="stable")
+        first, stratum, counts = stacks.distinct(keys)
+        order = np.argsort(stratum, kind="stable")
         self.basis, self.roots = basis[order], roots[order]
         if basis.ndim == 1:
             self.Z = self.Z[order]
@@ -89,7 +89,7 @@ class Strata:
         one = len(problem.terms) == 1
         if not one and sum(term.levels for term in problem.terms) > LARGEST:
             return None
-        common = None if one else _common_eigenvectors(problem)
+        common = None if one else common_eigenvectors(problem)
         if not one and common is None:
             return None
         strata = cls(problem, common)
@@ -276,38 +276,12 @@ def _diagonal_together(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray] | 
     return (squares, np.where(diagonals > 1e-13, diagonals, 0.0)) if off < 1e-12 else None
 
 
-def _common_eigenvectors(problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
-    """Eigenvalues (q', t) of every Z_i Z_i' and the map (q', q) from Z'y to the coordinates, or None."""
+def _by_level(problem: Problem) -> csr_array:
+    """Z', a row for every level of every term."""
     from scipy import sparse
 
-    rows = np.arange(problem.n)
-    parts = [sparse.csr_array((b.columns[:, 0], (rows, b.codes)), shape=(problem.n, b.levels)) for b in problem.terms]
-    if not _commute(parts):
-        return None
-    gram = {(i, j): (a.T @ b).toarray() for i, a in enumerate(parts) for j, b in enumerate(parts)}
-    full = np.block([[gram[i, j] for j in range(len(parts))] for i in range(len(parts))])
-    # a sum with unequal, irrational weights has the common eigenvectors and separates the strata
-    weights = np.concatenate([np.full(b.levels, np.sqrt(2.0 + 3.0 * i)) for i, b in enumerate(problem.terms)])
-    values, vectors = np.linalg.eigh(weights[:, None] ** 0.5 * full * weights**0.5)
-    keep = values > 1e-10 * values[-1]
-    basis = (weights[:, None] ** 0.5 * vectors[:, keep] / np.sqrt(values[keep])).T
-    starts = np.cumsum([0] + [term.levels for term in problem.terms])
-    roots = np.empty((keep.sum(), len(parts)))
-    for i in range(len(parts)):
-        coordinates = basis @ full[:, starts[i] : starts[i + 1]]  # U'Z_i
-        inside = coordinates @ coordinates.T  # U'Z_i Z_i'U
-        roots[:, i] = np.diagonal(inside)
-        if np.abs(inside - np.diag(roots[:, i])).max() > 1e-8 * values[-1]:
-            return None
-    return np.where(roots < 1e-9 * values[-1], 0.0, roots), basis
-
-
-def _commute(parts: list) -> bool:
-    """Whether Z_i Z_i' Z_j Z_j' x is the same in both orders for a random x: certain not to, or almost certain to."""
-    x = np.random.default_rng(0).normal(size=parts[0].shape[0])
-    for i, a in enumerate(parts):
-        for b in parts[:i]:
-            one, other = a @ (a.T @ (b @ (b.T @ x))), b @ (b.T @ (a @ (a.T @ x)))
-            if np.abs(one - other).max() > 1e-8 * np.abs(one).max():
-                return False
-    return True
+    orders = [np.argsort(term.codes, kind="stable") for term in problem.terms]
+    values = [term.columns[order, 0] for term, order in zip(problem.terms, orders, strict=True)]
+    sizes = np.concatenate([np.bincount(term.codes, minlength=term.levels) for term in problem.terms])
+    entries = (np.concatenate(values), np.concatenate(orders), np.append(0, np.cumsum(sizes)))
+    return sparse.csr_array(entries, shape=(sizes.size, problem.n))

@@ -13,7 +13,8 @@ from lmmsim.model.residual import IID, Residual
 from lmmsim.model.units import AR1, CompoundSymmetry, WithinUnit
 from lmmsim.model.unstructured import Unstructured
 from lmmsim.reml.marginal_engine import MarginalEngine
-from lmmsim.reml.residual_numbers import Correlation, Fading, Numbers, Scaled, Shared
+from lmmsim.reml.residual_correlations import Correlation, Fading, Shared
+from lmmsim.reml.residual_numbers import Numbers, Scaled
 from lmmsim.reml.unstructured_numbers import Factor
 from lmmsim.reml.whitened import Whitened
 

@@ -12,7 +12,7 @@ column of Lambda changes its sign, so a variance of zero or a correlation of one
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -59,6 +59,12 @@ def place_of_terms(sizes: Sequence[int]) -> list[slice]:
     return [slice(int(stop) - k * (k + 1) // 2, int(stop)) for k, stop in zip(sizes, stops, strict=True)]
 
 
+@lru_cache(maxsize=64)
+def coordinates_of(sizes: tuple[int, ...]) -> Coordinates:
+    """The same coordinates for the same sizes."""
+    return Coordinates(sizes)
+
+
 class Coordinates:
     """The order of theta for terms with `sizes` columns."""
 
@@ -81,13 +87,15 @@ class Coordinates:
 
     def positive(self, theta: np.ndarray) -> np.ndarray:
         """The same covariances with every diagonal entry of Lambda >= 0."""
+        if (theta[:, self.diagonal] >= 0).all():
+            return theta
         out = [f * np.where(np.diagonal(f, axis1=1, axis2=2) < 0, -1.0, 1.0)[:, None] for f in self.factors(theta)]
         return pack(out)
 
     def without_smallest(self, theta: np.ndarray, below: float) -> tuple[np.ndarray, np.ndarray]:
         """Which rows have a principal standard deviation under `below`, and their theta with those set to zero."""
         factors = self.factors(theta)
-        smallest = np.min([_principal(factor).min(axis=1) for factor in factors], axis=0)
+        smallest = np.minimum.reduce([_principal(factor).min(axis=1) for factor in factors])
         near = np.flatnonzero(smallest < below)
         if near.size == 0:
             return near, theta[near]

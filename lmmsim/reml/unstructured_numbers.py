@@ -13,7 +13,8 @@ import pandas as pd
 
 from lmmsim.checks import counted, quoted
 from lmmsim.model.unstructured import Unstructured
-from lmmsim.reml.residual_numbers import EDGE, Numbers, Piece
+from lmmsim.reml.residual_correlations import EDGE
+from lmmsim.reml.residual_numbers import NOTHING, Numbers, Piece
 
 SHRINK = 0.05  # eigenvalues of the correlations that a search begins with are at least this
 
@@ -31,30 +32,34 @@ class Factor(Numbers):
         self.diagonal = self.rows == self.columns
         self.codes = spec.units(data)[1]
         self.place = self.times.get_indexer(pd.Index(data[spec.time]))
+        self.levels, self.level = self.times, self.place
         self.looks = np.column_stack([np.ones(len(data)), self.place])
-        self._check()
+        if why := self.refusal(np.arange(len(data))):
+            raise ValueError(why)
 
-    def _check(self) -> None:
-        """Refuse more times than the units can tell apart."""
+    def refusal(self, rows: np.ndarray) -> str:
+        """More times than the units can tell apart."""
         assert isinstance(self.spec, Unstructured)
         assert self.codes is not None
-        units, name = int(self.codes.max()) + 1, self.spec.unit_name
-        seen = np.zeros((units, self.T))
-        seen[self.codes, self.place] = 1.0
-        if units <= self.T:
-            raise ValueError(
-                f"Unstructured has {self.T * (self.T + 1) // 2} variances and covariances for {self.T} times of "
+        name, times = self.spec.unit_name, np.unique(self.place[rows])
+        seen = np.zeros((int(self.codes.max()) + 1, self.T))
+        seen[self.codes[rows], self.place[rows]] = 1.0
+        units, T = int(seen.any(axis=1).sum()), len(times)
+        if units <= T:
+            return (
+                f"Unstructured has {T * (T + 1) // 2} variances and covariances for {T} times of "
                 f"'{self.spec.time}', which {counted(units, name)} cannot tell; AR1 and CompoundSymmetry have two"
             )
-        together = seen.T @ seen
-        if (together < 2).any():
-            i, j = np.argwhere(np.triu(together < 2))[0]
-            one, other = quoted(self.times[i]), quoted(self.times[j])
-            what = f"both {one} and {other}" if i != j else one
-            raise ValueError(
-                f"{counted(int(together[i, j]), name)} of {units} {'has' if together[i, j] == 1 else 'have'} {what} of "
-                f"'{self.spec.time}': their covariance cannot be told; leave a time out, or use AR1"
-            )
+        together = seen[:, times].T @ seen[:, times]
+        if (together >= 2).all():
+            return ""
+        i, j = np.argwhere(np.triu(together < 2))[0]
+        one, other = quoted(self.times[times[i]]), quoted(self.times[times[j]])
+        what = f"both {one} and {other}" if i != j else one
+        return (
+            f"{counted(int(together[i, j]), name)} of {units} {'has' if together[i, j] == 1 else 'have'} {what} of "
+            f"'{self.spec.time}': their covariance cannot be told; leave a time out, or use AR1"
+        )
 
     def L(self, phi: np.ndarray) -> np.ndarray:
         """The factor, (r, T, T)."""
@@ -107,9 +112,18 @@ class Factor(Numbers):
         return {"sd": dict(zip(names, sd.T, strict=True)), "corr": corr}
 
     def at_edge(self, phi: np.ndarray) -> np.ndarray:
+        return np.asarray((self._alone(phi) ** 2 < EDGE).any(axis=1))
+
+    def vanishing(self, phi: np.ndarray) -> str:
+        alone = self._alone(phi[None])[0]
+        if alone.min() > NOTHING:
+            return ""
+        return f"what {quoted(self.times[int(alone.argmin())])} of '{self.spec.time}' has beside the earlier times"  # type: ignore[attr-defined]
+
+    def _alone(self, phi: np.ndarray) -> np.ndarray:
+        """Share of every time's sd that is left when the earlier times are known, (r, T)."""
         L = self.L(phi)
-        alone = np.diagonal(L, axis1=1, axis2=2) / np.sqrt((L**2).sum(axis=2))
-        return np.asarray((alone**2 < EDGE).any(axis=1))
+        return np.asarray(np.diagonal(L, axis1=1, axis2=2) / np.sqrt((L**2).sum(axis=2)))
 
 
 class FactorHere:

@@ -114,8 +114,7 @@ def find_sizes(
     exact = takes_exact(made(world, **{one: firsts[0], other: seconds[0]})[0], analysis, method)
     root = streams.root(rng)
     found: dict[int, Size] = {}
-    problem: Exception | None = None
-    with counted_looks(progress) as before:
+    with unwrapped(), counted_looks(progress) as before:
         start = 0
         for number, first in reversed(list(enumerate(firsts))):
 
@@ -129,15 +128,13 @@ def find_sizes(
                 else:
                     own = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, number))
                     size = simulated(world_of, seconds[start:], analysis, goal, own, n_jobs, mcse)
-            except (NotReached, TooSmall) as error:
-                problem = error
+            except (NotReached, TooSmall):
+                if not found:  # not even the largest of both
+                    raise
                 break
             found[first] = size
             # fewer of the first need at least as many of the second; a simulated answer may be one too large
             start = max(seconds.index(size.size) - (0 if exact else 2), 0)
-    if not found:
-        with unwrapped():
-            raise problem or ValueError("there are no sizes")
     rows = [{one: k, other: found[k].size, "power": found[k].power, "mcse": found[k].mcse} for k in sorted(found)]
     table = pd.DataFrame(rows).drop_duplicates(other, ignore_index=True)  # the smallest first that is enough with it
 

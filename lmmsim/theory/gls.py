@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from lmmsim.model.blocks import Block, Matrix, blocks, components, row_sets
 from lmmsim.model.equation import Equation
 
-if TYPE_CHECKING:
-    pass
+TAKEN_UP = 1e-10  # a variance of whose information X leaves a smaller share than this is taken up
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +40,7 @@ class Information:
     def uncertainty(self) -> np.ndarray:
         """Covariance (t, t) of estimated variance parameters, the inverse of what is expected to be known of them."""
         # units differ between parameters, and two may say the same: scale, then take the pseudo-inverse
-        size = np.sqrt(np.diagonal(self.expected))
+        size: np.ndarray = np.sqrt(np.maximum(np.diagonal(self.expected), 0.0))
         size = np.where(size > 0, size, 1.0)
         inverse = np.linalg.pinv(self.expected / np.outer(size, size), rcond=1e-10, hermitian=True)
         return inverse / np.outer(size, size)
@@ -82,6 +81,8 @@ def information(equation: Equation) -> Information:
     CQ = C @ Q
     # P = V^-1 - V^-1 X C X' V^-1, multiplied out
     expected = trace - 2 * np.einsum("ij,abji->ab", C, QQ) + np.einsum("aij,bji->ab", CQ, CQ)
+    taken = np.diagonal(expected) < TAKEN_UP * np.diagonal(trace)  # by X: nothing is known of these variances
+    expected[taken] = expected[:, taken] = 0.0
     return Information(back @ C @ back.T, back @ (CQ @ C) @ back.T, expected / 2)
 
 

@@ -20,6 +20,33 @@ def wald(L: np.ndarray, beta: np.ndarray, vcov: np.ndarray) -> np.ndarray:
         return (np.einsum("raq,qp,rp->ra", axes, unit, beta) ** 2 / variances).sum(axis=1)
 
 
+def without_test(L: np.ndarray, vcov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is known of the covariance of coefficients, and the combinations that need what is not.
+
+    Parameters
+    ----------
+    L : ndarray, shape (q, p)
+    vcov : ndarray, shape (r, p, p)
+        NaN in the rows and columns of coefficients whose variance cannot be estimated.
+
+    Returns
+    -------
+    ndarray, shape (r, p, p)
+        The same with 0 for NaN.
+    ndarray of bool, shape (r, q)
+        The rows of L that weigh a coefficient without a variance.
+
+    Examples
+    --------
+    >>> vcov = np.array([[[np.nan, np.nan], [np.nan, 4.0]]])
+    >>> known, unknown = without_test(np.array([[0.0, 1.0], [1.0, 1.0]]), vcov)
+    >>> known.tolist(), unknown.tolist()
+    ([[[0.0, 0.0], [0.0, 4.0]]], [[False, True]])
+    """
+    lost = np.isnan(np.diagonal(vcov, axis1=1, axis2=2))
+    return np.where(lost[:, :, None] | lost[:, None], 0.0, vcov), lost @ (L != 0).T
+
+
 def uncorrelated(L: np.ndarray, vcov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Directions (r, q, q) of the rows of L in which estimates are uncorrelated, and their variances (r, q)."""
     covariance = L @ vcov @ L.T

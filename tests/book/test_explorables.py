@@ -93,6 +93,8 @@ class Page:
         self.tab.on("console", lambda message: message.type in ("error", "warning") and self.wrong.append(message.text))
         self.tab.on("request", lambda request: self.asked.append(request.url))
         self.tab.goto((site / f"{name}.html").as_uri())
+        if context.get("java_script_enabled", True):
+            self.tab.wait_for_function("document.querySelector('.explorable').state")
 
     def __enter__(self):
         return self

@@ -311,7 +311,7 @@ def test_icc_and_r2_are_shares_of_the_variance():
 def test_latex_has_the_numbers_and_the_distributions():
     latex = growth().latex()
     assert r"4 & 0.24 \\ 0.24 & 0.16" in latex
-    assert r"\varepsilon &\sim N(0, 1)" in latex
+    assert r"\varepsilon &{}\sim N(0, 1)" in latex
     assert "$$" in growth()._repr_latex_()
 
 
@@ -320,7 +320,7 @@ def test_latex_breaks_a_long_equation_and_loses_no_term_and_no_sign():
     beta = dict(zip(names, (10, 2, -0.5, 0.25, 0.5, -1.0), strict=True))
     latex = Model("height ~ week * fertilizer + (1 | plot)", beta, {"plot": 2.0}, 1.0).latex()
     assert r"N\left(0, 4\right)" in latex  # one variance is no matrix
-    equation = latex.split(r"u_{\mathrm{plot}} &\sim")[0].split(r" \\ ")
+    equation = latex.split(r"u_{\mathrm{plot}} &{}\sim")[0].split(r" \\ ")
     assert len(equation) > 2
     whole = " ".join(equation)
     assert r"- 0.5\,\mathrm{fertilizer[A]}" in whole and r"- 1\,\mathrm{week:fertilizer[B]}" in whole

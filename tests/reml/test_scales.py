@@ -41,6 +41,25 @@ def test_an_offset_moves_the_intercept_and_nothing_else(plants, offset, gaps):
     np.testing.assert_allclose(there.beta[:, 0] - offset, here.beta[:, 0], atol=max(digits, 4e-16 * offset))
 
 
+def test_an_offset_of_ten_billion_costs_a_hundred_thousand_rows_no_more_than_its_last_bits():
+    """Every row loses up to half a unit in the last place of the offset, 2**36 * 2**-53 of the residual's sd.
+
+    Independent losses move the criterion by about 2 sqrt(n / 3) of these, 0.003. What least squares of such numbers
+    leaves of X, sqrt(n) times as much, would come in squared and n times if it stayed: a second pass takes it out, and
+    into the coefficients. What these keep is a last bit of the offset, 1.5e-5.
+    """
+    rng, plot = np.random.default_rng(1), np.repeat(np.arange(20_000), 5)
+    data = pd.DataFrame({"plot": plot, "week": np.tile(np.arange(5.0), 20_000)})
+    Y = rng.normal(size=(100_000, 2)) + rng.normal(size=(20_000, 2))[plot]
+    Y = np.round(Y * 2**12) / 2**12  # so that the sum has every bit
+    matrices = build("y ~ week + (1 | plot)", data)
+    engine = Engine(matrices.X.to_numpy(), matrices.terms)
+    here, there = engine.fit(Y), engine.fit(Y + 2.0**36)
+    np.testing.assert_allclose(there.criterion, here.criterion, atol=0.02)
+    np.testing.assert_allclose(there.sigma, here.sigma, rtol=2e-7)
+    np.testing.assert_allclose(there.beta - [2.0**36, 0], here.beta, atol=2e-5)
+
+
 @pytest.mark.parametrize("gaps", [False, True], ids=["complete", "with gaps"])
 def test_a_steep_common_trend_costs_no_digits_of_what_scatters_around_it(plants, gaps):
     matrices, Y = plants

@@ -335,7 +335,10 @@ const lmm = (() => {
   function explorable(name, spec) {
     all[name] = spec;
     if (typeof document === "undefined") return;
-    for (const root of document.querySelectorAll(`[data-explorable="${name}"]`)) mount(root, spec);
+    const near = new IntersectionObserver(seen => {     // a page is drawn before what stands further down is brought to life
+      for (const { target, isIntersecting } of seen) if (isIntersecting) { near.unobserve(target); mount(target, spec); }
+    }, { rootMargin: "1000px 0px" });
+    for (const root of document.querySelectorAll(`[data-explorable="${name}"]`)) near.observe(root);
   }
 
   function mount(root, spec) {

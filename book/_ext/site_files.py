@@ -1,0 +1,50 @@
+"""What the site serves beside its pages: lmmsim as a wheel, and the data sets."""
+
+import io
+import shutil
+import zipfile
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from importlib.metadata import distribution
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+INSTALLED = distribution("lmmsim")
+WHEEL = f"lmmsim-{INSTALLED.version}-py3-none-any.whl"
+
+
+def wheel():
+    """The package of this folder as a wheel, the same bytes for the same source."""
+    info = f"lmmsim-{INSTALLED.version}.dist-info"
+    files = {
+        path.relative_to(TOP).as_posix(): path.read_bytes()
+        for path in sorted((TOP / "lmmsim").rglob("*"))
+        if path.suffix in (".py", ".typed")
+    }
+    files[f"{info}/METADATA"] = INSTALLED.read_text("METADATA").encode()
+    files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: lmmsim\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files[f"{info}/licenses/LICENSE"] = (TOP / "LICENSE").read_bytes()
+    rows = [
+        f"{name},sha256={urlsafe_b64encode(sha256(content).digest()).rstrip(b'=').decode()},{len(content)}"
+        for name, content in files.items()
+    ]
+    files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
+def serve(app, exception):
+    if exception is None and app.builder.format == "html":
+        out = Path(app.outdir)
+        (out / "_static" / WHEEL).write_bytes(wheel())
+        (out / "book" / "data").mkdir(parents=True, exist_ok=True)
+        for path in sorted((TOP / "book" / "data").glob("*.csv")):
+            shutil.copy(path, out / "book" / "data" / path.name)
+
+
+def setup(app):
+    app.connect("build-finished", serve)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
