@@ -235,11 +235,15 @@ def test_a_broken_pipe_is_quiet(unbuffered, monkeypatch):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
 def test_ctrl_c_is_quiet():
-    process = started("study", "subjects-and-items", "--replicates", "1000000", "--rng", "1", stdout=-1, stderr=-1)
-    time.sleep(6)
+    arguments = ["subjects-and-items", "--replicates", "1000000", "--rng", "1", "--checkpoint", "kept"]
+    process = started("study", *arguments, stdout=-1, stderr=-1)
+    until = time.monotonic() + 60
+    while not os.path.exists("kept") and time.monotonic() < until:
+        time.sleep(0.1)
+    time.sleep(1)
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=60)
-    assert process.returncode == 130 and out == "" and "Traceback" not in error
+    assert (process.returncode, out) == (130, "") and "Traceback" not in error, error
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
