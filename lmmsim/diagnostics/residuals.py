@@ -84,7 +84,8 @@ def least_confounded(fit: Fit) -> Check:
     -----
     Conditional residuals are confounded with u: skewed effects make them skewed. These are the best linear unbiased
     residuals with a scalar covariance, M_SS^(-1/2) e_S, of the regression on X and on all columns of Z as if fixed:
-    each is as near as can be to the eps of its own row.
+    each is as near as can be to the eps of its own row. Where R is not sigma^2 I, everything is multiplied by the
+    inverse of its root first, after which the errors are alike and independent.
 
     References
     ----------
@@ -105,7 +106,7 @@ def least_confounded(fit: Fit) -> Check:
     n, X = len(fit.y), fit.matrices.X.to_numpy()
     if n > LARGEST:
         raise ValueError(f"least_confounded forms an n x n matrix and takes {LARGEST} rows; this fit has {n}")
-    both = np.hstack([X, columns(fit.matrices.terms, n)])
+    both = whitened(fit, np.hstack([X, columns(fit.matrices.terms, n)]))
     left, values, _ = np.linalg.svd(both / np.maximum(np.abs(both).max(axis=0), 1e-300), full_matrices=False)
     Q = left[:, values > 1e-10 * values[0]]
     free = n - Q.shape[1]
@@ -114,13 +115,24 @@ def least_confounded(fit: Fit) -> Check:
     M = np.eye(n) - Q @ Q.T
     rows = np.sort(qr(M, pivoting=True, mode="r")[1][:free])
     size, axes = np.linalg.eigh(M[np.ix_(rows, rows)])
-    blus = axes @ ((axes.T @ (M @ fit.y)[rows]) / np.sqrt(size))
+    blus = axes @ ((axes.T @ (M @ whitened(fit, fit.y))[rows]) / np.sqrt(size))
     order = np.argsort(blus, kind="stable")
     index = fit.matrices.X.index[rows[order]]
     table = pd.DataFrame({"theoretical": normal_scores(free), "sample": blus[order]}, index=index)
     W, p = shapiro(blus)
     row = {"statistic": 1 - W, "low": np.nan, "high": np.nan, "p": float(p), "replicates": 0}
     return Check(table, pd.DataFrame([row], index=pd.Index(["least_confounded"], name="check")))
+
+
+def whitened(fit: Fit, values: np.ndarray) -> np.ndarray:
+    """Values (n, ...) times the inverse root of R: errors become alike and independent, of the same mean variance."""
+    from scipy.linalg import solve_triangular
+
+    R = fit.equation.R
+    spread = R.diagonal()
+    if R.nnz == len(spread) and np.ptp(spread) == 0:
+        return values
+    return np.asarray(solve_triangular(np.linalg.cholesky(R.toarray() / spread.mean()), values, lower=True))
 
 
 def simulated_residuals(fit: Fit | Refits, replicates: int = 199, rng: Rng = None) -> Check:

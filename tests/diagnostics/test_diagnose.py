@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from places import TOP
 
-from lmmsim import AR1, Model, Random, assign, crossed, draws, nested, scenarios, simulate
+from lmmsim import AR1, IID, Model, Random, assign, crossed, draws, nested, scenarios, simulate
 from lmmsim.diagnostics.diagnose import diagnose
 from lmmsim.diagnostics.influence import influence
 from lmmsim.diagnostics.lineup import lineup
@@ -96,6 +96,21 @@ def test_least_confounded_residuals_stay_near_their_own_eps():
     made = simulate(*scenarios.classrooms(schools=6, classrooms=3, pupils=8, rng=1), rng=5)
     sample = least_confounded(LMM(made.model.formula)(made.data)).table["sample"]
     assert np.corrcoef(sample, made.eps[sample.index])[0, 1] > 0.85
+
+
+@pytest.mark.parametrize("residual", [IID({"a": 1.0, "b": 8.0}, by="arm"), AR1(2.0, rho=0.8, unit="g", time="t")])
+def test_least_confounded_residuals_of_a_right_residual_structure_are_normal(residual):
+    """A mixture of two spreads is not normal, and neighbors that resemble each other spread more unevenly by chance."""
+    design = assign(crossed(g=20, t=range(8)), to="g", arm=["a", "b"])
+    world = Model("y ~ t + (1 | g)", {"Intercept": 0.0, "t": 1.0}, {"g": 2.0}, residual)
+    told = IID(by="arm") if isinstance(residual, IID) else AR1(unit="g", time="t")
+    right, plain = LMM(world.formula, residual=told), LMM(world.formula)
+    data = [simulate(world, design, rng=k).data for k in range(60)]
+    p = np.array([[least_confounded(lmm(d)).verdict["p"].iloc[0] for lmm in (right, plain)] for d in data])
+    alarms = (p < 0.05).mean(axis=0)
+    assert alarms[0] < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 60)
+    if isinstance(residual, IID):
+        assert alarms[1] > 0.9
 
 
 # -- refits ------------------------------------------------------------------------------------------------------------
