@@ -35,9 +35,7 @@ def test_as_many_random_effects_as_rows_are_refused_and_one_less_is_not(rows):
         columns, codes = np.vstack([columns, [1.0, 3.0]]), np.append(codes, 5)
     term = RandomTerm("g", ("Intercept", "t"), columns, codes, pd.RangeIndex(6))
     if rows == 12:
-        with pytest.raises(
-            ValueError, match=r"has 12 random effects \(6 levels x 2 columns\) .* only 12 rows"
-        ):
+        with pytest.raises(ValueError, match=r"has 12 random effects \(6 levels x 2 columns\) .* only 12 rows"):
             Engine(np.ones((12, 1)), [term])
     else:
         assert Engine(np.ones((13, 1)), [term]).problem.n == 13
