@@ -15,6 +15,7 @@ from lmmsim.reml import stacks
 from lmmsim.reml.crossproducts import Gram, block_diagonal
 from lmmsim.reml.mixed_model_equations import layout_of
 from lmmsim.reml.standard_form import Problem
+from lmmsim.reml.theta import triangle
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -67,7 +68,7 @@ class Absorbed:
         entries = (self.columns[order].T.ravel(), np.tile(order, k), np.append(0, ends))
         self.Z1t = sparse.csr_array(entries, shape=(k * self.J, n))  # rows ordered by column of Z, then block
         self.A = self.sums(self.columns).transpose(0, 2, 1)  # (k, k, J)
-        digits = np.round(self.A[np.tril_indices(k)].T / max(float(np.abs(self.A).max()), 1e-300) * 1e9)
+        digits = np.round(self.A[triangle(k)].T / max(float(np.abs(self.A).max()), 1e-300) * 1e9)
         first, self.pattern = np.zeros(1, dtype=np.intp), np.zeros(self.J, dtype=np.intp)
         if not (digits == digits[0]).all():
             first, self.pattern, _ = stacks.distinct(digits)

@@ -220,3 +220,10 @@ def test_an_unknown_analysis_is_refused():
 def test_beta_means_are_right_for_thin_and_for_peaked_densities(a, b):
     assert beta_mean(lambda B: 1.0 + 0 * B, a, b) == pytest.approx(1, rel=1e-10)
     assert beta_mean(lambda B: B, a, b) == pytest.approx(a / (a + b), rel=1e-10)
+
+
+def test_the_unit_of_the_response_does_not_matter_where_items_are_ignored():
+    plain = theory.type1_items_ignored(30, 16, sd_item=0.5, sd_residual=1.0, sd_slope=0.3)
+    assert theory.type1_items_ignored(30, 16, sd_item=1.5, sd_residual=3.0, sd_slope=0.9) == pytest.approx(
+        plain, rel=1e-12
+    )
