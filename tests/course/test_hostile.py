@@ -210,5 +210,22 @@ def test_a_thousand_strange_files_are_looked_at_quickly(mark):
     assert len(marks.strange) == 1000
 
 
+def test_a_folder_without_end_stops_nobody_else(mark):
+    for k in range(300):
+        (mark.place / "s01" / "deep").mkdir(parents=True, exist_ok=True)
+        (mark.place / "s01" / f"{k}.json").write_text('{"answers": {"faster": 1}}')
+        (mark.place / "s01" / "deep" / f"{k}.json").write_text('{"answers": {"faster": 1}}')
+    table, marks = mark()
+    assert marks.strange == ["'s01' holds more than 500 files, and is not read"]
+    assert table.loc["s01", "recognized"] == "nothing handed in"
+
+
+def test_what_python_thinks_of_a_notebook_is_not_told(mark, recwarn):
+    source = json.dumps("answers = {'faster': 1if 1 else 2}")
+    table, _ = mark("s01.ipynb", NOTEBOOK.format(source=source))
+    assert table.loc["s01", "points"] == 0
+    assert not [one for one in recwarn if issubclass(one.category, SyntaxWarning)]
+
+
 def test_students_are_who_the_roster_says(school):
     assert set(STUDENTS) == {path.name for path in (school / "students").iterdir()}
