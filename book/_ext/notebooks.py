@@ -11,9 +11,11 @@ import importlib.util
 import json
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote, urljoin
 
+import matplotlib
 import nbformat
 from docutils import nodes
 from jupyter_cache import get_cache
@@ -32,8 +34,23 @@ for name in {data}:
     if not Path("data", name).is_file():
         Path("data").mkdir(exist_ok=True)
         urlretrieve(f"{{SITE}}book/data/{{name}}", f"data/{{name}}")
+
+import matplotlib  # figures are laid out as in the book
+
+matplotlib.rcParams.update({look})
 """
+LOOK = re.compile(r"^(axes\.(?!facecolor|prop_cycle)|figure\.(constrained_layout|figsize)|lines\.|legend\.frameon)")
 GATES = ("Fold", "exercise_node", "exercise_enumerable_node", "solution_node")
+
+
+@cache
+def look():
+    """What a notebook takes over from the book's matplotlibrc: layout and lines, but neither paper nor type."""
+    found = matplotlib.rc_params_from_file(TOP / "book" / "matplotlibrc", use_default_template=False)
+    settings = {key: value for key, value in found.items() if LOOK.match(key)}
+    cycle = [f"#{color.removeprefix('#')}" for color in found["axes.prop_cycle"].by_key()["color"]]
+    lines = [f"    {key!r}: {value!r},".replace("'", '"') for key, value in settings.items()]
+    return "\n".join(["{", *lines, f'    "axes.prop_cycle": matplotlib.cycler(color={json.dumps(cycle)}),', "}"])
 
 
 def written(app, docname):
@@ -211,7 +228,9 @@ def notebook(app, doctree, docname):
         helper.metadata["jupyter"] = {"source_hidden": True}
         made.made.insert(made.made.index(after) if after is not None else len(made.made), helper)
     code = "\n".join(cell.source for cell in made.made if cell.cell_type == "code")
-    setup = nbformat.v4.new_code_cell(SETUP.format(site=site, wheel=WHEEL, data=json.dumps(data_named(code))))
+    setup = nbformat.v4.new_code_cell(
+        SETUP.format(site=site, wheel=WHEEL, data=json.dumps(data_named(code)), look=look())
+    )
     source = quoted(f"From the book [*{app.config.html_title}*]({page}). Text: CC BY 4.0, code: MIT.")
     first = made.made[0] if made.made and made.made[0].cell_type == "markdown" else None
     title, _, rest = (first.source if first else "").partition("\n\n")

@@ -128,6 +128,17 @@ def test_a_warning_is_shown_in_one_line(kernel):
     assert shown == [{"kind": "note", "text": "UserWarning: too few groups"}]
 
 
+def test_quantiles_of_the_beta_distribution_stay_what_they_are_when_they_are_mended(kernel, monkeypatch):
+    import numpy as np
+    from scipy.stats import beta
+
+    p = (np.arange(1000) + 0.5) / 1000
+    before = beta.ppf(p, 2, 57)
+    monkeypatch.setattr(type(beta), "_ppf", type(beta)._ppf)  # put back afterwards
+    kernel.mend()
+    np.testing.assert_allclose(beta.ppf(p, 2, 57), before, rtol=1e-9)
+
+
 def test_an_import_is_told_apart_from_what_else_a_cell_makes(kernel):
     source = "import numpy as np\nfrom lmmsim import LMM, OLS\nx = np.ones(3)"
     found = json.loads(kernel.analyse(source))["imports"]
