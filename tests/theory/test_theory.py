@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from lmmsim import theory
+from lmmsim.theory.clusters import design_effect
 from lmmsim.theory.type1 import type1_between, type1_within
 from lmmsim.theory.variances import beta_mean
 
@@ -227,3 +228,8 @@ def test_the_unit_of_the_response_does_not_matter_where_items_are_ignored():
     assert theory.type1_items_ignored(30, 16, sd_item=1.5, sd_residual=3.0, sd_slope=0.9) == pytest.approx(
         plain, rel=1e-12
     )
+
+
+def test_a_cluster_of_one_has_no_design_effect():
+    assert design_effect(size=1, icc=0.5) == 1.0
+    assert design_effect(size=1, icc=-1.0) == 1.0  # one member goes together with nobody
