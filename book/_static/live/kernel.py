@@ -234,6 +234,7 @@ def prepare():
     if importlib.util.find_spec("tqdm"):
         importlib.import_module("tqdm").tqdm.monitor_interval = 0  # its monitor wants a thread
     warnings.filterwarnings("ignore", message=".*non-interactive.*")
+    warnings.filterwarnings("ignore", message="`kurtosistest`")  # of this SciPy, about a line of statsmodels' summaries
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it says when it looks for fonts
 
     def note(message, category, filename, lineno, file=None, line=None):
