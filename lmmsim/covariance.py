@@ -203,6 +203,17 @@ def continuous_ar1(times: ArrayLike, rho: float, sd: ArrayLike = 1.0) -> np.ndar
     return from_sd(_shared_sd(sd, len(times)), np.power(float(rho), distance))
 
 
+def cholesky(matrices: np.ndarray) -> np.ndarray:
+    """Factor positive definite matrices (..., k, k) into their lower triangles; `LinAlgError` if one of them is not.
+
+    NumPy tells by the processor's floating-point flags. WebAssembly has none, so that NaN comes back there instead.
+    """
+    factors = np.linalg.cholesky(matrices)
+    if np.isnan(factors).any():
+        raise np.linalg.LinAlgError("not positive definite")
+    return factors
+
+
 def square_root(cov: ArrayLike) -> np.ndarray:
     """Find the lower triangular L with ``L @ L.T == cov``, so that ``L @ z`` has covariance `cov`.
 

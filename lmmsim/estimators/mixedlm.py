@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.checks import as_frame, check_choice, check_level
+from lmmsim.covariance import cholesky
 from lmmsim.estimators.estimates import Estimates, effects_of, join, nothing
 from lmmsim.estimators.inference import MixedFit
 from lmmsim.estimators.rows import (
@@ -206,7 +207,7 @@ def fixed_covariance(result: Any, p: int) -> np.ndarray:
     """
     everything = np.asarray(result.cov_params())
     try:
-        np.linalg.cholesky(everything)
+        cholesky(everything)
     except np.linalg.LinAlgError:  # no covariance matrix, or not finite
         hessian, _ = result.model.hessian(result.params_object)
         return np.linalg.inv(-hessian[:p, :p])

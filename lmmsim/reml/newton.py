@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from lmmsim.covariance import cholesky
 from lmmsim.reml import stacks
 
 Evaluate = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, Any]]
@@ -126,7 +127,7 @@ def _to_the_bottom(gradient: np.ndarray, hessian: np.ndarray) -> np.ndarray:
     """Steps to the bottom of the parabolas, (m, t); NaN where there is none."""
     if len(hessian) <= stacks.FEW:
         try:
-            np.linalg.cholesky(hessian)  # fails unless all are positive definite
+            cholesky(hessian)  # fails unless all are positive definite
             return np.asarray(-np.linalg.solve(hessian, gradient[..., None])[..., 0])
         except np.linalg.LinAlgError:
             pass

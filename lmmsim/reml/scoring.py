@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lmmsim.covariance import cholesky
 from lmmsim.reml import stacks
 from lmmsim.reml.structure import Point
 from lmmsim.reml.theta import Coordinates, lower_factor, pack, triangle
@@ -70,8 +71,8 @@ def _inside(covariance: np.ndarray) -> np.ndarray:
         return np.sqrt(np.maximum(covariance, SMALLEST))
     if len(covariance) <= stacks.FEW:
         try:
-            np.linalg.cholesky(covariance - SMALLEST * np.eye(k))  # fails unless all eigenvalues are large enough
-            return np.linalg.cholesky(covariance)
+            cholesky(covariance - SMALLEST * np.eye(k))  # fails unless all eigenvalues are large enough
+            return cholesky(covariance)
         except np.linalg.LinAlgError:
             pass
     good = np.isfinite(covariance).all(axis=(1, 2))

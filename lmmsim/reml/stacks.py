@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lmmsim import covariance
+
 SMALL = 12  # up to this size a loop over the indices is faster than LAPACK called once per matrix
 FEW = 8  # and for so few matrices LAPACK is faster again
 DEPENDENT = 1e-10  # a pivot below this share of its diagonal entry is rounding
@@ -31,7 +33,7 @@ def cholesky(stack: np.ndarray) -> np.ndarray:
     """Lower Cholesky factors of a stack with indices first; NaN where a matrix is not positive definite."""
     if stack.size <= FEW * len(stack) ** 2:
         try:
-            return np.linalg.cholesky(stack.T).T.swapaxes(0, 1)
+            return covariance.cholesky(stack.T).T.swapaxes(0, 1)
         except np.linalg.LinAlgError:
             pass
     factor = np.zeros_like(stack)
@@ -94,7 +96,7 @@ def inverse(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if p > 100:
         return _inverse_one_by_one(stack)
     try:
-        factor = np.linalg.cholesky(stack)
+        factor = covariance.cholesky(stack)
         return np.linalg.inv(stack), 2 * np.log(np.diagonal(factor, axis1=1, axis2=2))
     except np.linalg.LinAlgError:
         return _inverse_one_by_one(stack)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from lmmsim.covariance import cholesky
 from lmmsim.reml.residual_numbers import Numbers
 from lmmsim.reml.theta import triangle
 
@@ -40,7 +41,7 @@ class Whitening:
         """The factors L^-1 of every group of units, (units, m, m), and log|R|."""
         factors, log_det = [], 0.0
         for _, which, piece in self.groups:
-            L = np.linalg.cholesky(piece(phi[None]).R[0])
+            L = cholesky(piece(phi[None]).R[0])
             log_det += 2 * float(np.log(np.diagonal(L, axis1=1, axis2=2)).sum(axis=1)[which].sum())
             factors.append(np.linalg.inv(L)[which])
         return factors, log_det

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lmmsim.covariance import cholesky
 from lmmsim.estimators.estimates import Component, Effects, component_table, effects_of
 from lmmsim.model.equation import Equation
 from lmmsim.model.model import Model
@@ -165,7 +166,7 @@ def true_theta(recipe: Recipe, effects: tuple[Effects, ...]) -> np.ndarray | Non
     if not (sigma > 0 and effects) or effects != effects_of(equation.terms):
         return None
     try:
-        factors = [np.linalg.cholesky(G / sigma**2)[None] for G in equation.covariances]
+        factors = [cholesky(G / sigma**2)[None] for G in equation.covariances]
     except np.linalg.LinAlgError:
         return None
     return pack(factors)[0]
