@@ -209,8 +209,7 @@ def fixed_covariance(result: Any, p: int) -> np.ndarray:
     try:
         cholesky(everything)
     except np.linalg.LinAlgError:  # no covariance matrix, or not finite
-        hessian, _ = result.model.hessian(result.params_object)
-        return np.linalg.inv(-hessian[:p, :p])
+        return np.linalg.inv(-result.model.hessian(result.params_object)[0][:p, :p])
     return everything[:p, :p]
 
 

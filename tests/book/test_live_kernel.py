@@ -7,6 +7,7 @@ import json
 import sys
 import warnings
 
+import matplotlib.pyplot as plt
 import pytest
 from places import BOOK
 
@@ -19,6 +20,7 @@ def kernel():
     spec = importlib.util.spec_from_file_location("live_kernel", BOOK / "_static" / "live" / "kernel.py")
     module = importlib.util.module_from_spec(spec)
     kept = {name: sys.modules.get(name) for name in STUBS}
+    plt.close("all")  # figures of other tests on this worker would be shown too
     with warnings.catch_warnings():
         spec.loader.exec_module(module)
         module.prepare()

@@ -10,8 +10,8 @@ from lmmsim.design.allocation import _independent, _shared
 from lmmsim.design.crossing import _sizes
 from lmmsim.design.units import levels_of, units_of
 
-# Where 64 bits are meant: numbers of pairs, and of entries of a matrix.
-WIDE = {"design/units.py": 1, "plot/matrices.py": 2, "reml/unit_sums.py": 1}
+# Where 64 bits are meant: numbers of pairs, of entries of a matrix, and whole numbers that were measured.
+WIDE = {"course/tables.py": 1, "design/units.py": 1, "plot/matrices.py": 2, "reml/unit_sums.py": 1}
 
 
 def test_positions_are_as_wide_as_the_machine_counts():
