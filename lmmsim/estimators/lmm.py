@@ -129,7 +129,7 @@ class LMM(Fits):
     def spec(self) -> Residual | None:
         """What the residuals are, weights included; None for independent ones of one sd."""
         if self.weights is not None:
-            return replace(self.residual or IID(), weights=self.weights)  # type: ignore[type-var]
+            return (self.residual or IID()).given(weights=self.weights)
         return self.residual
 
     @property

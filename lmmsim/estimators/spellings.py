@@ -14,7 +14,7 @@ import pandas as pd
 class Fits:
     """What every estimator has beside being called: `.fit(data)`."""
 
-    def fit(self, data: pd.DataFrame) -> Any:
+    def fit(self: Any, data: pd.DataFrame) -> Any:
         """Fit one data set: the same as calling the estimator on it.
 
         Examples
@@ -24,7 +24,7 @@ class Fits:
         >>> OLS("score ~ hours").fit(pupils).coef.equals(OLS("score ~ hours")(pupils).coef)
         True
         """
-        return self(data)  # type: ignore[operator]
+        return self(data)
 
 
 class Spellings:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -77,6 +77,11 @@ class Residual(ABC):
         sds = self.sd if isinstance(self.sd, Mapping) else {"": self.sd}
         names = zip(level_names(sds), sds.values(), strict=True)
         return {("sd", "residual", name): float(sd) for name, sd in names if sd is not None}
+
+    def given(self, **fields: Any) -> Self:
+        """The same residual with these fields instead of its own."""
+        kind: Any = self  # every kind is a dataclass; this class, which has no fields, is none
+        return cast(Self, replace(kind, **fields))
 
     def check_numbers(self) -> None:
         """Refuse a residual that could not be drawn because a number is left out."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -130,7 +129,7 @@ class Numbers(ABC):
             return {k: plain(v) for k, v in value.items()} if isinstance(value, Mapping) else float(value[0])
 
         numbers = self.numbers(phi[None], np.array([sigma]))
-        return replace(self.spec, **{name: plain(value) for name, value in numbers.items()})  # type: ignore[type-var]
+        return self.spec.given(**{name: plain(value) for name, value in numbers.items()})
 
 
 class Scaled(Numbers):
@@ -151,11 +150,11 @@ class Scaled(Numbers):
         self.looks = np.column_stack([spec.precisions(data), self.level, times])
 
     def refusal(self, rows: np.ndarray) -> str:
-        if self.correlation is None or self.correlation.size == 0 or self.codes is None:
+        if self.correlation is None or self.correlation.size == 0:
             return ""
-        if np.bincount(self.codes[rows]).max() > 1:
+        if not isinstance(self.spec, WithinUnit) or self.codes is None or np.bincount(self.codes[rows]).max() > 1:
             return ""
-        return f"no two rows of one '{self.spec.unit_name}': their correlation cannot be told"  # type: ignore[attr-defined]
+        return f"no two rows of one '{self.spec.unit_name}': their correlation cannot be told"
 
     def piece(self, looks: np.ndarray, same: np.ndarray) -> Piece:
         scale = 1 / np.sqrt(looks[..., 0])

@@ -22,6 +22,8 @@ SHRINK = 0.05  # eigenvalues of the correlations that a search begins with are a
 class Factor(Numbers):
     """One free number for every entry of L but the first, row by row."""
 
+    spec: Unstructured
+
     def __init__(self, spec: Unstructured, data: pd.DataFrame) -> None:
         self.spec = spec
         self.times = spec.times(data)
@@ -39,7 +41,6 @@ class Factor(Numbers):
 
     def refusal(self, rows: np.ndarray) -> str:
         """More times than the units can tell apart."""
-        assert isinstance(self.spec, Unstructured)
         assert self.codes is not None
         name, times = self.spec.unit_name, np.unique(self.place[rows])
         seen = np.zeros((int(self.codes.max()) + 1, self.T))
@@ -118,7 +119,7 @@ class Factor(Numbers):
         alone = self._alone(phi[None])[0]
         if alone.min() > NOTHING:
             return ""
-        return f"what {quoted(self.times[int(alone.argmin())])} of '{self.spec.time}' has beside the earlier times"  # type: ignore[attr-defined]
+        return f"what {quoted(self.times[int(alone.argmin())])} of '{self.spec.time}' has beside the earlier times"
 
     def _alone(self, phi: np.ndarray) -> np.ndarray:
         """Share of every time's sd that is left when the earlier times are known, (r, T)."""
