@@ -13,6 +13,7 @@ from scipy import stats
 
 from lmmsim import IID, LMM, OLS, GroupMeans, StatsmodelsLMM, Within
 from lmmsim.estimators.prediction import new_rows
+from lmmsim.estimators.prediction_error import PIECE
 
 FITS = json.loads((REFERENCE / "contrasts.json").read_text())["fits"]
 PREDICTED = [key for key, fit in FITS.items() if "predictions" in fit]
@@ -154,11 +155,12 @@ def test_a_population_mean_has_the_df_of_the_contrast(pupils):
     np.testing.assert_allclose(table[["se", "df", "low", "high"]], asked[["se", "df", "low", "high"]])
 
 
-def test_many_rows_in_pieces_are_what_each_is_alone(pupils, monkeypatch):
+def test_many_rows_in_pieces_are_what_each_is_alone(pupils):
     fit = LMM("y ~ x + (1 | s) + (1 | k)")(pupils)
     whole = fit.predict(kind="conditional")
-    monkeypatch.setattr("lmmsim.estimators.prediction_error.PIECE", 50)
-    pd.testing.assert_frame_equal(fit.predict(kind="conditional"), whole)
+    times = 2 * PIECE // (sum(fit.ngroups.values()) * len(pupils)) + 1  # more than two pieces
+    many = fit.predict(pd.concat([pupils] * times, ignore_index=True), kind="conditional")
+    pd.testing.assert_frame_equal(many, pd.concat([whole] * times, ignore_index=True))
     pd.testing.assert_frame_equal(fit.predict(pupils.iloc[[17]], kind="conditional"), whole.iloc[[17]])
     np.testing.assert_allclose(whole["mean"], fit.fitted)
     assert list(fit.predict(kind="conditional", interval=False)) == ["mean"]
