@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -116,7 +116,7 @@ def _differences(table: pd.DataFrame, xlabel: str | None, ylabel: str | None, ax
 
 
 def prediction(
-    predicted: pd.DataFrame,
+    predicted: Any,
     rows: pd.DataFrame,
     x: str,
     hue: str | None = None,
@@ -132,8 +132,8 @@ def prediction(
 
     Parameters
     ----------
-    predicted : DataFrame
-        From `Fit.predict`: `mean`, and `low` and `high` where it has them.
+    predicted : DataFrame or Fit
+        From `Fit.predict`: `mean`, and `low` and `high` where it has them. A fit predicts the means of the population.
     rows : DataFrame
         The rows that were predicted, in the same order.
     x : str
@@ -165,6 +165,7 @@ def prediction(
     >>> prediction(predicted, rows, "week", ax=Figure().subplots()).get_ylabel()
     'prediction'
     """
+    predicted = predicted.predict(rows) if hasattr(predicted, "predict") else predicted
     table_with(predicted, "mean")
     table_with(rows, x, hue, unit)
     if len(predicted) != len(rows):

@@ -82,6 +82,12 @@ def test_a_prediction_is_a_line_in_its_band_before_the_data(fit, plants):
     np.testing.assert_allclose(bottom, predicted["low"][here].min())
 
 
+def test_a_fit_draws_its_means_of_the_population(fit):
+    rows = pd.DataFrame({"week": [0, 4], "fertilizer": "A"})
+    line = plot.prediction(fit, rows, "week", ax=Figure().subplots()).lines[0]
+    np.testing.assert_allclose(line.get_ydata(), fit.predict(rows)["mean"])
+
+
 def test_every_unit_has_a_line_of_its_own(fit, plants):
     some = plants.data[plants.data["plot"].isin(plants.data["plot"].unique()[:4])]
     predicted = fit.predict(some, kind="conditional")
