@@ -119,7 +119,7 @@ def grouped(name: str, column: pd.Series) -> tuple[np.ndarray, pd.Index]:
     if isinstance(column.dtype, pd.ArrowDtype) and str(column.dtype).startswith("dictionary"):
         column = column.astype(object)
     try:
-        codes, values = pd.factorize(column.array)
+        codes, values = pd.factorize(column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array)
     except TypeError:
         unlike = next(value for value in column if not isinstance(value, Hashable))
         raise ValueError(f"'{name}' holds {quoted(unlike)}, which cannot name a group; numbers and text can") from None
