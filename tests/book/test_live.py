@@ -1,7 +1,7 @@
 """Pages that run in the reader's browser: every cell of every page, the book's digits, sentences that follow an edit.
 
 They need the built book, a Chromium, and the files that `make live` collects; without these they say so and are
-skipped. The slow ones run every page: `make live-test`.
+skipped. A few pages are run with every build of the book, all of them by `make live-test`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ PAGES = [
 ]
 TIMES = {"what-it-costs", "how-built"}  # pages that print how long something took, or what is installed where they run
 MINUTES = 15
+EVERY_BUILD = {"the-equation", "ols-or-lmm", "case-nested-crossed"}  # short ones, and one with statsmodels
 FEW = 4  # numbers of a page's tables that another version of scipy may end at; in sentences none
 STATE = """livePage.cells.map(cell => ({
     label: cell.label, hidden: cell.hidden, fails: cell.fails, source: cell.source,
@@ -67,8 +68,9 @@ def differences(book, live, label):
     return [(label, old, new) for old, new in pairs if old != new]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    "name", [name if name in EVERY_BUILD else pytest.param(name, marks=pytest.mark.slow) for name in PAGES]
+)
 def test_every_cell_of_a_page_runs_and_finds_the_books_numbers(browser, site, name):
     page, wrong = opened(browser, site, name)
     page.set_default_timeout(MINUTES * 60_000)
