@@ -1,5 +1,7 @@
 """The package as it is installed: wheel and source hold the same modules, with types, the bank and the command."""
 
+import importlib.util
+import io
 import os
 import shutil
 import subprocess
@@ -45,6 +47,17 @@ def test_the_wheel_holds_all_modules_the_bank_and_the_types_and_nothing_else(bui
     assert wheel.name == f"lmmsim-{lmmsim.__version__}-py3-none-any.whl"
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == modules() and "lmmsim/py.typed" in names and "lmmsim/course/bank/words.toml" in names
+
+
+def test_the_wheel_that_the_site_serves_is_the_same(built):
+    [wheel] = built.glob("*.whl")
+    spec = importlib.util.spec_from_file_location("site_files", TOP / "book" / "_ext" / "site_files.py")
+    site = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(site)
+    ours, theirs = zipfile.ZipFile(wheel), zipfile.ZipFile(io.BytesIO(site.wheel()))
+    names = {name for name in ours.namelist() if not name.endswith(("top_level.txt", "RECORD", "WHEEL", "METADATA"))}
+    assert names <= set(theirs.namelist())
+    assert all(ours.read(name) == theirs.read(name) for name in names)
 
 
 def test_the_source_holds_what_the_wheel_is_made_of(built):

@@ -20,10 +20,12 @@ def wheel():
     files = {
         path.relative_to(TOP).as_posix(): path.read_bytes()
         for path in sorted((TOP / "lmmsim").rglob("*"))
-        if path.suffix in (".py", ".typed")
+        if path.suffix in (".py", ".typed") or path.parent.name == "bank"
     }
-    files[f"{info}/METADATA"] = INSTALLED.read_text("METADATA").encode()
+    about = INSTALLED.read_text("METADATA") or INSTALLED.read_text("PKG-INFO")  # as installed, or as in this folder
+    files[f"{info}/METADATA"] = about.encode()
     files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: lmmsim\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files[f"{info}/entry_points.txt"] = INSTALLED.read_text("entry_points.txt").encode()
     files[f"{info}/licenses/LICENSE"] = (TOP / "LICENSE").read_bytes()
     rows = [
         f"{name},sha256={urlsafe_b64encode(sha256(content).digest()).rstrip(b'=').decode()},{len(content)}"

@@ -195,10 +195,23 @@ async function formula(text) {
 }
 
 const escaped = text => text.replace(/[&<>]/g, c => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[c]);
+/* Quotation marks that bend, as the book sets them. */
+const curly = text => text.replace(/(^|[\s(\[])"(?=\S)/g, "$1“").replace(/"/g, "”").replace(/(^|[\s(\[“])'(?=\S)/g, "$1‘").replace(/'/g, "’");
+const inline = text => escaped(text).split(/`([^`]+)`/).map((part, i) => i % 2 ? `<code>${part}</code>`
+  : curly(part).replace(/\*\*([^*]+)\*\*/g, "<strong>$1</strong>").replace(/\*([^*]+)\*/g, "<em>$1</em>")).join("");
+
+/* Paragraphs, lists and quotations, which is what cells of the book write. */
+function blocks(text) {
+  return text.trim().split(/\n\s*\n/).map(part => {
+    if (part.startsWith(">")) return `<blockquote>${blocks(part.replace(/^> ?/gm, ""))}</blockquote>`;
+    if (/^[-*] /.test(part)) return `<ul>${part.split(/\n(?=[-*] )/).map(item => `<li><p>${inline(item.slice(2))}</p></li>`).join("")}</ul>`;
+    return `<p>${inline(part)}</p>`;
+  }).join("");
+}
+
 function markdown(text) {
   const box = make("div", "output text_markdown");
-  box.innerHTML = text.trim().split(/\n\s*\n/).map(part => "<p>" + escaped(part).replace(/`([^`]+)`/g, "<code>$1</code>")
-    .replace(/\*\*([^*]+)\*\*/g, "<strong>$1</strong>").replace(/\*([^*]+)\*/g, "<em>$1</em>") + "</p>").join("");
+  box.innerHTML = blocks(text);
   return box;
 }
 
