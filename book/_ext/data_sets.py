@@ -76,7 +76,7 @@ class DataSets(SphinxDirective):
             "|---|---|",
             *(f"| {column} | {meaning} |" for column, meaning in told["columns"]),
             "",
-            f"*Source:* {told['source'].rstrip('.')}. *Licence of the copy:* {told['licence']}."
+            f"*Source:* {told['source'].rstrip('.')}. *License of the copy:* {told['licence']}."
             + ("" if told["copies"] in ("–", "-", "") else f" *Copies:* {told['copies']}."),
         ]
         self.state.nested_parse(StringList(lines, source=name), self.content_offset, section)
