@@ -1,17 +1,19 @@
-"""`{data-sets}`: each data set of the book with its file, what was measured, its columns and its source.
+"""`{data-sets}`: each data set of the book with its file, what was measured, its chapters, its columns and its source.
 
-Everything comes from the two tables of `book/data/PROVENANCE.md`; a file without a line in both is a warning.
+All but the chapters comes from the two tables of `book/data/PROVENANCE.md`; a file without a line in both is a warning.
 """
 
 from pathlib import Path
 
+import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 log = logging.getLogger(__name__)
-DATA = Path(__file__).resolve().parents[1] / "data"
+BOOK = Path(__file__).resolve().parents[1]
+DATA = BOOK / "data"
 
 
 def rows(text, header):
@@ -46,10 +48,29 @@ def codebook(text):
     return found
 
 
+def chapters():
+    """The numbered pages of the book, in its order."""
+    toc = yaml.safe_load((BOOK.parent / "_toc.yml").read_text(encoding="utf-8"))
+    files = (chapter["file"] for part in toc["parts"] if part.get("numbered") for chapter in part["chapters"])
+    return [BOOK.parent / f"{file}.md" for file in files]
+
+
+def readers(name):
+    """Links to the chapters that read a file."""
+    links = []
+    for page in chapters():
+        text = page.read_text(encoding="utf-8")
+        if f"data/{name}" in text:
+            title = next(line for line in text.splitlines() if line.startswith("# "))
+            links.append(f"[{title.removeprefix('# ').split(':')[0]}]({page.name})")
+    return links
+
+
 class DataSets(SphinxDirective):
     def run(self):
         path = DATA / "PROVENANCE.md"
-        self.env.note_dependency(str(path))
+        for page in (path, *chapters()):
+            self.env.note_dependency(str(page))
         told = codebook(path.read_text(encoding="utf-8"))
         made = []
         for file in sorted(DATA.glob("*.csv")):
@@ -68,15 +89,15 @@ class DataSets(SphinxDirective):
         link += nodes.reference("", f"Download {name}", refuri=f"data/{name}", internal=True)
         link += nodes.Text(f" ({told['rows']} rows)")
         section += link
-        measured = told["measured"]
+        measured, used = told["measured"], readers(name)
         lines = [
-            f"{measured[0].upper()}{measured[1:]}.",
+            f"{measured[0].upper()}{measured[1:]}." + (f" *Chapters:* {', '.join(used)}." if used else ""),
             "",
             "| column | meaning, unit |",
             "|---|---|",
             *(f"| {column} | {meaning} |" for column, meaning in told["columns"]),
             "",
-            f"*Source:* {told['source'].rstrip('.')}. *Licence of the copy:* {told['licence']}."
+            f"*Source:* {told['source'].rstrip('.')}. *License of the copy:* {told['licence']}."
             + ("" if told["copies"] in ("–", "-", "") else f" *Copies:* {told['copies']}."),
         ]
         self.state.nested_parse(StringList(lines, source=name), self.content_offset, section)
