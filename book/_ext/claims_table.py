@@ -11,7 +11,7 @@ from docutils import nodes
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.util.docutils import SphinxDirective
 
-HEADER = ("What is claimed", "computed", "theory", "Monte-Carlo error", "errors apart")
+HEADER = ("claim", "computed", "theory", "apart")  # short: the table has to fit a phone
 
 
 class ClaimsTable(nodes.General, nodes.Element):
@@ -67,16 +67,21 @@ def apart(claim):
 
 
 def row(claim):
-    error = f"{claim['mcse']:.2g}" if claim.get("mcse") else "exact" if claim.get("theory") is not None else "–"
-    if claim.get("within"):
-        error = f"within {digits(claim['within'])}"
+    """What is claimed, computed (± Monte-Carlo error) and expected, and how far apart the two are or may be."""
+    computed = digits(claim["value"]) + (f" ± {claim['mcse']:.2g}" if claim.get("mcse") else "")
     distance = apart(claim)
-    return claim["says"], digits(claim["value"]), expected(claim), error, "–" if distance is None else f"{distance:.1f}"
+    if distance is not None:
+        far = f"{distance:.1f}"
+    elif claim.get("within"):
+        far = f"within {digits(claim['within'])}"
+    else:
+        far = "exact" if claim.get("theory") is not None else "–"
+    return claim["says"], computed, expected(claim), far
 
 
 def table(rows):
     group = nodes.tgroup(cols=len(HEADER))
-    group += [nodes.colspec(colwidth=width) for width in (40, 15, 15, 15, 15)]
+    group += [nodes.colspec(colwidth=width) for width in (49, 17, 17, 17)]
     head, body = nodes.thead(), nodes.tbody()
     for part, lines in ((head, [HEADER]), (body, rows)):
         for line in lines:

@@ -6,8 +6,6 @@
   const SD = 10, JS = [4, 6, 8, 10, 12, 16, 20, 24, 30, 36, 44, 52, 60];
   const TESTS = [["z", "ols", "Mixed model, z"], ["lrt", "fourth", "Likelihood ratio (ML)"], ["t", "mixed", "Mixed model, t"], ["means", "third", "t test of clinic means"]];
 
-  const HIDDEN = new Set(["z", "lrt"]);              // until the reader has guessed
-
   /** How much larger SSB must become for a likelihood ratio of `critical`, where SSB is on J and SSW on n − J of n rows. */
   function ratioTest(ssb, ssw, J, n, critical) {
     const within = (n - J) * Math.log(ssw / (n - J)), free = ssb / J >= ssw / (n - J);
@@ -55,6 +53,7 @@
 
   const START = { J: 6, m: 10, rho: 0.2, effect: 6 };
   const guessed = view => view.guess !== null && Object.keys(START).every(k => view.s[k] === START[k]) ? view.guess / 100 : null;
+  const points = (x, digits = 0) => `${number(x, digits)} point${x === 1 ? "" : "s"}`;
 
   function picture(view) {
     const { s, f, W, revealed, landed } = view, left = 34, right = W - 8, x = scale(Math.log(4), Math.log(60), left, right), X = j => x(Math.log(j));
@@ -64,19 +63,18 @@
       for (let v = 0; v < most + 1e-9; v += step) out += path(`M${left} ${y(v)}H${right}`, v ? "grid" : "axis") + text(left - 5, y(v) + 4, `${number(100 * v)}${v ? "%" : ""}`, "soft end");
       out += path(`M${X(s.J)} ${top - 4}V${top + height}`, "thick accent");
       for (const [key, kind] of [...TESTS].reverse()) {
-        if (!known && HIDDEN.has(key)) continue;
+        if (!known) continue;                       // the power, until the reader has guessed
         out += line(JS.map((j, k) => [X(j), y(clamp(values[0][k][key], 0, most))]), `curve ${kind}`) + circle(X(s.J), y(clamp(values[1][key], 0, most)), 4.5, kind);
       }
       for (const j of [4, 6, 10, 20, 40, 60]) out += text(X(j), top + height + 17, number(j), j === 60 ? "soft end" : "soft middle");
       return out;
     };
-    let out = panel(34, 120, 0.25, 0.05, [f.rates, f.rate], "False positives, by number of clinics", revealed);
+    let out = panel(34, 120, 0.25, 0.05, [f.rates, f.rate], "False positives, by number of clinics", true);
     out += path(`M${left} ${34 + 120 * 0.8}H${right}`, "dotted");
-    out += panel(218, 110, 1, 0.25, [f.powers, f.power], `Power to find ${number(s.effect)} points`, true) + text(right, 218 + 110 + 33, "clinics J (a ratio scale)", "soft end");
+    out += panel(218, 110, 1, 0.25, [f.powers, f.power], `Power to find ${points(s.effect)}`, revealed) + text(right, 218 + 110 + 33, "clinics J (a ratio scale)", "soft end");
     const counts = tally(view), most = Math.max(...TESTS.map(([key]) => f.rate[key])) > 0.24 ? 0.5 : 0.25;
     out += text(0, 390, `False positives and power with ${s.J} clinics`, "strong") + lmm.rates(TESTS.map(([key, kind, name], k) => ({
-      name: W < 480 ? name.replace("Mixed model", "LMM").replace("Likelihood ratio (ML)", "LRT").replace("t test of clinic means", "means, t") : name, kind, truth: f.rate[key], known: revealed || !HIDDEN.has(key), count: counts[k], n: revealed || !HIDDEN.has(key) ? landed : 0,
-      guess: key === "z" ? guessed(view) : null, aside: `power ${percent(f.power[key])}` })), { W, top: 400, level: 0.05, most, step: most / 5 });
+      name: W < 480 ? name.replace("Mixed model", "LMM").replace("Likelihood ratio (ML)", "LRT").replace("t test of clinic means", "means, t") : name, kind, truth: f.rate[key], known: true, count: counts[k], n: landed, guess: null, aside: `power ${revealed ? percent(f.power[key]) : "…%"}` })), { W, top: 400, level: 0.05, most, step: most / 5 });
     return out;
   }
 
@@ -90,15 +88,15 @@
     ],
     height: () => 596,
     facts, picture, tally,
-    sentence: ({ s, f, revealed }) => `With <b>${s.J} clinics</b> the z test announces a difference that is not there in <b class="ols">${revealed ? percent(f.rate.z) : "…%"}</b> of trials, the t test with Satterthwaite’s degrees of freedom in <b class="mixed">${percent(f.rate.t)}</b>. ` +
-      `A true difference of ${number(s.effect)} points (sd of patients: 10) is found by the latter in <b class="mixed">${percent(f.power.t)}</b>.`,
+    sentence: ({ s, f, revealed }) => `With <b>${s.J} clinics</b> the z test announces a difference that is not there in <b class="ols">${percent(f.rate.z)}</b> of trials, the t test with Satterthwaite’s degrees of freedom in <b class="mixed">${percent(f.rate.t)}</b>. ` +
+      `A true difference of ${points(s.effect)} (sd of patients: 10) is found by the latter in <b class="mixed">${revealed ? percent(f.power.t) : "…%"}</b>.`,
     describe: ({ s, f, revealed }) => `Curves of false positives and of power by the number of clinics, from 4 to 60. At ${s.J} clinics: ` +
-      TESTS.map(([key, , name]) => `${name}: ${revealed || !HIDDEN.has(key) ? percent(f.rate[key]) : "not shown yet"}, power ${percent(f.power[key])}`).join("; ") + ".",
-    predict: { ask: "Six clinics, three in each arm, and no difference between the arms. In what percentage of trials will the z test of the mixed model announce one at the 5% level?", unit: "%", min: 0, max: 100 },
+      TESTS.map(([key, , name]) => `${name}: ${percent(f.rate[key])}, power ${revealed ? percent(f.power[key]) : "not shown yet"}`).join("; ") + ".",
+    predict: { ask: "Six clinics of ten patients, three in each arm, and a true difference of 6 points; patients differ by a standard deviation of 10. In what percentage of trials will Satterthwaite’s t test find it?", unit: "%", min: 0, max: 100 },
     verdict(view) {
-      const { s, f } = view, guess = guessed(view), extra = f.rate.z - f.rate.t;
-      return `${guess === null ? "The z test’s rate is" : `You said ${number(100 * guess)}%; it is`} <b class="ols">${percent(f.rate.z)}</b>. ` +
-        (extra < 0.01 ? `With ${s.J} clinics the normal distribution is good enough.` : `Its standard error rests on ${s.J - 2} degrees of freedom, and the normal distribution takes it for known. Part of the power that z shows is this excess of false positives.`);
+      const { s, f } = view, guess = guessed(view), error = SD * Math.sqrt(4 * f.large / f.n);
+      return `${guess === null ? "The power is" : `You said ${number(100 * guess)}%; it is`} <b class="mixed">${percent(f.power.t)}</b>. The estimate has a standard error of about ${points(error, 1)}, and with ${s.J - 2} degrees of freedom it has to be more than ${number(lmm.tCritical(s.J - 2), 1)} standard errors from zero.` +
+        (f.rate.z - f.rate.t < 0.01 ? "" : " The z test shows more power, but a part of it is its excess of false positives.");
     },
     repeat: { noun: "trial", arrays: 3 },
     note: () => "Balanced designs, half of the clinics in each arm. Where the ICC is small, the estimated variance is often zero; then the mixed model is the regression, on all patients’ degrees of freedom.",
