@@ -54,7 +54,7 @@ class MarginalEngine:
         """Refuse numbers that do the same to V, so that no data can tell them apart."""
         theta = self.coordinates.diagonal[None].astype(float) if self.coordinates else np.zeros((1, 0))
         phi = self.numbers.start(np.random.default_rng(0).normal(size=(self.form.n, 1)))[-1]
-        sums = _sums(self.complete, np.random.default_rng(0).normal(size=(self.form.n, 1)))
+        sums = Sums.of(self.complete, np.random.default_rng(0).normal(size=(self.form.n, 1)))
         point = MarginalPoint(self.complete, self.coordinates, np.hstack([theta, phi]), sums, False)
         same = point.same()
         if same.any():
@@ -168,7 +168,7 @@ class MarginalEngine:
         """Fit the responses of one chunk."""
         rows = np.zeros((self.form.n, standard.y.shape[1]))
         rows[seen] = standard.y
-        sums = _sums(design, rows)
+        sums = Sums.of(design, rows)
         search = MarginalSearch(design, self.coordinates, self.numbers, sums, reml)
         rest = rows if len(seen) == self.form.n else np.where(np.isin(self.everything, seen)[:, None], rows, np.nan)
         found = search.minimum(rest, start)
@@ -221,7 +221,7 @@ class MarginalEngine:
         found = cast(MarginalSolution, solution)
         for which, seen, design in self._designs(solution.observed, len(solution.sigma)):
             noise = np.random.default_rng(0).normal(size=(self.form.n, 1))
-            sums = _sums(design, np.tile(noise, (1, len(which))))
+            sums = Sums.of(design, np.tile(noise, (1, len(which))))
             parameters = np.hstack([found.standard_theta[which], found.phi[which]])
             sums = replace(sums, n=len(seen))
             yield which, design, MarginalPoint(design, self.coordinates, parameters, sums, solution.reml)
@@ -269,13 +269,6 @@ def _blank(part: MarginalSolution, r: int) -> MarginalSolution:
         name: np.empty((r, *getattr(part, name).shape[1:]), getattr(part, name).dtype) for name in _ARRAYS
     }
     return replace(part, **room, covariances=[np.empty((r, *G.shape[1:])) for G in part.covariances])
-
-
-def _sums(design: list[Stack], rows: np.ndarray) -> Sums:
-    """Sums of responses (n, r), of which only the rows of the design are read."""
-    both = [stack.sums(rows) for stack in design]
-    n = int(sum(stack.count.sum() * stack.m for stack in design))
-    return Sums(n, tuple(y for y, _ in both), tuple(S for _, S in both))
 
 
 def _levels_of(codes: np.ndarray, here: np.ndarray, count: int) -> np.ndarray:
