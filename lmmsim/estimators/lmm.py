@@ -177,7 +177,8 @@ class LMM(Fits):
         matrices, engine = self._engine(chosen.covered, chosen.rows)
         Y = y[:, None]
         s = told(matrices, engine.fit(Y, reml=self.reml, start=start, df=self.df == "satterthwaite"))
-        vcov, df = without_tests(matrices, *self.reference(engine, s))
+        whole, df = self.reference(engine, s)
+        vcov, df = without_tests(matrices, whole, df)
         return MixedFit(
             method=self.method,
             formula=self.formula,
@@ -187,6 +188,7 @@ class LMM(Fits):
             y=y,
             beta=s.beta[0],
             vcov_beta=vcov[0],
+            vcov_whole=whole[0],
             df=df[0],
             sigma=float(s.sigma[0]),
             criterion=float(s.criterion[0]),
@@ -348,7 +350,8 @@ class Prepared:
         whole = len(usable) == len(message)
         columns = Y if whole else Y[:, usable]
         s = told(self.matrices, self.engine.fit(columns, reml=lmm.reml, start=start, df=lmm.df == "satterthwaite"))
-        vcov, df = without_tests(self.matrices, *lmm.reference(self.engine, s))
+        every, df = lmm.reference(self.engine, s)
+        vcov, df = without_tests(self.matrices, every, df)
         message[usable] = s.message
 
         def placed(values: np.ndarray, fill: object = np.nan) -> np.ndarray:
@@ -376,4 +379,4 @@ class Prepared:
             level=lmm.level,
             residual={name: placed(own) for name, own in residual.items()},
         )
-        return found if self.questions is None else self.questions.asked_of(self, found, s, vcov, usable)
+        return found if self.questions is None else self.questions.asked_of(self, found, s, every, usable)

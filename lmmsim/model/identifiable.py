@@ -107,6 +107,25 @@ def doubts(X: pd.DataFrame, terms: Sequence[RandomTerm], reml: bool = True) -> l
     return found
 
 
+def absorbed(X: pd.DataFrame, terms: Sequence[RandomTerm], untested: Sequence[str]) -> np.ndarray:
+    """Directions (p, c) of the coefficients in which their variance is unknown: what the effects of a group do there.
+
+    A combination of coefficients that weighs none of them has a test even where its coefficients have none: with one
+    field for two of four varieties, and one for the other two, the varieties of one field can be compared.
+    """
+    values, p = X.to_numpy(), X.shape[1]
+    found = [np.zeros((p, 0))]
+    for term in terms:
+        if len(term.levels) <= p:
+            u, within, _ = _split(values, term)
+            found.append((u @ within.T).reshape(p, -1) if len(within) else found[0])
+    directions = np.hstack(found)
+    size = np.abs(directions).max(initial=0.0)
+    directions = np.where(np.abs(directions) > 1e-8 * size, directions, 0.0)
+    alone = X.columns.isin(list(untested)) & ~directions.any(axis=1)  # in doubt for another reason
+    return np.hstack([directions, np.eye(p)[:, alone]])
+
+
 def _no_test(untested: Sequence[str], term: RandomTerm) -> str:
     return (
         f"there is no test of {', '.join(untested)}: with {len(term.levels)} of '{term.group}' their effects cannot be "

@@ -128,3 +128,49 @@ def test_another_doubt_beside_a_term_that_is_taken_up_in_part_takes_every_test_a
     fit = LMM("y ~ week + soil + arm + (week | arm) + (1 | plot) + (1 | twin)")(growing([1.0, 2.0, 1.4, 0.2]))
     assert not fit.converged and fit.coef[["df", "p", "low", "high"]].isna().all(axis=None)
     assert "there is no test of Intercept, arm" in fit.message and "'plot' and 'twin' make the same" in fit.message
+
+
+@pytest.fixture(scope="module")
+def sites():
+    """Two varieties in one site, two in another, so that sites are combinations of varieties; plots within them."""
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame({"variety": np.repeat(["A", "B", "C", "D"], 20), "plot": np.repeat(np.arange(16), 5)})
+    data["site"] = np.where(data["variety"] < "C", "north", "south")
+    data["y"] = rng.normal(size=80) + rng.normal(size=16)[data["plot"]]
+    return data
+
+
+@pytest.mark.parametrize("df", ["satterthwaite", "kenward-roger", "z"])
+def test_a_difference_in_which_the_effects_of_groups_cancel_has_its_numbers(sites, df):
+    """C and D have no test each, as A is of another site; their difference is one within a site."""
+    lost = LMM("y ~ variety + (1 | site) + (1 | plot)", df=df)(sites)
+    kept = LMM("y ~ variety + (1 | plot)", df=df)(sites)
+    assert lost.coef[["se", "df"]].isna().all(axis=1).to_dict() == {
+        "Intercept": True, "variety[T.B]": False, "variety[T.C]": True, "variety[T.D]": True
+    }  # fmt: skip
+    within = {"south": {"variety[T.C]": 1, "variety[T.D]": -1}, "north": {"variety": {"B": 1, "A": -1}}}
+    np.testing.assert_allclose(lost.contrast(within), kept.contrast(within), rtol=1e-4)
+    between = lost.contrast({"variety": {"A": 1, "B": 1, "C": -1, "D": -1}})
+    assert between["estimate"].notna().all() and between[NUMBERS].isna().all(axis=None)
+    pairs = lost.means("variety", pairs=True, adjust="holm")
+    assert pairs["p"].notna().to_dict() == {
+        "A - B": True, "A - C": False, "A - D": False, "B - C": False, "B - D": False, "C - D": True
+    }  # fmt: skip
+    low = pairs["p"].min()
+    assert pairs["p_holm"].dropna().tolist() == [min(1, max(2 * low, p)) for p in pairs["p"].dropna()]
+    rows = [{"variety": {"A": 1, "B": -1}}, {"variety": {"C": 1, "D": -1}}]
+    np.testing.assert_allclose(lost.test(rows).to_numpy(), kept.test(rows).to_numpy(), rtol=1e-3)
+    assert np.isnan(lost.test("variety")["F"].iloc[0])
+    if df != "z":
+        found = asked(LMM(lost.formula, df=df), within, {"within": rows}).many(sites[["y"]].to_numpy(), sites)
+        single = lost.contrast(within)
+        np.testing.assert_allclose(found.se[0, 4:6], single["se"], rtol=1e-6)
+        np.testing.assert_allclose(found.df[0, 4:6], single["df"], rtol=1e-6)
+        assert found.p[0, 6] == pytest.approx(lost.test(rows)["p"].iloc[0], rel=1e-4)
+
+
+def test_the_note_below_a_contrast_without_a_test_says_why(sites):
+    fit = LMM("y ~ variety + (1 | site) + (1 | plot)")(sites)
+    asked_for = fit.contrast({"variety": {"A": 1, "C": -1}})
+    assert "with 2 of 'site' their effects cannot be told from the coefficients" in repr(asked_for)
+    assert "cannot be told" not in repr(fit.contrast({"variety": {"C": 1, "D": -1}}))
