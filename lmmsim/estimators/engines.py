@@ -11,7 +11,8 @@ from lmmsim.estimators.fit import Fit
 from lmmsim.model.columns import Matrices
 from lmmsim.model.identifiable import left_over
 from lmmsim.reml.engine import Engine, what_cannot_be_told_apart
-from lmmsim.reml.marginal_engine import MarginalEngine, MarginalSolution
+from lmmsim.reml.marginal_engine import MarginalEngine
+from lmmsim.reml.marginal_solution import MarginalSolution
 from lmmsim.reml.solution import Solution
 from lmmsim.reml.whitened import Whitened
 

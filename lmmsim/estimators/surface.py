@@ -17,7 +17,8 @@ from lmmsim.estimators.engines import engine_of
 from lmmsim.estimators.fit import Fit
 from lmmsim.reml.engine import Engine
 from lmmsim.reml.marginal import MarginalPoint, Sums
-from lmmsim.reml.marginal_engine import MarginalEngine, MarginalSolution
+from lmmsim.reml.marginal_engine import MarginalEngine
+from lmmsim.reml.marginal_solution import MarginalSolution
 from lmmsim.reml.residual_numbers import Numbers
 from lmmsim.reml.theta import Coordinates
 from lmmsim.reml.whitened import Whitened

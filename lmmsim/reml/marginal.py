@@ -100,6 +100,10 @@ class MarginalPoint:
 
     @cached_property
     def _parts(self) -> tuple[np.ndarray, ...]:
+        """The derivatives, worked out once."""
+        return self._of_all()
+
+    def _of_all(self) -> tuple[np.ndarray, ...]:
         """Gradient, squares g, joint Hessian without the profiled scale, H: in (psi, phi)."""
         r, p, a = self.r, self.p, self.t + self.phi.shape[1]
         gradient, squares, hessian = np.zeros((r, a)), np.zeros((r, a)), np.zeros((r, a, a))

@@ -4,10 +4,11 @@ explain the same data, and the criterion then has a minimum for either explanati
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from lmmsim.reml.marginal import MarginalPoint, Sums
+from lmmsim.reml.marginal import MarginalPoint
 from lmmsim.reml.newton import Minimum, minimise
 from lmmsim.reml.residual_numbers import Numbers
 from lmmsim.reml.theta import Coordinates
@@ -27,8 +28,15 @@ class MarginalSearch:
     """The search for the optima of some responses to one design."""
 
     def __init__(
-        self, design: list[Stack], coordinates: Coordinates | None, numbers: Numbers, sums: Sums, reml: bool
+        self,
+        design: list[Stack],
+        coordinates: Coordinates | None,
+        numbers: Numbers,
+        sums: Any,
+        reml: bool,
+        point: type[MarginalPoint] = MarginalPoint,
     ) -> None:
+        self.point = point  # what looks at `sums`
         self.design, self.coordinates, self.numbers, self.sums, self.reml = design, coordinates, numbers, sums, reml
         self.t = coordinates.size if coordinates else 0
 
@@ -50,7 +58,7 @@ class MarginalSearch:
 
     def at(self, parameters: np.ndarray, which: np.ndarray) -> MarginalPoint:
         """The likelihood of some responses."""
-        return MarginalPoint(self.design, self.coordinates, parameters, self.sums.take(which), self.reml)
+        return self.point(self.design, self.coordinates, parameters, self.sums.take(which), self.reml)
 
     def singular(self, parameters: np.ndarray) -> np.ndarray:
         """Whether a covariance of random effects has not full rank, (r,)."""
@@ -101,7 +109,7 @@ class MarginalSearch:
     def _values(self, parameters: np.ndarray) -> np.ndarray:
         """The criterion of every response at its own parameters (r, a); at common ones V is inverted once."""
         if (parameters == parameters[0]).all():
-            return MarginalPoint(self.design, self.coordinates, parameters[:1], self.sums, self.reml).value
+            return self.point(self.design, self.coordinates, parameters[:1], self.sums, self.reml).value
         return self.at(parameters, np.arange(len(parameters))).value
 
     def _newton(self, begins: np.ndarray, which: np.ndarray) -> Minimum:
