@@ -326,6 +326,12 @@ class Prepared:
         """What the random terms are about."""
         return effects_of(self.matrices.terms)
 
+    def phi_of(self, residual: Residual) -> np.ndarray | None:
+        """Where a residual with all its numbers stands among those that are searched; None if it is another kind."""
+        if isinstance(self.engine, Engine):
+            return np.empty(0)
+        return self.engine.numbers.phi_of(residual)
+
     def starting(self, start: np.ndarray) -> Prepared:
         """The same, with a place to start from."""
         return replace(self, start=start)
