@@ -171,6 +171,8 @@ class LMM(Fits):
             constant, a grouping factor has one level, there are as many random effects of a factor as rows, or rows
             lack values and `missing` is "raise".
         """
+        if isinstance(start, pd.DataFrame | str):
+            raise TypeError(f"an estimator is called on one data frame; start is a {type(start).__name__}, not numbers")
         chosen = chosen_rows(self.formula, data, self.missing, also=self._columns)
         used = chosen.used
         y = response_values(split(self.formula).response, used)

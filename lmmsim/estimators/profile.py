@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import check_level
+from lmmsim.checks import check_level, quoted
 from lmmsim.estimators.estimates import RESIDUAL
 from lmmsim.estimators.fit import Fit
 from lmmsim.estimators.surface import Surface, surface_of
@@ -91,6 +91,8 @@ def profile(fit: Fit, level: float | None = None, reml: bool | None = None) -> p
         raise ValueError(f"'{fit.formula}' has no random effects to profile; the intervals of least squares are exact")
     level = fit.level if level is None else level
     check_level(level)
+    if reml is not None and not isinstance(reml, bool):
+        raise TypeError(f"reml is {quoted(reml)}; it is True, False, or None for the criterion that was fitted by")
     reml = fit.reml if reml is None else reml
     full = surface_of(fit, False)
     spread = surface_of(fit, True) if reml else full

@@ -17,6 +17,7 @@ from lmmsim.model.columns import RandomTerm, drop_empty_cells
 from lmmsim.model.equation import Equation
 from lmmsim.model.evaluation import dependent_columns
 
+LARGEST = 1e140  # of a number in X
 SMALL = 1500  # rows up to which whole matrices are looked at
 
 
@@ -32,6 +33,13 @@ def check_X(X: np.ndarray, names: Sequence[str], unit: str = "rows", spent: int 
     if not finite.all():
         bad = names[int(np.argmin(finite))]
         raise ValueError(f"the column '{bad}' of X has infinite or undefined values; look at how it is computed")
+    size = np.abs(X).max(axis=0)
+    for name, largest in zip(names, size, strict=True):
+        if largest > LARGEST or 0 < largest < 1 / LARGEST:
+            raise ValueError(
+                f"the column '{name}' of X holds numbers of size {largest:.0e}, which cannot be squared in floating "
+                "point: change its unit"
+            )
     if n - spent <= p:
         besides = f", {spent} group means" if spent else ""
         raise ValueError(f"{n} {unit} cannot estimate {p} coefficients ({', '.join(names)}){besides} and a residual")
