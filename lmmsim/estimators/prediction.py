@@ -98,6 +98,11 @@ def predict(
         return _within(fit, data, kind, level)
     rows = fit.matrices if data is None else new_rows(fit, with_groups(fit.matrices, data, kind))
     X = rows.X[list(fit.terms)].to_numpy()
+    if not np.isfinite(X).all():
+        name = fit.terms[int(np.argmin(np.isfinite(X).all(axis=0)))]
+        raise ValueError(
+            f"the column '{name}' of X is infinite or undefined in these rows: there is nothing to predict"
+        )
     mean = X @ fit.beta
     if kind == "conditional":
         for term in rows.terms:
@@ -173,6 +178,8 @@ def _known_units(old: pd.DataFrame, new: pd.DataFrame, unit: Sequence[str]) -> n
 def with_groups(matrices: Matrices, data: pd.DataFrame, kind: Kind) -> pd.DataFrame:
     """Return the data; a conditional prediction needs their groups, and predictions for no group in particular none."""
     data = as_frame(data)
+    if not isinstance(data, pd.DataFrame):
+        raise TypeError(f"data is a {type(data).__name__}; rows are predicted from a DataFrame, as pd.DataFrame([row])")
     absent = [name for term in matrices.terms for name in term.by if name not in data.columns]
     if absent and kind == "conditional":
         raise ValueError(f"a conditional prediction needs the column '{absent[0]}'; kind='population' does not")

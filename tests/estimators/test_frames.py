@@ -719,6 +719,16 @@ def test_what_is_asked_in_the_wrong_words_is_refused(complete):
         lineup(fit, 20)
     with pytest.raises(ValueError, match="pupil='': give a whole number, one number per parent, or a draw"):
         nested(school=2, pupil="")
+    for row in (complete.iloc[0], {"week": [1.0]}):
+        with pytest.raises(TypeError, match=r"rows are predicted from a DataFrame, as pd.DataFrame\(\[row\]\)"):
+            fit.predict(row)
+    with pytest.raises(ValueError, match="the column 'week' of X is infinite or undefined in these rows"):
+        fit.predict(complete.assign(week=np.inf))
+    with pytest.raises(ValueError, match="Y holds what is no number"):
+        fit.estimator.many(complete[["arm"]].to_numpy(), complete)
+    dated = complete.assign(day=pd.Timestamp("2020") + pd.to_timedelta(complete["week"], "D"))
+    with pytest.raises(ValueError, match=r"'day' holds dates or times .*: count the days first"):
+        LMM("height ~ week", residual=AR1(unit="plot", time="day"))(dated)
     world = Model("y ~ 1 + (1 | g)", {"Intercept": 0}, {"g": 1.0}, CompoundSymmetry(sd=1, rho=1, unit="g"))
     with pytest.raises(ValueError, match="the residuals of one unit are an exact function of each other"):
         exact_power(world, crossed(g=6, row=3))
