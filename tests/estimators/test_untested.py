@@ -4,11 +4,13 @@ Three arms with one field each, and plots in the fields: the effects of the fiel
 arms, so that nothing can be said about the arms; what changes within plots can be tested all the same.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from lmmsim import LMM, OLS
+from lmmsim import AR1, IID, LMM, OLS
 from lmmsim.estimators.asking import asked
 
 pytestmark = pytest.mark.filterwarnings("ignore:there is no")
@@ -174,3 +176,20 @@ def test_the_note_below_a_contrast_without_a_test_says_why(sites):
     asked_for = fit.contrast({"variety": {"A": 1, "C": -1}})
     assert "with 2 of 'site' their effects cannot be told from the coefficients" in repr(asked_for)
     assert "cannot be told" not in repr(fit.contrast({"variety": {"C": 1, "D": -1}}))
+
+
+@pytest.mark.parametrize("residual", [IID(by="shade"), AR1(unit="plot", time="week")])
+def test_structured_residuals_do_not_make_a_variance_told_that_the_fixed_effects_take_up(fields, residual):
+    """The likelihood is flat in it: whatever stands there is no estimate, and the fit says that it found none."""
+    lmm = LMM("y ~ week + shade + arm + (1 | arm)", residual=residual)
+    fit, batch = lmm(fields), lmm.many(fields[["y"]].to_numpy(), fields)
+    kept = LMM("y ~ week + shade + arm", residual=residual)(fields)
+    assert not fit.converged and not batch.converged[0]
+    assert "there is no test of" in fit.message and "cannot be told" in batch.message[0]
+    assert fit.coef.loc[["arm[T.B]", "arm[T.C]"], NUMBERS].isna().all(axis=None)
+    rows = ["week", "shade[T.yes]"]
+    np.testing.assert_allclose(
+        fit.coef.loc[rows, ["estimate", "se"]], kept.coef.loc[rows, ["estimate", "se"]], rtol=1e-3
+    )
+    full = replace(lmm, reml=False)(fields)
+    assert full.converged and full.sd.loc[("arm", "Intercept"), "sd"] == pytest.approx(0, abs=1e-6)
