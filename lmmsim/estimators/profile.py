@@ -18,6 +18,7 @@ from lmmsim.checks import check_level, quoted
 from lmmsim.estimators.estimates import RESIDUAL
 from lmmsim.estimators.fit import Fit
 from lmmsim.estimators.surface import Surface, surface_of
+from lmmsim.model.identifiable import left_over
 
 Function = Callable[[np.ndarray], np.ndarray]  # parameters (m, d) to values (m,)
 
@@ -34,6 +35,7 @@ class Quantity:
     coefficient: int | None = None
     unit: float = 1.0  # in which the quantity is a number of ordinary size
     between: tuple[str, ...] = ()  # the terms that a correlation belongs to
+    untold: bool = False  # whether no data of the design tell it
 
 
 def profile(fit: Fit, level: float | None = None, reml: bool | None = None) -> pd.DataFrame:
@@ -55,7 +57,8 @@ def profile(fit: Fit, level: float | None = None, reml: bool | None = None) -> p
     DataFrame, index (part, group, term)
         `estimate`, `low`, `high` of every coefficient, standard deviation and correlation, and the `criterion` that
         they belong to, "ML" or "REML": `estimate` is where that criterion has its minimum. NaN where the search did
-        not end. A correlation of the residuals that was given is not estimated, and has no row.
+        not end, and where the fixed effects take up what a random effect could explain. A correlation of the
+        residuals that was given is not estimated, and has no row.
 
     Raises
     ------
@@ -106,7 +109,9 @@ def profile(fit: Fit, level: float | None = None, reml: bool | None = None) -> p
         if quantity.coefficient is not None:
             best = np.append(best, surface.beta[quantity.coefficient])
         estimate = quantity.shown(quantity.of(best[None])[0])
-        if any(rows["sd", quantity.group, term][1] == 0 for term in quantity.between):
+        if quantity.untold:
+            estimate, ends = (estimate if surface is full else np.nan), [np.nan, np.nan]
+        elif any(rows["sd", quantity.group, term][1] == 0 for term in quantity.between):
             ends = [-1.0, 1.0]  # beside a variance of zero every correlation is as likely
         else:
             ends = [extreme(surface, quantity, best, height, sign) for sign in (-1, 1)]
@@ -119,21 +124,25 @@ def profile(fit: Fit, level: float | None = None, reml: bool | None = None) -> p
 def coefficients(fit: Fit, surface: Surface) -> Iterator[Quantity]:
     """Yield every coefficient."""
     for j, name in enumerate(fit.terms):
-        yield Quantity("coef", "", name, lambda v: v[:, -1], coefficient=j, unit=float(surface.se[j]))
+        untold, unit = name in fit.matrices.untested, float(surface.se[j])
+        yield Quantity("coef", "", name, lambda v: v[:, -1], coefficient=j, unit=unit, untold=untold)
 
 
 def spreads(fit: Fit, surface: Surface) -> Iterator[Quantity]:
     """Yield standard deviations and correlations, those of the residual last."""
+    X = fit.matrices.X.to_numpy()
     for b, term in enumerate(fit.matrices.terms):
+        untold = surface.reml and bool(fit.matrices.untested) and left_over(X, term) is not term
         for i, name in enumerate(term.names):
             # the variance, not the sd: it is smooth where it is zero. Its unit is that of standardised columns, whose
             # size it shares: far from the data, as at time 0 where time starts at 1000, a variance is large
             unit = np.exp(2 * surface.best[-1]) * np.sum(surface.backs[b][i] ** 2)
-            yield Quantity("sd", term.group, name, partial(entry, surface, b, i, i), root, unit=float(unit))
+            which = partial(entry, surface, b, i, i)
+            yield Quantity("sd", term.group, name, which, root, unit=float(unit), untold=untold)
         for i, name in enumerate(term.names):
             for k, other in enumerate(term.names[:i]):
                 which = partial(correlation, surface, b, i, k)
-                yield Quantity("corr", term.group, f"{other}, {name}", which, between=(name, other))
+                yield Quantity("corr", term.group, f"{other}, {name}", which, between=(name, other), untold=untold)
     if surface.numbers is None:
         yield Quantity(*RESIDUAL, lambda v: v[:, surface.log_sigma], lambda log_sigma: float(np.exp(log_sigma)))
         return

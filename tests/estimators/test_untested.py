@@ -193,3 +193,21 @@ def test_structured_residuals_do_not_make_a_variance_told_that_the_fixed_effects
     )
     full = replace(lmm, reml=False)(fields)
     assert full.converged and full.sd.loc[("arm", "Intercept"), "sd"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_what_no_data_of_the_design_tell_has_no_profile_either(fields, reml):
+    table = LMM(WITH_ARM, reml=reml)(fields).profile()
+    kept = LMM(WITHOUT, reml=reml)(fields).profile()
+    ends, arm = ["low", "high"], ("sd", "arm", "Intercept")
+    assert table.loc["coef"].droplevel(0)[ends].isna().all(axis=1).to_dict() == {
+        "Intercept": True, "week": False, "shade[T.yes]": False, "arm[T.B]": True, "arm[T.C]": True
+    }  # fmt: skip
+    both = [("coef", "", "week"), ("sd", "plot", "Intercept"), ("sd", "residual", "")]
+    if reml:
+        assert table.loc[arm, ["estimate", *ends]].isna().all()
+        shape = ["estimate", *ends]
+        ours, known = (one.loc[both[1:], shape].astype(float) for one in (table, kept))
+        np.testing.assert_allclose(ours, known, rtol=1e-3, atol=1e-4)
+    else:
+        assert table.loc[arm, "estimate"] == pytest.approx(0, abs=1e-6)
