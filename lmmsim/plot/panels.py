@@ -102,5 +102,5 @@ def _by_group(found: Any, label: str, ax: Axes) -> Axes:
     ax.plot(place, table["conditional"], ls="", marker="o", ms=2.5, mfc="none", mec=DARK, mew=0.7, zorder=3)
     few = len(order) <= NAMED // 3
     ax.set_xticks(np.arange(len(order)) if few else [], [str(name) for name in order] if few else [])
-    name_axes(ax, str(found.group) if few else f"{found.group}, by mean of the fitted values", label)
+    name_axes(ax, str(found.group) if few else f"{found.group}, by mean fitted value", label)
     return ax
