@@ -37,6 +37,13 @@ def listed(values: Iterable[object]) -> str:
     return ", ".join(map(quoted, values))
 
 
+def in_lines(text: str, width: int = 88) -> str:
+    """A sentence in lines that a page has room for; no word, name or number is torn apart."""
+    import textwrap
+
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+
+
 def check_whole(name: str, value: object) -> None:
     """Refuse what is no whole number of 0 or more."""
     if not is_whole(value) or value < 0:

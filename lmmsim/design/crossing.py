@@ -163,7 +163,7 @@ def _sizes(name: str, value: Any, parents: list[str], parent: str, rng: np.rando
         sizes = np.full(len(parents), value, dtype=float)
     elif hasattr(value, "draw") or callable(value):
         sizes = np.rint(draw(name, value, rng, len(parents)).astype(float))
-    elif isinstance(value, Sequence | np.ndarray | pd.Series | pd.Index) and all(isinstance(n, Real) for n in value):
+    elif _is_list(value) and all(isinstance(n, Real) for n in value):
         sizes = np.asarray(value, dtype=float)
     else:
         raise ValueError(f"{name}={value!r}: give a whole number, one number per parent, or a draw")
@@ -180,6 +180,11 @@ def _sizes(name: str, value: Any, parents: list[str], parent: str, rng: np.rando
         where = f" in {parents[k]}" if parent else ""
         raise ValueError(f"{name!r} has a size of {sizes[k]:g}{where}: sizes are whole numbers, at least 1 everywhere")
     return sizes.astype(np.intp)
+
+
+def _is_list(value: Any) -> bool:
+    """Whether it lists sizes; a text is none, not even an empty one."""
+    return isinstance(value, Sequence | np.ndarray | pd.Series | pd.Index) and not isinstance(value, str)
 
 
 def _labels(parents: list[str], sizes: np.ndarray) -> list[str]:

@@ -48,8 +48,10 @@ def check_units(design: pd.DataFrame, unit: str, within: Columns) -> None:
     Traceback (most recent call last):
     ...
     ValueError: duplicated unit labels: classroom 1 stands in 2 schools (and 2 other labels likewise).
-      2 different classrooms: make labels unique, relabel(design, 'classroom', within='school').
-      one classroom met in 2 schools: then it is crossed with 'school', not nested in it
+      2 different classrooms: make labels unique,
+        relabel(design, 'classroom', within='school').
+      one classroom met in 2 schools: then it is crossed with 'school',
+        not nested in it
     """
     check_design(design, [unit, *columns_of(within)])
     _, first = units_of(design, [unit, *columns_of(within)])
@@ -61,8 +63,10 @@ def check_units(design: pd.DataFrame, unit: str, within: Columns) -> None:
         likewise = f" (and {others} other {'labels' if others > 1 else 'label'} likewise)" if others else ""
         raise ValueError(
             f"duplicated unit labels: {unit} {label} stands in {counted(n, within)}{likewise}.\n"
-            f"  {n} different {plural(unit)}: make labels unique, relabel(design, {unit!r}, within={within!r}).\n"
-            f"  one {unit} met in {counted(n, within)}: then it is crossed with {within!r}, not nested in it"
+            f"  {n} different {plural(unit)}: make labels unique,\n"
+            f"    relabel(design, {unit!r}, within={within!r}).\n"
+            f"  one {unit} met in {counted(n, within)}: then it is crossed with {within!r},\n"
+            "    not nested in it"
         )
 
 

@@ -85,6 +85,10 @@ def lineup(fit: Fit, data: pd.DataFrame | None = None, rng: Rng = None, n: int =
     """
     if not is_whole(n) or n < 2:
         raise ValueError(f"a line-up needs at least 2 panels, got {n}")
+    if data is not None and not isinstance(data, pd.DataFrame):
+        raise TypeError(
+            f"data is a {type(data).__name__}; a line-up takes the rows of the fit, lineup(fit, data, n=20)"
+        )
     data = rows_of(fit, data)
     rng = generator(rng)
     refit = refits(fit, n - 1, rng)

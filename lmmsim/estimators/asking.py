@@ -21,6 +21,7 @@ from lmmsim.model.columns import build
 from lmmsim.model.equation import Equation
 from lmmsim.model.grid import Grid
 from lmmsim.model.hypotheses import named_tests
+from lmmsim.model.identifiable import absorbed
 from lmmsim.model.questions import named_rows
 from lmmsim.model.residual import IID
 from lmmsim.theory.gls import Information, information
@@ -58,7 +59,7 @@ class Questions:
         """Of the contrasts, then of the tests."""
         return (*map(str, self.contrasts.index), *self.tests)
 
-    def answers(self, beta: np.ndarray, vcov: np.ndarray, freedom: Freedom) -> Answers:
+    def answers(self, beta: np.ndarray, vcov: np.ndarray, freedom: Freedom, lost: np.ndarray | None = None) -> Answers:
         """Answer them for coefficients beta (m, p) with covariances vcov (m, p, p).
 
         The estimate of a joint test is F, its df are the denominator's, and it has no standard error.
@@ -68,7 +69,7 @@ class Questions:
         estimate, se, df, p = (np.full(shape, np.nan) for _ in range(4))
         if len(L):
             few = slice(0, len(L))
-            known, unknown = without_test(L, vcov)
+            known, unknown = without_test(L, vcov, lost)
             variance = np.clip(np.einsum("qi,mij,qj->mq", L, known, L), 0, None)
             estimate[:, few] = beta @ L.T
             se[:, few] = np.where(unknown, np.nan, np.sqrt(variance))
@@ -76,7 +77,7 @@ class Questions:
             with np.errstate(divide="ignore", invalid="ignore"):
                 p[:, few] = p_value(estimate[:, few] / se[:, few], df[:, few])
         for j, rows in enumerate(self.tests.values(), start=len(L)):
-            estimate[:, j], df[:, j] = together(freedom, rows, beta, vcov)
+            estimate[:, j], df[:, j] = together(freedom, rows, beta, vcov, lost)
             p[:, j] = f_tail(estimate[:, j], len(rows), df[:, j])
         return Answers(estimate, se, df, p)
 
@@ -105,7 +106,9 @@ class Questions:
             freedom = Satterthwaite(lambda L: engine.satterthwaite(s, L))
         elif choice == "kenward-roger":
             freedom = KenwardRoger(lambda L: engine.kenward_roger(s, L)[1], known)
-        return self.beside(found, [(usable, self.answers(s.beta, vcov, freedom))])
+        matrices = prepared.matrices
+        lost = absorbed(matrices.X, matrices.terms, matrices.untested) if matrices.untested else None
+        return self.beside(found, [(usable, self.answers(s.beta, vcov, freedom, lost))])
 
 
 def _equation(prepared: Any, s: Any, i: int) -> Equation:
@@ -139,7 +142,7 @@ class AskedSingly:
         """Fit one data set, and answer."""
         fit = self.analysis(data)
         questions = _questions(Grid(fit.matrices, fit.data, fit.terms), self.contrasts, self.tests)
-        answers = questions.answers(fit.beta[None], fit.vcov_beta[None], fit.freedom)
+        answers = questions.answers(fit.beta[None], fit.vcov_all[None], fit.freedom, fit.untold)
         return questions.beside(fit.estimates, [(np.arange(1), answers)])
 
     def check(self, design: pd.DataFrame) -> None:

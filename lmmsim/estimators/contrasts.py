@@ -91,7 +91,8 @@ def contrast(fit: Any, question: Any, level: float | None = None) -> Answer:
     {'A - Control, week = 4': 27.0}
     """
     rows = contrast_rows(grid_of(fit), question)
-    return Answer(answered(fit, rows.rename_axis("contrast"), level), _distribution(fit))
+    table = answered(fit, rows.rename_axis("contrast"), level)
+    return Answer(table, _with_reason(fit.method, fit, table["se"]))
 
 
 def means(
@@ -154,7 +155,8 @@ def means(
     if not pairs:
         if adjust:
             raise ValueError(f"adjust='{adjust}' is for differences between means: add pairs=True")
-        return Answer(answered(fit, mean_rows(grid, names, apart, at), level), _where(grid, [*names, *apart], at, fit))
+        table = answered(fit, mean_rows(grid, names, apart, at), level)
+        return Answer(table, _with_reason(_where(grid, [*names, *apart], at, fit), fit, table["se"]))
     kind: Pairs = "all" if pairs is True else pairs
     if adjust == "tukey" and kind != "all":
         raise ValueError(f"Tukey's adjustment is for all pairs of means, not for pairs='{kind}'; use adjust='holm'")
@@ -165,7 +167,8 @@ def means(
         if adjust:
             table[f"p_{adjust}"] = adjusted(table, adjust, len(rows))
         tables.append(_placed(table, place, apart))
-    return Answer(pd.concat(tables), _where(grid, [*names, *apart], at, fit))
+    table = pd.concat(tables)
+    return Answer(table, _with_reason(_where(grid, [*names, *apart], at, fit), fit, table["se"]))
 
 
 def joint_test(fit: Any, question: Any = None, at: Mapping[str, Any] | None = None) -> Answer:
@@ -216,14 +219,16 @@ def joint_test(fit: Any, question: Any = None, at: Mapping[str, Any] | None = No
     for one in asked:
         name, L = joint_rows(grid, one, at)
         try:
-            [statistic], [df2] = together(fit.freedom, L, fit.beta[None], fit.vcov_beta[None])
+            [statistic], [df2] = together(fit.freedom, L, fit.beta[None], fit.vcov_all[None], fit.untold)
         except ValueError:  # too few clusters for this term: among all terms, a row without an answer
             if question is not None:
                 raise
             statistic = df2 = np.nan
         rows[name] = {"F": statistic, "df1": len(L), "df2": df2, "p": float(f_tail(statistic, len(L), df2))}
     table = pd.DataFrame(list(rows.values()), pd.Index(list(rows), name="test"))
-    return Answer(table, _stand(grid, [one for one in asked if isinstance(one, str)], at))
+    return Answer(
+        table, _with_reason(_stand(grid, [one for one in asked if isinstance(one, str)], at), fit, table["F"])
+    )
 
 
 def grid_of(fit: Any) -> Grid:
@@ -238,7 +243,7 @@ def answered(fit: Any, rows: pd.DataFrame, level: float | None = None) -> pd.Dat
     level = fit.level if level is None else level
     check_level(level)
     L = rows.to_numpy(dtype=float)
-    estimate, se = L @ fit.beta, standard_errors(L, fit.vcov_beta)
+    estimate, se = L @ fit.beta, standard_errors(L, fit.vcov_all, fit.untold)
     df = np.where(np.isnan(se), np.nan, fit.freedom.df(L)[0])
     with np.errstate(divide="ignore", invalid="ignore"):
         t = estimate / se
@@ -247,15 +252,17 @@ def answered(fit: Any, rows: pd.DataFrame, level: float | None = None) -> pd.Dat
     return pd.DataFrame({**columns, "low": estimate - reach, "high": estimate + reach}, index=rows.index)
 
 
-def standard_errors(L: np.ndarray, vcov: np.ndarray) -> np.ndarray:
-    """Standard errors (q,) of L beta; NaN where a coefficient is weighed that has none."""
-    vcov, unknown = without_test(L, vcov[None])
+def standard_errors(L: np.ndarray, vcov: np.ndarray, absorbed: np.ndarray | None = None) -> np.ndarray:
+    """Standard errors (q,) of L beta; NaN where a coefficient, or a direction of them, is weighed that has none."""
+    vcov, unknown = without_test(L, vcov[None], absorbed)
     return np.where(unknown[0], np.nan, np.sqrt(np.clip(((L @ vcov[0]) * L).sum(axis=1), 0, None)))
 
 
-def together(freedom: Freedom, L: np.ndarray, beta: np.ndarray, vcov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """F and its denominator df, (r,), for L beta = 0; NaN where a coefficient is weighed that has no test."""
-    known, unknown = without_test(L, vcov)
+def together(
+    freedom: Freedom, L: np.ndarray, beta: np.ndarray, vcov: np.ndarray, absorbed: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """F and its denominator df, (r,), for L beta = 0; NaN where something is weighed that has no test."""
+    known, unknown = without_test(L, vcov, absorbed)
     lost = np.asarray(unknown.any(axis=1))
     if lost.all():
         return np.full(len(beta), np.nan), np.full(len(beta), np.nan)
@@ -264,8 +271,14 @@ def together(freedom: Freedom, L: np.ndarray, beta: np.ndarray, vcov: np.ndarray
 
 
 def adjusted(table: pd.DataFrame, how: Adjust, n: int) -> np.ndarray:
-    """p values of all differences of a family of n means, adjusted for their number."""
+    """p values of all differences of a family of n means, adjusted for the number of those that have one."""
     p = table["p"].to_numpy()
+    told = np.isfinite(p)
+    if not told.all() and how != "tukey":
+        out = np.full(len(p), np.nan)
+        if told.any():
+            out[told] = adjusted(table[told], how, n)
+        return out
     if how == "bonferroni":
         return np.minimum(p * len(p), 1.0)
     if how == "holm":
@@ -303,8 +316,10 @@ def _placed(table: pd.DataFrame, place: tuple[Any, ...], by: Sequence[str]) -> p
     return table.set_axis(index)
 
 
-def _distribution(fit: Any) -> str:
-    return fit.method
+def _with_reason(note: str, fit: Any, numbers: pd.Series) -> str:
+    """The note below a table, and why some of its rows have no test."""
+    reason = fit.matrices.note if fit.matrices.untested and numbers.isna().any() else ""
+    return "\n".join(filter(None, [note, reason]))
 
 
 def _where(grid: Grid, shown: Sequence[str], at: Mapping[str, Any] | None, fit: Any) -> str:

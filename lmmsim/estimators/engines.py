@@ -11,7 +11,8 @@ from lmmsim.estimators.fit import Fit
 from lmmsim.model.columns import Matrices
 from lmmsim.model.identifiable import left_over
 from lmmsim.reml.engine import Engine, what_cannot_be_told_apart
-from lmmsim.reml.marginal_engine import MarginalEngine, MarginalSolution
+from lmmsim.reml.marginal_engine import MarginalEngine
+from lmmsim.reml.marginal_solution import MarginalSolution
 from lmmsim.reml.solution import Solution
 from lmmsim.reml.whitened import Whitened
 
@@ -37,6 +38,9 @@ class FromEngine:
 
 def told(matrices: Matrices, s: Solution) -> Solution:
     """The same, where the design says by name which coefficients have no test: complete responses have the others."""
+    if matrices.untested and s.reml and isinstance(s, MarginalSolution):
+        message = np.where(s.message == "", "a variance cannot be told from the fixed effects", s.message)
+        return replace(s, converged=np.zeros_like(s.converged), message=message)
     if not matrices.untested or not s.indistinct.any() or not s.reml:  # full likelihood may have no maximum at all
         return s
     X = matrices.X.to_numpy()

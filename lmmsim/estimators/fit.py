@@ -32,6 +32,7 @@ from lmmsim.estimators.freedom import Freedom
 from lmmsim.estimators.spellings import NAMES, Spellings
 from lmmsim.model.columns import Matrices, effects_index
 from lmmsim.model.equation import Equation
+from lmmsim.model.identifiable import absorbed
 from lmmsim.model.residual import IID, Residual
 
 COLUMNS = pd.Index(["estimate", "se", "df", "t", "p", "low", "high"])  # of a table of coefficients
@@ -97,6 +98,7 @@ class Fit(Asked, Spellings):
     structure: Residual | None = None
     structure_size: int = 0
     reference: Freedom | None = None
+    vcov_whole: np.ndarray | None = None
 
     @cached_property
     def coef(self) -> pd.DataFrame:
@@ -127,6 +129,18 @@ class Fit(Asked, Spellings):
             level=self.level,
             residual={name: np.array([value]) for name, value in self._structured.items()},
         )
+
+    @property
+    def vcov_all(self) -> np.ndarray:
+        """Covariance of the coefficients, those that have no test of their own included."""
+        return self.vcov_beta if self.vcov_whole is None else self.vcov_whole
+
+    @cached_property
+    def untold(self) -> np.ndarray | None:
+        """Directions (p, c) of the coefficients in which their variance is unknown; None if there are none."""
+        if not self.matrices.untested:
+            return None
+        return absorbed(self.matrices.X, self.matrices.terms, self.matrices.untested)
 
     @cached_property
     def vcov(self) -> pd.DataFrame:
@@ -282,6 +296,9 @@ class Fit(Asked, Spellings):
             "freedom",
             "reference",
             "information",
+            "vcov_whole",
+            "vcov_all",
+            "untold",
         }
         hidden |= NAMES
         return [name for name in super().__dir__() if not name.startswith("_") and name not in hidden]

@@ -38,9 +38,9 @@ class MixedFit(Fit):
         check_whole("replicates", replicates)
         return bootstrap(self, replicates, rng)
 
-    def profile(self, level: float | None = None) -> pd.DataFrame:
+    def profile(self, level: float | None = None, reml: bool | None = None) -> pd.DataFrame:
         """Likelihood-profile intervals; see `lmmsim.estimators.profile.profile`."""
-        return profile(self, level)
+        return profile(self, level, reml)
 
 
 def compare(fit0: Fit, fit1: Fit) -> pd.DataFrame:

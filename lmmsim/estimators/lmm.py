@@ -171,13 +171,16 @@ class LMM(Fits):
             constant, a grouping factor has one level, there are as many random effects of a factor as rows, or rows
             lack values and `missing` is "raise".
         """
+        if isinstance(start, pd.DataFrame | str):
+            raise TypeError(f"an estimator is called on one data frame; start is a {type(start).__name__}, not numbers")
         chosen = chosen_rows(self.formula, data, self.missing, also=self._columns)
         used = chosen.used
         y = response_values(split(self.formula).response, used)
         matrices, engine = self._engine(chosen.covered, chosen.rows)
         Y = y[:, None]
         s = told(matrices, engine.fit(Y, reml=self.reml, start=start, df=self.df == "satterthwaite"))
-        vcov, df = without_tests(matrices, *self.reference(engine, s))
+        whole, df = self.reference(engine, s)
+        vcov, df = without_tests(matrices, whole, df)
         return MixedFit(
             method=self.method,
             formula=self.formula,
@@ -187,6 +190,7 @@ class LMM(Fits):
             y=y,
             beta=s.beta[0],
             vcov_beta=vcov[0],
+            vcov_whole=whole[0],
             df=df[0],
             sigma=float(s.sigma[0]),
             criterion=float(s.criterion[0]),
@@ -324,6 +328,12 @@ class Prepared:
         """What the random terms are about."""
         return effects_of(self.matrices.terms)
 
+    def phi_of(self, residual: Residual) -> np.ndarray | None:
+        """Where a residual with all its numbers stands among those that are searched; None if it is another kind."""
+        if isinstance(self.engine, Engine):
+            return np.empty(0)
+        return self.engine.numbers.phi_of(residual)
+
     def starting(self, start: np.ndarray) -> Prepared:
         """The same, with a place to start from."""
         return replace(self, start=start)
@@ -348,7 +358,8 @@ class Prepared:
         whole = len(usable) == len(message)
         columns = Y if whole else Y[:, usable]
         s = told(self.matrices, self.engine.fit(columns, reml=lmm.reml, start=start, df=lmm.df == "satterthwaite"))
-        vcov, df = without_tests(self.matrices, *lmm.reference(self.engine, s))
+        every, df = lmm.reference(self.engine, s)
+        vcov, df = without_tests(self.matrices, every, df)
         message[usable] = s.message
 
         def placed(values: np.ndarray, fill: object = np.nan) -> np.ndarray:
@@ -376,4 +387,4 @@ class Prepared:
             level=lmm.level,
             residual={name: placed(own) for name, own in residual.items()},
         )
-        return found if self.questions is None else self.questions.asked_of(self, found, s, vcov, usable)
+        return found if self.questions is None else self.questions.asked_of(self, found, s, every, usable)

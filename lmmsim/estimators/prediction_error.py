@@ -18,7 +18,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from lmmsim.estimators.variance_error import Direction, directions, turned
+from lmmsim.estimators.new_residual import own_variances
+from lmmsim.estimators.variance_error import Direction, Inverse, RowDirections, directions, turned
 from lmmsim.model.blocks import components, diagonal, standard, to_sparse
 from lmmsim.model.columns import Matrices
 from lmmsim.model.equation import Equation
@@ -76,17 +77,17 @@ class _Predictor:
         X, n = equation.X.to_numpy(), equation.n
         self.Z = sparse.csr_array(random_columns(self.terms, equation.X.index))
         self.root = diagonal(self.terms, self.roots, to_sparse)
-        R_inverse = sparse.csr_array(inverse(sparse.csr_array(equation.R)))
-        self.RZ = sparse.csr_array(R_inverse @ self.Z)
+        self.R_inverse = sparse.csr_array(inverse(sparse.csr_array(equation.R)))
+        self.RZ = sparse.csr_array(self.R_inverse @ self.Z)
         ZRZ = sparse.csr_array(self.Z.T @ self.RZ)
         self.ZRZ = ZRZ
         self.kernel = sparse.csc_array(sparse.eye_array(self.Z.shape[1]) + self.root.T @ ZRZ @ self.root)
         self.ZRX = np.asarray(self.RZ.T @ X)
-        self.VX = R_inverse @ X
+        self.VX = self.R_inverse @ X
         if self.Z.shape[1]:
             self.VX = self.VX - self.RZ @ (self.root @ self._whole.solve(np.asarray(self.root.T @ self.ZRX)))
         self.ZVX = np.asarray(self.Z.T @ self.VX)
-        parts = [sparse.csr_array(D) for D in equation.residual.derivatives(equation.design)]
+        parts = self.parts = [sparse.csr_array(D) for D in equation.residual.derivatives(equation.design)]
         self.dR = [(self.VX.T @ (D @ self.VX), (D @ self.VX).T @ self.RZ, self.RZ.T @ D @ self.RZ) for D in parts]
         self.unit = components(equation.terms, abs(equation.R)) if equation.terms else np.zeros(n, dtype=int)
 
@@ -101,11 +102,9 @@ class _Predictor:
             part = self._part(K[these], [z[these] for z in new], [code[these] for code in codes])
             variance[these], variance0[these], gradient[these] = part
         if measured is not None:
-            residual = self.equation.residual
-            own = residual.sds(measured) ** 2
+            own, which, slope = own_variances(self.equation, self.parts, measured)
             variance, variance0 = variance + own, variance0 + own
-            for i, D in enumerate(residual.derivatives(measured), start=gradient.shape[1] - len(self.dR)):
-                gradient[:, i] += D.diagonal()
+            gradient[np.arange(len(own)), gradient.shape[1] - len(self.dR) + which] += slope
         spread = np.einsum("ri,ij,rj->r", gradient, self.known.uncertainty, gradient)
         with np.errstate(divide="ignore", invalid="ignore"):
             df = np.where(spread > 1e-12 * variance0**2, 2 * variance0**2 / spread, np.inf)
@@ -154,17 +153,29 @@ class _Predictor:
             shared = shared + np.where(code < 0, ((z @ factor) ** 2).sum(axis=1), 0.0)
         e = np.asarray(_within(self.ZRZ, inside) @ Dm) - M
         gradient = self._random_gradient(c, e, inside, new, codes)
-        more = self._of_variances(c, e, inside, codes)
+        more = self._of_variances(c, e, Dm, inside, codes)
         for of_X, across, of_Z in self.dR:
             value = ((c @ of_X) * c).sum(axis=1) + 2 * ((c @ across[:, inside]) * Dm.T).sum(axis=1)
             gradient.append(value + ((_within(of_Z, inside) @ Dm) * Dm).sum(axis=0))
         return shared + fixed + more, shared + plain, np.column_stack(gradient)
 
-    def _of_variances(self, c: np.ndarray, e: np.ndarray, inside: np.ndarray, codes: list[np.ndarray]) -> np.ndarray:
+    def _of_variances(
+        self, c: np.ndarray, e: np.ndarray, Dm: np.ndarray, inside: np.ndarray, codes: list[np.ndarray]
+    ) -> np.ndarray:
         """What the error of the variances adds where an effect of a known group is predicted, (r,)."""
-        out, starts = np.zeros(len(c)), np.cumsum([0, *(len(term.levels) * len(term.names) for term in self.terms)])
         if not len(inside):
-            return out
+            return np.zeros(len(c))
+        there = np.any([code >= 0 for code in codes], axis=0)
+        if self._by_rows is None:
+            return np.where(there, 2 * self._in_effects(c, e, inside), 0.0)
+        rows = np.flatnonzero(np.isin(self.unit, self._homes[inside]))
+        R_inverse, RZ = self.R_inverse[rows][:, rows], self.RZ[rows][:, inside]
+        near = Inverse(R_inverse, RZ, self.root[inside][:, inside], self._solver(inside))
+        return np.where(there, 2 * self._by_rows.error(c, e, np.asarray(RZ @ Dm), inside, rows, near), 0.0)
+
+    def _in_effects(self, c: np.ndarray, e: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        """The same, once, where the residual has one number, by matrices of the size of the effects."""
+        out, starts = np.zeros(len(c)), np.cumsum([0, *(len(term.levels) * len(term.names) for term in self.terms)])
         S, ends = self.ZVX[inside], np.searchsorted(inside, starts)
         levels = [int(size) // len(term.names) for size, term in zip(np.diff(ends), self.terms, strict=True)]
         for one in self._directions:
@@ -173,13 +184,20 @@ class _Predictor:
             own = (near * self._times(near, inside)).sum(axis=0) - ((self.known.vcov @ along) * along).sum(axis=0)
             far = ((c @ one.far) * c).sum(axis=1)
             out += far + 2 * ((near.T @ one.across[inside]) * c).sum(axis=1) + own
-        return np.where(np.any([code >= 0 for code in codes], axis=0), 2 * out, 0.0)
+        return out
+
+    @cached_property
+    def _by_rows(self) -> RowDirections | None:
+        """Of the variances of a residual with several numbers; None where it has one."""
+        if len(self.parts) == 1 or not self.terms:
+            return None
+        everything = Inverse(self.R_inverse, self.RZ, self.root, self._whole)
+        uncertainty, C = self.known.uncertainty, self.known.vcov
+        return RowDirections.of(self.terms, uncertainty, self.Z, self.VX, C, self.parts, everything)
 
     @cached_property
     def _directions(self) -> list[Direction]:
-        """Of the variances; none where the residual has more than one number."""
-        if len(self.dR) != 1 or not self.terms:
-            return []
+        """Of the variances, where the residual has one number."""
         everything = np.arange(self.Z.shape[1])
         return directions(
             self.terms,
@@ -223,13 +241,18 @@ class _Predictor:
         """All effects of the sets of groups that some effects belong to."""
         if not len(own):
             return own
+        home = self._homes
+        return np.flatnonzero(np.isin(home, home[own]))
+
+    @cached_property
+    def _homes(self) -> np.ndarray:
+        """The set of rows that depend on each other to which every effect belongs, (q,)."""
         homes = []
         for term in self.terms:
             home = np.zeros(len(term.levels), dtype=int)
             home[term.codes] = self.unit
             homes.append(np.repeat(home, len(term.names)))
-        home = np.concatenate(homes)
-        return np.flatnonzero(np.isin(home, home[own]))
+        return np.concatenate(homes)
 
     def _random_gradient(
         self, c: np.ndarray, e: np.ndarray, inside: np.ndarray, new: list[np.ndarray], codes: list[np.ndarray]

@@ -14,49 +14,13 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import check_level
+from lmmsim.checks import check_level, quoted
 from lmmsim.estimators.estimates import RESIDUAL
 from lmmsim.estimators.fit import Fit
-from lmmsim.reml.engine import Engine
+from lmmsim.estimators.surface import Surface, surface_of
+from lmmsim.model.identifiable import left_over
 
 Function = Callable[[np.ndarray], np.ndarray]  # parameters (m, d) to values (m,)
-
-
-class Surface:
-    """-2 log-likelihood of one response. Parameters (m, t + 1): standard theta and log sigma; one beta may follow."""
-
-    def __init__(self, fit: Fit) -> None:
-        if fit.structure is not None:
-            raise ValueError(
-                "likelihood profiles are not available for residuals with a structure: use fit.bootstrap()"
-            )
-        self.engine = Engine(fit.matrices.X.to_numpy(), fit.matrices.terms)
-        self.problem = self.engine.problem
-        self.response = self.problem.responses(fit.y[:, None])
-        self.moments = self.engine.blocks.moments(self.response)
-        best = self.engine.fit(fit.y[:, None], reml=False)
-        self.minimum, self.beta = float(best.criterion[0]), best.beta[0]
-        self.se = np.sqrt(np.diagonal(best.vcov[0]))
-        theta = self.problem.theta_in(best.theta)[0]
-        self.best, self.t = np.append(theta, np.log(best.sigma[0])), len(theta)
-
-    def __call__(self, parameters: np.ndarray, j: int | None = None) -> np.ndarray:
-        """-2 log-likelihood, the coefficients at their best, but coefficient j where parameters end in its value."""
-        n, scale = self.problem.n, self.response.scale[0]
-        moments = self.moments.take(np.zeros(len(parameters), dtype=int))
-        point = self.engine.blocks.at(parameters[:, : self.t], moments, False)
-        sigma2 = np.exp(2 * parameters[:, self.t])
-        squares = n * point.sigma2 * scale**2
-        if j is not None:
-            beta = self.problem.beta_out(self.response.base + scale * point.beta)[:, j]
-            squares = squares + (parameters[:, -1] - beta) ** 2 / self.problem.vcov_out(point.vcov)[:, j, j]
-        log_det = point.value - n * (1 + np.log(2 * np.pi * point.sigma2))
-        return log_det + n * np.log(2 * np.pi * sigma2) + squares / sigma2
-
-    def covariance(self, parameters: np.ndarray, term: int) -> np.ndarray:
-        """Absolute covariances (m, k, k) of one term."""
-        factor = self.problem.terms[term].back @ self.problem.coordinates.factors(parameters[:, : self.t])[term]
-        return np.exp(2 * parameters[:, self.t])[:, None, None] * factor @ factor.swapaxes(1, 2)
 
 
 @dataclass(frozen=True)
@@ -71,28 +35,44 @@ class Quantity:
     coefficient: int | None = None
     unit: float = 1.0  # in which the quantity is a number of ordinary size
     between: tuple[str, ...] = ()  # the terms that a correlation belongs to
+    untold: bool = False  # whether no data of the design tell it
 
 
-def profile(fit: Fit, level: float | None = None) -> pd.DataFrame:
+def profile(fit: Fit, level: float | None = None, reml: bool | None = None) -> pd.DataFrame:
     """Likelihood-profile intervals, as lme4's `confint(method = "profile")`.
 
     Parameters
     ----------
     fit : Fit
-        A mixed model. REML has no likelihood for the coefficients, so the profile is of the full likelihood.
+        A mixed model.
     level : float, optional
         Level of the intervals; the fit's own by default.
+    reml : bool, optional
+        Which criterion is profiled for the numbers of the random effects and of the residual: the restricted
+        likelihood or, with False, the full one. By default the one that was fitted by. Coefficients are profiled by
+        full maximum likelihood in either case: REML has no likelihood for them.
 
     Returns
     -------
     DataFrame, index (part, group, term)
-        `estimate` (maximum likelihood), `low`, `high` of every coefficient, standard deviation and correlation. NaN
-        where the search did not end.
+        `estimate`, `low`, `high` of every coefficient, standard deviation and correlation, and the `criterion` that
+        they belong to, "ML" or "REML": `estimate` is where that criterion has its minimum. NaN where the search did
+        not end, and where the fixed effects take up what a random effect could explain. A correlation of the
+        residuals that was given is not estimated, and has no row.
 
     Raises
     ------
     ValueError
-        If the fit has no random effects.
+        If the fit has neither random effects nor a structure of its residuals, or if a residual with numbers of its
+        own stands in a design whose blocks are too large.
+
+    Notes
+    -----
+    The full likelihood takes the coefficients for known, so that with few groups its intervals of their standard
+    deviation lie too low: of 40,000 worlds of six groups of five rows, an sd of 1 among groups and 1 within, 90.6 % of
+    the intervals of 95 % held the truth by ML, 94.3 % by REML.
+
+    lme4's `confint` of a fit by REML profiles the full likelihood: `reml=False` gives its numbers.
 
     References
     ----------
@@ -104,47 +84,83 @@ def profile(fit: Fit, level: float | None = None) -> pd.DataFrame:
     >>> rng = np.random.default_rng(1)
     >>> plants = pd.DataFrame({"plot": np.repeat(range(10), 5), "week": np.tile(range(5), 10)})
     >>> plants["height"] = 10 + 2 * plants["week"] + rng.normal(size=10)[plants["plot"]] + rng.normal(size=50)
-    >>> profile(LMM("height ~ week + (1 | plot)")(plants)).index.tolist()[1:]
-    [('coef', '', 'week'), ('sd', 'plot', 'Intercept'), ('sd', 'residual', '')]
+    >>> table = profile(LMM("height ~ week + (1 | plot)")(plants))
+    >>> table["criterion"].to_dict()[("coef", "", "week")], table["criterion"].to_dict()[("sd", "plot", "Intercept")]
+    ('ML', 'REML')
     """
     from scipy.special import chdtri
 
-    if not fit.matrices.terms:
+    if not fit.matrices.terms and fit.structure is None:
         raise ValueError(f"'{fit.formula}' has no random effects to profile; the intervals of least squares are exact")
     level = fit.level if level is None else level
     check_level(level)
-    surface = Surface(fit)
+    if reml is not None and not isinstance(reml, bool):
+        raise TypeError(f"reml is {quoted(reml)}; it is True, False, or None for the criterion that was fitted by")
+    reml = fit.reml if reml is None else reml
+    full = surface_of(fit, False)
+    spread = surface_of(fit, True) if reml else full
     height = float(chdtri(1, 1 - level))
-    rows: dict[tuple[str, str, str], list[float]] = {}
-    for quantity in quantities(fit, surface):
+    rows: dict[tuple[str, str, str], list[float | str]] = {}
+    for quantity, surface in [
+        *((q, full) for q in coefficients(fit, full)),
+        *((q, spread) for q in spreads(fit, spread)),
+    ]:
         best = surface.best
         if quantity.coefficient is not None:
             best = np.append(best, surface.beta[quantity.coefficient])
         estimate = quantity.shown(quantity.of(best[None])[0])
-        if any(rows["sd", quantity.group, term][1] == 0 for term in quantity.between):
+        if quantity.untold:
+            estimate, ends = (estimate if surface is full else np.nan), [np.nan, np.nan]
+        elif any(rows["sd", quantity.group, term][1] == 0 for term in quantity.between):
             ends = [-1.0, 1.0]  # beside a variance of zero every correlation is as likely
         else:
             ends = [extreme(surface, quantity, best, height, sign) for sign in (-1, 1)]
-        rows[quantity.part, quantity.group, quantity.term] = [estimate, *ends]
+        criterion = "REML" if surface.reml else "ML"
+        rows[quantity.part, quantity.group, quantity.term] = [estimate, *ends, criterion]
     index = pd.MultiIndex.from_tuples(rows, names=["part", "group", "term"])
-    return pd.DataFrame(list(rows.values()), index=index, columns=["estimate", "low", "high"])
+    return pd.DataFrame(list(rows.values()), index=index, columns=["estimate", "low", "high", "criterion"])
 
 
-def quantities(fit: Fit, surface: Surface) -> Iterator[Quantity]:
-    """Yield coefficients, standard deviations, correlations."""
+def coefficients(fit: Fit, surface: Surface) -> Iterator[Quantity]:
+    """Yield every coefficient."""
     for j, name in enumerate(fit.terms):
-        yield Quantity("coef", "", name, lambda v: v[:, -1], coefficient=j, unit=float(surface.se[j]))
+        untold, unit = name in fit.matrices.untested, float(surface.se[j])
+        yield Quantity("coef", "", name, lambda v: v[:, -1], coefficient=j, unit=unit, untold=untold)
+
+
+def spreads(fit: Fit, surface: Surface) -> Iterator[Quantity]:
+    """Yield standard deviations and correlations, those of the residual last."""
+    X = fit.matrices.X.to_numpy()
     for b, term in enumerate(fit.matrices.terms):
+        untold = surface.reml and bool(fit.matrices.untested) and left_over(X, term) is not term
         for i, name in enumerate(term.names):
             # the variance, not the sd: it is smooth where it is zero. Its unit is that of standardised columns, whose
             # size it shares: far from the data, as at time 0 where time starts at 1000, a variance is large
-            unit = np.exp(2 * surface.best[-1]) * np.sum(surface.problem.terms[b].back[i] ** 2)
-            yield Quantity("sd", term.group, name, partial(entry, surface, b, i, i), root, unit=float(unit))
+            unit = np.exp(2 * surface.best[-1]) * np.sum(surface.backs[b][i] ** 2)
+            which = partial(entry, surface, b, i, i)
+            yield Quantity("sd", term.group, name, which, root, unit=float(unit), untold=untold)
         for i, name in enumerate(term.names):
             for k, other in enumerate(term.names[:i]):
                 which = partial(correlation, surface, b, i, k)
-                yield Quantity("corr", term.group, f"{other}, {name}", which, between=(name, other))
-    yield Quantity(*RESIDUAL, lambda v: v[:, surface.t], lambda log_sigma: float(np.exp(log_sigma)))
+                yield Quantity("corr", term.group, f"{other}, {name}", which, between=(name, other), untold=untold)
+    if surface.numbers is None:
+        yield Quantity(*RESIDUAL, lambda v: v[:, surface.log_sigma], lambda log_sigma: float(np.exp(log_sigma)))
+        return
+    for key in surface.residual(surface.best[None]):
+        if key[0] == "sd":
+            yield Quantity(*key, partial(log_sd, surface, key), lambda log: float(np.exp(log)))
+        elif key[2] != "rho" or getattr(surface.numbers.spec, "rho", None) is None:
+            yield Quantity(*key, partial(fisher_z, surface, key), lambda z: float(np.tanh(z)))
+
+
+def log_sd(surface: Surface, key: tuple[str, str, str], parameters: np.ndarray) -> np.ndarray:
+    """Log of one standard deviation of residuals with a structure."""
+    return np.log(surface.residual(parameters)[key])
+
+
+def fisher_z(surface: Surface, key: tuple[str, str, str], parameters: np.ndarray) -> np.ndarray:
+    """A correlation of the residuals on a scale without bounds."""
+    return np.arctanh(np.clip(surface.residual(parameters)[key], -1 + 1e-12, 1 - 1e-12))
 
 
 def entry(surface: Surface, term: int, i: int, k: int, parameters: np.ndarray) -> np.ndarray:
@@ -168,7 +184,7 @@ def extreme(surface: Surface, quantity: Quantity, best: np.ndarray, height: floa
     """Find the largest (sign 1) or smallest (-1) value within `height` of the minimum."""
     j, t = quantity.coefficient, surface.t
     size = np.append(np.maximum(1.0, np.abs(best[:t])), np.ones(len(best) - t))
-    is_variance = quantity.part == "sd" and quantity.group != "residual"
+    is_variance = quantity.shown is root
     unit = quantity.unit
     if j is not None:
         size[-1] = unit
@@ -183,8 +199,8 @@ def extreme(surface: Surface, quantity: Quantity, best: np.ndarray, height: floa
 
     start = wald(room, goal, len(best), height)
     # at a variance of zero the criterion is flat in theta: look from a positive variance too
-    aside = 0.3 * np.append(surface.problem.coordinates.diagonal, np.zeros(len(best) - t))
-    at_zero = (np.abs(best[:t])[surface.problem.coordinates.diagonal] < 0.05).any()
+    aside = 0.3 * np.append(surface.diagonal, np.zeros(len(best) - t))
+    at_zero = (np.abs(best[:t])[surface.diagonal] < 0.05).any()
     ends: list[np.ndarray] = []
     for x in (start, start + aside, 0.5 * start, 0.5 * start + aside, 0.1 * start):
         end = climb(goal, room, x, height)

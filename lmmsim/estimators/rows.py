@@ -147,7 +147,10 @@ def check_shape(Y: np.ndarray, n: int) -> np.ndarray:
     """Return Y as floats; refuse one that has not a row for every row of the data."""
     if np.iscomplexobj(Y):
         raise ValueError("Y holds complex numbers; responses are real")
-    Y = np.asarray(Y, dtype=float)
+    try:
+        Y = np.asarray(Y, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Y holds what is no number ({error}); responses are measured in numbers") from None
     if Y.ndim != 2 or len(Y) != n:
         raise ValueError(
             f"Y has shape {Y.shape}; it needs one row for each of the {n} rows of the data and one column for "

@@ -118,6 +118,11 @@ def grouped(name: str, column: pd.Series) -> tuple[np.ndarray, pd.Index]:
         return _used(column.array)
     if isinstance(column.dtype, pd.ArrowDtype) and str(column.dtype).startswith("dictionary"):
         column = column.astype(object)
+    if pd.api.types.is_object_dtype(column.dtype) and _has_two_kinds_of_one(column):
+        raise ValueError(
+            f"'{name}' holds truth values beside the numbers 0 or 1, which are equal to them: make all of it numbers, "
+            "or text, first"
+        )
     try:
         codes, values = pd.factorize(column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array)
     except TypeError:
@@ -193,6 +198,14 @@ def _numbers(column: pd.Series, name: str = "") -> np.ndarray:
 
 def _all(column: pd.Series, what: Any) -> bool:
     return all(isinstance(value, what) and not isinstance(value, complex) for value in column.dropna())
+
+
+def _has_two_kinds_of_one(column: pd.Series) -> bool:
+    """Whether a column of objects holds True or False beside 1 or 0, which no table of values can tell apart."""
+    if not pd.api.types.infer_dtype(column, skipna=True).startswith("mixed") or not _any(column, bool | np.bool_):
+        return False
+    numbers = [value for value in column if isinstance(value, Number) and not isinstance(value, bool | np.bool_)]
+    return any(value in (0, 1) for value in numbers)
 
 
 def _any(column: pd.Series, what: Any) -> bool:

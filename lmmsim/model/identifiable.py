@@ -17,6 +17,7 @@ from lmmsim.model.columns import RandomTerm, drop_empty_cells
 from lmmsim.model.equation import Equation
 from lmmsim.model.evaluation import dependent_columns
 
+LARGEST = 1e140  # of a number in X
 SMALL = 1500  # rows up to which whole matrices are looked at
 
 
@@ -32,6 +33,13 @@ def check_X(X: np.ndarray, names: Sequence[str], unit: str = "rows", spent: int 
     if not finite.all():
         bad = names[int(np.argmin(finite))]
         raise ValueError(f"the column '{bad}' of X has infinite or undefined values; look at how it is computed")
+    size = np.abs(X).max(axis=0)
+    for name, largest in zip(names, size, strict=True):
+        if largest > LARGEST or 0 < largest < 1 / LARGEST:
+            raise ValueError(
+                f"the column '{name}' of X holds numbers of size {largest:.0e}, which cannot be squared in floating "
+                "point: change its unit"
+            )
     if n - spent <= p:
         besides = f", {spent} group means" if spent else ""
         raise ValueError(f"{n} {unit} cannot estimate {p} coefficients ({', '.join(names)}){besides} and a residual")
@@ -105,6 +113,25 @@ def doubts(X: pd.DataFrame, terms: Sequence[RandomTerm], reml: bool = True) -> l
     if not found and p + q >= n and n <= SMALL:
         found += [Doubt(reason, names) for reason in _residual_lost(values, terms, reml)]
     return found
+
+
+def absorbed(X: pd.DataFrame, terms: Sequence[RandomTerm], untested: Sequence[str]) -> np.ndarray:
+    """Directions (p, c) of the coefficients in which their variance is unknown: what the effects of a group do there.
+
+    A combination of coefficients that weighs none of them has a test even where its coefficients have none: with one
+    field for two of four varieties, and one for the other two, the varieties of one field can be compared.
+    """
+    values, p = X.to_numpy(), X.shape[1]
+    found = [np.zeros((p, 0))]
+    for term in terms:
+        if len(term.levels) <= p:
+            u, within, _ = _split(values, term)
+            found.append((u @ within.T).reshape(p, -1) if len(within) else found[0])
+    directions = np.hstack(found)
+    size = np.abs(directions).max(initial=0.0)
+    directions = np.where(np.abs(directions) > 1e-8 * size, directions, 0.0)
+    alone = X.columns.isin(list(untested)) & ~directions.any(axis=1)  # in doubt for another reason
+    return np.hstack([directions, np.eye(p)[:, alone]])
 
 
 def _no_test(untested: Sequence[str], term: RandomTerm) -> str:

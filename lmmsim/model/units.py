@@ -166,6 +166,11 @@ class AR1(_OneCorrelation):
 
     def looks(self, design: pd.DataFrame) -> np.ndarray:
         times = column_of(design, self.time)
+        if getattr(times.dtype, "kind", "O") in "mM" or isinstance(times.dtype, pd.PeriodDtype):
+            raise ValueError(
+                f"'{self.time}' holds dates or times ({times.dtype}): count the days first, as "
+                f"(data['{self.time}'] - data['{self.time}'].min()) / pd.Timedelta(days=1); AR(1) needs numbers"
+            )
         if not are_numbers(times):
             raise ValueError(f"'{self.time}' holds no numbers ({times.dtype}); AR(1) needs the time between two rows")
         return times.to_numpy(dtype=float)

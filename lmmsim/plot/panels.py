@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from lmmsim.plot.effects import qq
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+WIDEST = 32  # letters of a title that has room above a panel where two stand side by side
 
 
 def diagnosis(found: Any, *, columns: int = 2, ylabel: str | None = None) -> np.ndarray:
@@ -41,7 +44,7 @@ def diagnosis(found: Any, *, columns: int = 2, ylabel: str | None = None) -> np.
     >>> checks = {"residual_qq": SimpleNamespace(table=quantiles)}
     >>> plain = SimpleNamespace(residuals=rows, checks=checks, data=rows, time=None, group=None)
     >>> [ax.get_title("left") for ax in diagnosis(plain)]
-    ['residuals along fitted values', 'residuals, normal quantiles']
+    ['residuals along fitted values', 'residuals: quantiles']
     """
     for name in ("residuals", "checks"):
         if not hasattr(found, name):
@@ -49,12 +52,12 @@ def diagnosis(found: Any, *, columns: int = 2, ylabel: str | None = None) -> np.
     checks, label = found.checks, ylabel or "residual"
     panels: list[tuple[str, Any]] = [
         ("residuals along fitted values", lambda ax: _along_fitted(found.residuals, label, ax)),
-        ("residuals, normal quantiles", lambda ax: qq(checks["residual_qq"], ylabel=label, ax=ax)),
+        ("residuals: quantiles", lambda ax: qq(checks["residual_qq"], ylabel=label, ax=ax)),
     ]
     if "random_qq" in checks:
         table = checks["random_qq"].table
         for (group, term), own in table.groupby(["group", "term"], sort=False):
-            panels.append((f"{term} of {group}, normal quantiles", _quantiles(own, f"predicted {term}")))
+            panels.append((f"{group}: {term}", _quantiles(own, f"predicted {term}")))
     if found.group is not None:
         panels.append((f"residuals by {found.group}", lambda ax: _by_group(found, label, ax)))
     if found.time is not None:
@@ -68,10 +71,11 @@ def diagnosis(found: Any, *, columns: int = 2, ylabel: str | None = None) -> np.
             name = f"lag ({found.time})"
             panels.append(("residuals of one unit, by lag", lambda ax: lag_correlation(lag, xlabel=name, ax=ax)))
     lines = -(-len(panels) // columns)
-    grid = new_figure(height=0.3 + 2.3 * lines).subplots(lines, columns, squeeze=False).ravel()
+    tall = 0.2 * any(len(title) > WIDEST for title, _ in panels)
+    grid = new_figure(height=0.3 + (2.3 + tall) * lines).subplots(lines, columns, squeeze=False).ravel()
     for (title, draw), ax in zip(panels, grid, strict=False):
         draw(canvas(ax))
-        ax.set_title(title, loc="left", size="medium", pad=4)
+        ax.set_title(fill(title, WIDEST), loc="left", size="medium", pad=4)
     for ax in grid[len(panels) :]:
         ax.set_visible(False)
     return grid[: len(panels)]
@@ -98,5 +102,5 @@ def _by_group(found: Any, label: str, ax: Axes) -> Axes:
     ax.plot(place, table["conditional"], ls="", marker="o", ms=2.5, mfc="none", mec=DARK, mew=0.7, zorder=3)
     few = len(order) <= NAMED // 3
     ax.set_xticks(np.arange(len(order)) if few else [], [str(name) for name in order] if few else [])
-    name_axes(ax, str(found.group) if few else f"{found.group}, by mean of the fitted values", label)
+    name_axes(ax, str(found.group) if few else f"{found.group}, by mean fitted value", label)
     return ax

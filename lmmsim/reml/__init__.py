@@ -10,8 +10,8 @@ steps), `search` (start, zero variances, second try). What comes after: `solutio
 
 Residuals that depend on each other, or have more than one sd: `residual_correlations`, `residual_numbers` and
 `unstructured_numbers` (R as a function of what is free in it), then the likelihood by V itself, `marginal_form`,
-`unit_sums`, `marginal`, `marginal_search` and `marginal_engine`; for designs whose blocks are large `whitening` and
-`whitened`. `structured` chooses between them.
+`unit_sums`, `marginal`, `gaps`, `marginal_search`, `marginal_solution` and `marginal_engine`; for designs whose blocks
+are large `whitening` and `whitened`. `structured` chooses between them.
 
 **How arrays are laid out.** A study asks the same question about m responses, each at its own theta, and most formulas
 are about small matrices, k x k, one for each of G patterns of groups. Such matrices are kept with their indices first,

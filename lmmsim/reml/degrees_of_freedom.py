@@ -34,7 +34,9 @@ def satterthwaite(variance: np.ndarray, gradient: np.ndarray, information: np.nd
     -------
     ndarray, shape (m, q)
     """
-    return variance**2 / quadratic_inverse(gradient, information)
+    # in units of the variance, whose square may be too large or too small for a number
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 1 / quadratic_inverse(gradient / variance[..., None], information)
 
 
 def quadratic_inverse(vectors: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -83,5 +85,6 @@ def kenward_roger(
     )
     variance = np.einsum("qi,mij,qj->mq", L, C, L)
     gradient = np.einsum("qi,maij,qj->mqa", L, slopes, L)
-    df = 2 * variance**2 / np.einsum("mqa,mab,mqb->mq", gradient, W, gradient)
+    relative = gradient / variance[..., None]
+    df = 2 / np.einsum("mqa,mab,mqb->mq", relative, W, relative)
     return C + 2 * adjustment, df

@@ -33,6 +33,13 @@ class Sums:
     rotated: tuple[np.ndarray, ...]
     S: tuple[np.ndarray, ...]
 
+    @staticmethod
+    def of(design: Sequence[Stack], rows: np.ndarray) -> Sums:
+        """Sums of responses (n, r), of which only the rows of the design are read."""
+        both = [stack.sums(rows) for stack in design]
+        n = int(sum(stack.count.sum() * stack.m for stack in design))
+        return Sums(n, tuple(y for y, _ in both), tuple(S for _, S in both))
+
     def take(self, which: np.ndarray) -> Sums:
         """Some of the responses."""
         return Sums(self.n, tuple(y[which] for y in self.rotated), tuple(S[which] for S in self.S))
@@ -93,6 +100,10 @@ class MarginalPoint:
 
     @cached_property
     def _parts(self) -> tuple[np.ndarray, ...]:
+        """The derivatives, worked out once."""
+        return self._of_all()
+
+    def _of_all(self) -> tuple[np.ndarray, ...]:
         """Gradient, squares g, joint Hessian without the profiled scale, H: in (psi, phi)."""
         r, p, a = self.r, self.p, self.t + self.phi.shape[1]
         gradient, squares, hessian = np.zeros((r, a)), np.zeros((r, a)), np.zeros((r, a, a))

@@ -7,28 +7,23 @@ blocks of the rows that it was observed in.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
 from lmmsim.model.columns import RandomTerm
 from lmmsim.reml.degrees_of_freedom import satterthwaite
+from lmmsim.reml.gaps import GapPoint, Together, standardised
 from lmmsim.reml.marginal import MarginalPoint, Sums
 from lmmsim.reml.marginal_form import Form, Standard
 from lmmsim.reml.marginal_search import MarginalSearch
+from lmmsim.reml.marginal_solution import MarginalSolution, blank, put
 from lmmsim.reml.residual_numbers import Numbers
 from lmmsim.reml.solution import Solution
 from lmmsim.reml.unit_sums import Stack, label, stacks
 
 LARGEST = 2**21  # numbers that are carried together
-
-
-@dataclass(frozen=True, eq=False)
-class MarginalSolution(Solution):
-    """A solution with the residual's numbers: phi, (r, s). `information` is in (theta, phi, log sigma^2)."""
-
-    phi: np.ndarray = field(repr=False, default_factory=lambda: np.empty((0, 0)))
 
 
 class MarginalEngine:
@@ -49,12 +44,13 @@ class MarginalEngine:
         self.block = label([bar.codes for bar in self.form.bars], numbers.codes, self.form.n)
         self.everything = np.arange(self.form.n)
         self.complete = self._stacks(self.everything)
+        self.gaps = Together(self.form, self.complete, numbers)
 
     def check(self) -> None:
         """Refuse numbers that do the same to V, so that no data can tell them apart."""
         theta = self.coordinates.diagonal[None].astype(float) if self.coordinates else np.zeros((1, 0))
         phi = self.numbers.start(np.random.default_rng(0).normal(size=(self.form.n, 1)))[-1]
-        sums = _sums(self.complete, np.random.default_rng(0).normal(size=(self.form.n, 1)))
+        sums = Sums.of(self.complete, np.random.default_rng(0).normal(size=(self.form.n, 1)))
         point = MarginalPoint(self.complete, self.coordinates, np.hstack([theta, phi]), sums, False)
         same = point.same()
         if same.any():
@@ -83,16 +79,12 @@ class MarginalEngine:
         Y = Y[:, None] if Y.ndim == 1 else Y
         begin = self._start(start)
         out: MarginalSolution | None = None
-        for which, seen, design in self._designs(None if not np.isnan(Y).any() else ~np.isnan(Y), Y.shape[1]):
-            standard = self.form.standardised(Y[np.ix_(seen, which)], seen)
-            part = self._fitted(design, seen, standard, reml, begin)
-            out = _blank(part, Y.shape[1]) if out is None else out
-            for name in _ARRAYS:
-                getattr(out, name)[which] = getattr(part, name)
-            for whole, own in zip(out.covariances, part.covariances, strict=True):
-                whole[which] = own
-        assert out is not None
         observed = ~np.isnan(Y)
+        alone = self.gaps.alone(observed)
+        for which, part in self._parts(Y, alone, reml, begin):
+            out = blank(part, Y.shape[1]) if out is None else out
+            put(out, which, part)
+        assert out is not None
         return out if observed.all() else replace(out, observed=observed)
 
     def satterthwaite(self, solution: Solution, L: np.ndarray | None = None) -> np.ndarray:
@@ -103,8 +95,11 @@ class MarginalEngine:
             L = self.form.contrasts(L)
             r = len(solution.sigma)
             gradient = np.empty((r, len(L), solution.information.shape[1]))
-            for which, _, point in self._points(solution):
+            alone = self.gaps.alone(solution.observed)
+            for which, _, point in self._points(solution, alone):
                 gradient[which] = point.variance_gradient(L)
+            for which in self.gaps.chunks(alone):
+                gradient[which] = self.gaps.point(cast(MarginalSolution, solution), which).variance_gradient(L)
         df = satterthwaite(gradient[..., -1], gradient, solution.information)
         return np.where(np.isnan(solution.sigma)[:, None], np.nan, df)
 
@@ -140,9 +135,30 @@ class MarginalEngine:
             start[: self.t] = np.where(self.coordinates.diagonal & (np.abs(theta) < 0.05), 0.05, theta)
         return start
 
+    def _parts(
+        self, Y: np.ndarray, alone: np.ndarray, reml: bool, start: np.ndarray | None
+    ) -> Iterator[tuple[np.ndarray, MarginalSolution]]:
+        """Fits of responses (n, r), as many at a time as go together."""
+        for which in self.gaps.chunks(alone):
+            own, observed = standardised(self.form, Y[:, which]), np.isfinite(Y[:, which])
+            sums = self.gaps.sums(own.y, observed)
+            search = MarginalSearch(self.complete, self.coordinates, self.numbers, sums, reml, GapPoint)
+            yield which, self._fitted(search, np.where(observed, own.y, np.nan), own, start)
+        others = np.setdiff1d(np.arange(Y.shape[1]), alone)
+        if not len(others):
+            return
+        for members, seen, design in self._designs(~np.isnan(Y[:, others]), len(others)):
+            which = others[members]
+            own = self.form.standardised(Y[np.ix_(seen, which)], seen)
+            rows = np.zeros((self.form.n, len(which)))
+            rows[seen] = own.y
+            search = MarginalSearch(design, self.coordinates, self.numbers, Sums.of(design, rows), reml)
+            rest = rows if len(seen) == self.form.n else np.where(np.isin(self.everything, seen)[:, None], rows, np.nan)
+            yield which, self._fitted(search, rest, own, start)
+
     def _designs(self, observed: np.ndarray | None, r: int) -> Iterator[tuple[np.ndarray, np.ndarray, list[Stack]]]:
         """Responses that were observed in the same rows, these rows, and their blocks; as many as go together."""
-        if observed is None:
+        if observed is None or observed.all():
             groups = [(np.arange(r), self.everything)]
         else:
             masks, inverse = np.unique(observed.T, axis=0, return_inverse=True)
@@ -163,15 +179,10 @@ class MarginalEngine:
         return max(1, LARGEST // (3 * each))
 
     def _fitted(
-        self, design: list[Stack], seen: np.ndarray, standard: Standard, reml: bool, start: np.ndarray | None
+        self, search: MarginalSearch, rest: np.ndarray, standard: Standard, start: np.ndarray | None
     ) -> MarginalSolution:
-        """Fit the responses of one chunk."""
-        rows = np.zeros((self.form.n, standard.y.shape[1]))
-        rows[seen] = standard.y
-        sums = _sums(design, rows)
-        search = MarginalSearch(design, self.coordinates, self.numbers, sums, reml)
-        rest = rows if len(seen) == self.form.n else np.where(np.isin(self.everything, seen)[:, None], rows, np.nan)
-        found = search.minimum(rest, start)
+        """Fit the responses of one chunk; `rest` (n, r) are their residuals, NaN where nothing was observed."""
+        reml, found = search.reml, search.minimum(rest, start)
         point = search.at(found.theta, np.arange(len(found.value)))
         scale, failed = standard.scale, np.isnan(standard.scale)
         sigma = np.sqrt(point.sigma2) * scale
@@ -216,12 +227,19 @@ class MarginalEngine:
             )
         return f"the optimiser did not converge in {evaluations} evaluations of the likelihood"
 
-    def _points(self, solution: Solution) -> Iterator[tuple[np.ndarray, list[Stack], MarginalPoint]]:
-        """The likelihood at a solution, for questions that do not need the responses."""
+    def _points(
+        self, solution: Solution, alone: np.ndarray | None = None
+    ) -> Iterator[tuple[np.ndarray, list[Stack], MarginalPoint]]:
+        """The likelihood of all responses but those `alone` at a solution."""
         found = cast(MarginalSolution, solution)
-        for which, seen, design in self._designs(solution.observed, len(solution.sigma)):
+        others = np.setdiff1d(np.arange(len(solution.sigma)), [] if alone is None else alone)
+        if not len(others):
+            return
+        observed = None if solution.observed is None else solution.observed[:, others]
+        for members, seen, design in self._designs(observed, len(others)):
+            which = others[members]
             noise = np.random.default_rng(0).normal(size=(self.form.n, 1))
-            sums = _sums(design, np.tile(noise, (1, len(which))))
+            sums = Sums.of(design, np.tile(noise, (1, len(which))))
             parameters = np.hstack([found.standard_theta[which], found.phi[which]])
             sums = replace(sums, n=len(seen))
             yield which, design, MarginalPoint(design, self.coordinates, parameters, sums, solution.reml)
@@ -255,27 +273,6 @@ class MarginalEngine:
                         variance[np.ix_(which, at.ravel())] -= np.tile(less, (1, len(rows), 1, 1))
         backs = [bar.back for bar in self.form.bars]
         return [(u @ b.T, b @ v @ b.T) for (u, v), b in zip(out, backs, strict=True)]
-
-
-_ARRAYS = (
-    "theta", "beta", "vcov", "sigma", "criterion", "converged", "singular", "evaluations", "message",
-    "standard_theta", "information", "indistinct", "variance_gradient", "phi",
-)  # fmt: skip
-
-
-def _blank(part: MarginalSolution, r: int) -> MarginalSolution:
-    """Room for r responses."""
-    room: dict[str, Any] = {
-        name: np.empty((r, *getattr(part, name).shape[1:]), getattr(part, name).dtype) for name in _ARRAYS
-    }
-    return replace(part, **room, covariances=[np.empty((r, *G.shape[1:])) for G in part.covariances])
-
-
-def _sums(design: list[Stack], rows: np.ndarray) -> Sums:
-    """Sums of responses (n, r), of which only the rows of the design are read."""
-    both = [stack.sums(rows) for stack in design]
-    n = int(sum(stack.count.sum() * stack.m for stack in design))
-    return Sums(n, tuple(y for y, _ in both), tuple(S for _, S in both))
 
 
 def _levels_of(codes: np.ndarray, here: np.ndarray, count: int) -> np.ndarray:

@@ -60,7 +60,7 @@ class Form:
         self.n, self.p = X.shape
         sizes = np.sqrt((X**2).sum(axis=0))
         self.X, R = np.linalg.qr(X / sizes)
-        self.R = R * sizes
+        self.R, self.units, self.unit_R = R * sizes, sizes, R
         self.log_det_R = 2 * float(np.log(np.abs(np.diagonal(self.R))).sum())
         self.bars = [_standard(term) for term in terms]
         self.coordinates = Coordinates([bar.k for bar in self.bars]) if self.bars else None
@@ -78,11 +78,11 @@ class Form:
 
     def beta(self, beta: np.ndarray) -> np.ndarray:
         """Coefficients (r, p) of the user's X from those of the orthonormal one."""
-        return np.linalg.solve(self.R, beta.T).T
+        return np.linalg.solve(self.unit_R, beta.T).T / self.units
 
     def vcov(self, vcov: np.ndarray) -> np.ndarray:
         """Covariances (..., p, p) of the user's coefficients."""
-        back = np.linalg.inv(self.R)
+        back = np.linalg.inv(self.unit_R) / self.units[:, None]
         return back @ vcov @ back.T
 
     def contrasts(self, L: np.ndarray | None) -> np.ndarray:
@@ -90,7 +90,7 @@ class Form:
         L = np.eye(self.p) if L is None else np.atleast_2d(np.asarray(L, dtype=float))
         if L.ndim != 2 or L.shape[1] != self.p:
             raise ValueError(f"L has shape {L.shape}, but the model has {self.p} coefficients: give that many columns")
-        return np.linalg.solve(self.R.T, L.T).T
+        return np.linalg.solve(self.unit_R.T, (L / self.units).T).T
 
     def standardised(self, Y: np.ndarray, seen: np.ndarray) -> Standard:
         """Least-squares residuals of responses (n_seen, r), in units of their size."""

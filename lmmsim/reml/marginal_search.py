@@ -4,10 +4,11 @@ explain the same data, and the criterion then has a minimum for either explanati
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from lmmsim.reml.marginal import MarginalPoint, Sums
+from lmmsim.reml.marginal import MarginalPoint
 from lmmsim.reml.newton import Minimum, minimise
 from lmmsim.reml.residual_numbers import Numbers
 from lmmsim.reml.theta import Coordinates
@@ -17,6 +18,7 @@ SINGULAR = 1e-4  # a diagonal entry of theta below this counts as zero, as in lm
 NEAR_ZERO = 0.03  # relative standard deviations below this are tried at zero
 FAR = 3.0  # theta of standardised columns where a second search begins
 BEGINS = (0.1, 0.5, 1.5)  # theta of standardised columns where searches begin
+FAR_ABOVE = 10.0  # what is tried in any case is not, where its criterion is so much above that of a given start
 WORSE = 20.0  # starts whose criterion is so much above the best one's are left
 AT_ONCE = 2**19  # numbers of all matrices V that are written down together
 FEW = 8  # responses up to which one call for many points costs less than to invert V once for all responses
@@ -27,8 +29,15 @@ class MarginalSearch:
     """The search for the optima of some responses to one design."""
 
     def __init__(
-        self, design: list[Stack], coordinates: Coordinates | None, numbers: Numbers, sums: Sums, reml: bool
+        self,
+        design: list[Stack],
+        coordinates: Coordinates | None,
+        numbers: Numbers,
+        sums: Any,
+        reml: bool,
+        point: type[MarginalPoint] = MarginalPoint,
     ) -> None:
+        self.point = point  # what looks at `sums`
         self.design, self.coordinates, self.numbers, self.sums, self.reml = design, coordinates, numbers, sums, reml
         self.t = coordinates.size if coordinates else 0
 
@@ -50,7 +59,7 @@ class MarginalSearch:
 
     def at(self, parameters: np.ndarray, which: np.ndarray) -> MarginalPoint:
         """The likelihood of some responses."""
-        return MarginalPoint(self.design, self.coordinates, parameters, self.sums.take(which), self.reml)
+        return self.point(self.design, self.coordinates, parameters, self.sums.take(which), self.reml)
 
     def singular(self, parameters: np.ndarray) -> np.ndarray:
         """Whether a covariance of random effects has not full rank, (r,)."""
@@ -66,7 +75,9 @@ class MarginalSearch:
     def _begins(self, rest: np.ndarray, start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Where searches begin, (b, a), and the response of each: the lowest points of a grid, and `start`.
 
-        On the grid theta is the best of a few for every phi; phi is lower than its neighbours, or tried in any case.
+        On the grid theta is the best of a few for every phi; phi is lower than its neighbours, or tried in any case. A
+        `start` that is lower than the whole grid takes the place of its lowest point, where there are few numbers to be
+        found; where there are many, of those points that are tried in any case but are far above it.
         """
         phis = self.numbers.start(rest)  # (K, r, s)
         K, r, s = phis.shape
@@ -82,11 +93,16 @@ class MarginalSearch:
         wall = np.full((1, r), np.inf)
         low = (lowest <= np.vstack([wall, lowest[:-1]])) & (lowest <= np.vstack([lowest[1:], wall]))
         low &= lowest <= lowest.min(axis=0) + WORSE
-        if self.t + s > 2:  # a coarse grid says little about minima in so many directions
-            low[list(self.numbers.always)] = True
+        many = self.t + s > 2  # a coarse grid says little about minima in so many directions
+        always = np.isin(np.arange(K), self.numbers.always if many else ())[:, None]
         if start is not None:
-            chosen = np.concatenate([chosen, np.broadcast_to(start, (1, r, self.t + s))])
-            low = np.vstack([low, np.ones((1, r), dtype=bool)])
+            here = np.broadcast_to(start, (1, r, self.t + s))
+            at_start = self._values(here[0])
+            always = always & (lowest <= np.fmin(at_start, lowest.min(axis=0)) + FAR_ABOVE)
+            better = at_start <= lowest.min(axis=0)
+            low[lowest.argmin(axis=0), np.arange(r)] &= ~better | many
+            chosen, low, always = np.concatenate([chosen, here]), np.vstack([low, better]), np.vstack([always, better])
+        low |= always
         place, which = np.nonzero(low)
         return chosen[place, which], which
 
@@ -101,7 +117,7 @@ class MarginalSearch:
     def _values(self, parameters: np.ndarray) -> np.ndarray:
         """The criterion of every response at its own parameters (r, a); at common ones V is inverted once."""
         if (parameters == parameters[0]).all():
-            return MarginalPoint(self.design, self.coordinates, parameters[:1], self.sums, self.reml).value
+            return self.point(self.design, self.coordinates, parameters[:1], self.sums, self.reml).value
         return self.at(parameters, np.arange(len(parameters))).value
 
     def _newton(self, begins: np.ndarray, which: np.ndarray) -> Minimum:

@@ -27,6 +27,10 @@ class Correlation(ABC):
         """The number as a user knows it."""
 
     @abstractmethod
+    def z(self, rho: float) -> float:
+        """Where the number stands on the scale without bounds."""
+
+    @abstractmethod
     def at_edge(self, z: np.ndarray) -> np.ndarray:
         """Whether it is as far as it can go."""
 
@@ -84,6 +88,10 @@ class Fading(Correlation):
         c = self.c(z)
         return np.sign(c) * np.abs(c) ** (1 / self.step)
 
+    def z(self, rho: float) -> float:
+        c = np.sign(rho) * np.abs(rho) ** self.step
+        return float(np.arctanh(c) if self.signed else np.log(c / (1 - c)))
+
     def at_edge(self, z: np.ndarray) -> np.ndarray:
         c = self.c(z[:, None])
         return (np.abs(c) > 1 - EDGE) | (not self.signed) & (c < EDGE)
@@ -103,6 +111,10 @@ class Shared(Correlation):
         if self.fixed is not None:
             return np.full(len(z), self.fixed)
         return self.lowest + (1 - self.lowest) / (1 + np.exp(-z[:, 0]))
+
+    def z(self, rho: float) -> float:
+        share = (rho - self.lowest) / (1 - self.lowest)
+        return float(np.log(share / (1 - share)))
 
     def piece(self, looks: np.ndarray, same: np.ndarray) -> OfZ:
         eye = np.eye(looks.shape[1])

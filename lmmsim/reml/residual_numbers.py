@@ -73,6 +73,23 @@ class Numbers(ABC):
     def start(self, rest: np.ndarray) -> np.ndarray:
         """Guesses (K, r, s), the correlation growing, from least-squares residuals (n, r), NaN where there is none."""
 
+    def phi_of(self, spec: Residual) -> np.ndarray | None:
+        """Phi (s,) of a residual of this kind with all its numbers; None if it is another kind, or at an edge."""
+        mine = {name: getattr(self.spec, name, None) for name in ("unit", "time", "by", "weights")}
+        alike = type(spec) is type(self.spec) and all(getattr(spec, name, None) == own for name, own in mine.items())
+        if not alike or spec.left_out:
+            return None
+        try:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                phi = self._phi(spec)
+        except np.linalg.LinAlgError:
+            return None
+        return phi if np.isfinite(phi).all() else None
+
+    @abstractmethod
+    def _phi(self, spec: Residual) -> np.ndarray:
+        """The same, for a residual of this kind."""
+
     @property
     @abstractmethod
     def always(self) -> tuple[int, ...]:
@@ -179,6 +196,15 @@ class Scaled(Numbers):
         if self.ratios:
             begins.append((logs / 2, begins[-1][1]))
         return np.stack([np.column_stack([sds, np.full(len(sds), z)]) for sds, z in begins])
+
+    def _phi(self, spec: Any) -> np.ndarray:
+        sds = np.array(
+            [spec.sd[level] for level in self.levels] if self.spec.by is not None else [spec.sd], dtype=float
+        )
+        logs = np.log(sds[1:] / sds[0])
+        if self.correlation is None or self.correlation.size == 0:
+            return logs
+        return np.append(logs, self.correlation.z(spec.rho))
 
     @property
     def always(self) -> tuple[int, ...]:

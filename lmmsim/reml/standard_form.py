@@ -109,6 +109,8 @@ class Problem:
         self.terms = [_standard_term(term) for term in terms]
         self.X, self.R = _orthonormal(X, max(self.terms, key=lambda term: term.levels))
         self.log_det_R = 2 * float(np.linalg.slogdet(self.R)[1])
+        self.units = np.linalg.norm(self.R, axis=0)  # columns of 1 and of 1e20 lose digits to each other in one system
+        self.unit_R = self.R / self.units
         self.coordinates = coordinates_of(tuple(term.columns.shape[1] for term in self.terms))
 
     def theta_out(self, theta: np.ndarray) -> np.ndarray:
@@ -123,11 +125,11 @@ class Problem:
 
     def beta_out(self, beta: np.ndarray) -> np.ndarray:
         """Coefficients (m, p) of the user's X from those of the orthonormal one."""
-        return np.linalg.solve(self.R, beta.T).T
+        return np.linalg.solve(self.unit_R, beta.T).T / self.units
 
     def vcov_out(self, vcov: np.ndarray) -> np.ndarray:
         """Covariances (..., p, p) of the user's coefficients."""
-        back = np.linalg.inv(self.R)
+        back = np.linalg.inv(self.unit_R) / self.units[:, None]
         if vcov.size <= FEW * self.p**2:
             return np.asarray(back @ vcov @ back.T)
         if self.p <= FEW:
@@ -140,7 +142,7 @@ class Problem:
         L = np.eye(self.p) if L is None else np.atleast_2d(np.asarray(L, dtype=float))
         if L.ndim != 2 or L.shape[1] != self.p:
             raise ValueError(f"L has shape {L.shape}, but the model has {self.p} coefficients, one a column")
-        return np.linalg.solve(self.R.T, L.T).T
+        return np.linalg.solve(self.unit_R.T, (L / self.units).T).T
 
     def responses(self, Y: np.ndarray) -> Responses:
         """Standardise responses (n, m); NaN means not observed."""
@@ -286,10 +288,13 @@ def _orthonormal(X: np.ndarray, term: Term) -> tuple[np.ndarray, np.ndarray]:
     A column that is constant within groups has little information where groups differ much, one that varies within
     them has more by orders of magnitude. Columns that mix the two would lose the digits of the former.
     """
-    sizes = np.sqrt((X**2).sum(axis=0))
+    with np.errstate(over="ignore"):
+        sizes = np.sqrt((X**2).sum(axis=0))
     zero = np.flatnonzero(sizes == 0)
     if zero.size:
         raise ValueError(f"X is rank deficient: column(s) {zero.tolist()} are zero everywhere; remove them")
+    if not ((sizes < SQUARED) & (sizes > 1 / SQUARED)).all():
+        raise ValueError(f"columns of X of size {sizes.max():.0e} to {sizes.min():.0e} cannot be squared: change units")
     Q, R = np.linalg.qr(X / sizes)
     dependent = np.flatnonzero(np.abs(np.diagonal(R)) < 1e-10)
     if dependent.size:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.checks import counted, quoted
+from lmmsim.covariance import correlation_matrix
 from lmmsim.model.unstructured import Unstructured
 from lmmsim.reml.residual_correlations import EDGE
 from lmmsim.reml.residual_numbers import NOTHING, Numbers, Piece
@@ -98,6 +99,12 @@ class Factor(Numbers):
             R = (vectors * np.maximum(values, SHRINK)[:, None]) @ vectors.swapaxes(1, 2)
             out.append(self.phi(np.linalg.cholesky(R * sd[:, :, None] * sd[:, None, :])))
         return np.stack(out)
+
+    def _phi(self, spec: Any) -> np.ndarray:
+        sd = np.array([spec.sd[time] for time in self.times], dtype=float)
+        place = [list(spec.sd).index(time) for time in self.times]
+        corr = correlation_matrix(spec.corr, list(spec.sd))[np.ix_(place, place)]
+        return self.phi(np.linalg.cholesky(corr * np.outer(sd, sd)))
 
     @property
     def always(self) -> tuple[int, ...]:

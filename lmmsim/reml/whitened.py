@@ -19,7 +19,7 @@ import numpy as np
 from lmmsim.model.columns import RandomTerm
 from lmmsim.reml.degrees_of_freedom import satterthwaite
 from lmmsim.reml.engine import Engine
-from lmmsim.reml.marginal_engine import MarginalSolution
+from lmmsim.reml.marginal_solution import MarginalSolution
 from lmmsim.reml.residual_numbers import Numbers
 from lmmsim.reml.solution import Solution
 from lmmsim.reml.whitening import Joint, Outer, Whitening

@@ -12,7 +12,7 @@ from lmmsim.reml.theta import triangle
 
 if TYPE_CHECKING:
     from lmmsim.reml.engine import Engine
-    from lmmsim.reml.marginal_engine import MarginalSolution
+    from lmmsim.reml.marginal_solution import MarginalSolution
 
 STEP = 1e-4  # of phi, for central differences
 WORSE = 20.0  # starts whose criterion is so much above the best one's are left

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import streams
+from lmmsim.checks import in_lines
 from lmmsim.model.model import Model
 from lmmsim.studies.crossing import Search, counted_looks, unwrapped
 from lmmsim.studies.goals import Goal, Looker, takes_exact
@@ -58,8 +59,9 @@ class Effect:
             f"{self.wanted:g}"
         )
         if self.method == "exact":
-            return f"{start}, computed exactly (standard error {self.se:.4g}, {self.df:.4g} df)"
-        return f"{start}, by simulation; with 95 % confidence it lies between {self.low:.4g} and {self.high:.4g}"
+            return in_lines(f"{start}, computed exactly (standard error {self.se:.4g}, {self.df:.4g} df)")
+        between = f"between {self.low:.4g} and {self.high:.4g}"
+        return in_lines(f"{start}, by simulation; with 95 % confidence it lies {between}")
 
 
 def find_effect(

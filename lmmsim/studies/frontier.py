@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import streams
+from lmmsim.checks import in_lines
 from lmmsim.model.model import Model
 from lmmsim.studies.crossing import NotReached, TooSmall, counted_looks, unwrapped
 from lmmsim.studies.goals import Goal, takes_exact
@@ -47,10 +48,9 @@ class Frontier:
         pair = " and ".join(f"{size} {name}" for name, size in self.cheapest.items())
         how = "computed exactly" if self.method == "exact" else "by simulation"
         pairs = f"{len(self.table)} pairs just have" if len(self.table) > 1 else "1 pair just has"
-        return (
-            f"{pairs} a power of {self.wanted:g}, {how};\nthe cheapest is {pair}, at a cost of "
-            f"{self.table['cost'].min():g}\n\n{self.table.to_string(index=False, float_format='{:.4g}'.format)}"
-        )
+        cheapest = in_lines(f"the cheapest is {pair}, at a cost of {self.table['cost'].min():g}")
+        table = self.table.to_string(index=False, float_format="{:.4g}".format)
+        return f"{pairs} a power of {self.wanted:g}, {how};\n{cheapest}\n\n{table}"
 
 
 def find_sizes(

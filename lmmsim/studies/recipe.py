@@ -17,8 +17,10 @@ import pandas as pd
 
 from lmmsim.covariance import cholesky
 from lmmsim.estimators.estimates import Component, Effects, component_table, effects_of
+from lmmsim.model.columns import levels_of
 from lmmsim.model.equation import Equation
 from lmmsim.model.model import Model
+from lmmsim.model.residual import Residual
 from lmmsim.reml.theta import pack
 from lmmsim.simulation.mechanisms import Observer
 from lmmsim.simulation.simulate import Simulation, drawn, equation_of, responses, simulate
@@ -157,12 +159,30 @@ def explain(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def true_theta(recipe: Recipe, effects: tuple[Effects, ...]) -> np.ndarray | None:
-    """The true relative covariance factors, where an analysis has the very random terms of the model.
+def true_start(recipe: Recipe, prepared: Any) -> np.ndarray | None:
+    """The truth as a place to start from, where an analysis has the very random terms of the model.
 
-    They are only where the search starts. None at the edge of what is possible, from where no search should start.
+    Theta, and after it the numbers of the residual if the analysis estimates those that the model has. It is only where
+    the search starts. None at the edge of what is possible, from where no search should start.
     """
-    equation, sigma = recipe.equation, residual_sd(recipe)
+    residual = recipe.model.residual
+    phi = prepared.phi_of(residual) if hasattr(prepared, "phi_of") else None
+    theta = true_theta(recipe, prepared.effects, first_sd(residual, recipe.design))
+    if phi is None or not len(phi) or (theta is None and prepared.effects):
+        return theta
+    return phi if theta is None else np.append(theta, phi)
+
+
+def first_sd(residual: Residual, design: pd.DataFrame) -> float:
+    """The sd of the residual that the others are compared with: that of its first level."""
+    if not isinstance(residual.sd, Mapping):
+        return float(residual.sd)
+    return float(residual.sd[levels_of([str(residual.by)], design)[0][0]])
+
+
+def true_theta(recipe: Recipe, effects: tuple[Effects, ...], sigma: float) -> np.ndarray | None:
+    """The true covariance factors of the random terms relative to sigma; None for other terms, and at an edge."""
+    equation = recipe.equation
     if not (sigma > 0 and effects) or effects != effects_of(equation.terms):
         return None
     try:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim import streams
+from lmmsim.checks import in_lines
 from lmmsim.model.formula import split
 from lmmsim.model.model import Model
 from lmmsim.studies.crossing import NotReached, Search, bracket, counted_looks, unwrapped
@@ -59,8 +60,8 @@ class Size:
     def __repr__(self) -> str:
         start = f"{self.size} is the smallest size with a power of {self.wanted:g} or more: there it is"
         if self.method == "exact":
-            return f"{start} {self.power:.3f}, computed exactly"
-        return (
+            return in_lines(f"{start} {self.power:.3f}, computed exactly")
+        return in_lines(
             f"{start} {self.power:.3f} ±{self.mcse:.3f}, by simulation; with 95 % confidence the smallest size lies "
             f"between {self.low} and {self.high}"
         )

@@ -17,7 +17,7 @@ import pandas as pd
 
 from lmmsim.estimators.estimates import Estimates, join, nothing
 from lmmsim.simulation.mechanisms import Observer
-from lmmsim.studies.recipe import Recipe, explain, true_theta
+from lmmsim.studies.recipe import Recipe, explain, true_start
 from lmmsim.studies.results import checked, read
 
 # A batch is wide enough for the work on the design not to count, and small enough to stay in the cache.
@@ -99,7 +99,7 @@ def _prepared(recipe: Recipe, name: str) -> Batch:
             prepared = analysis.prepare(recipe.design)
     except ValueError:
         return Unprepared(analysis, recipe.design)  # which will say what is wrong, replicate by replicate
-    start = true_theta(recipe, prepared.effects)
+    start = true_start(recipe, prepared)
     return prepared if start is None else prepared.starting(start)
 
 

@@ -131,6 +131,16 @@ def _traces(block: Block, R_inverse: Matrix, ZR: Matrix, A: np.ndarray, K: np.nd
 
 def inverse(R: Matrix) -> Matrix:
     """Inverse of a residual covariance: unit by unit where it is sparse."""
+    try:
+        return _inverse(R)
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            "the residuals of one unit are an exact function of each other, as with a correlation of 1: their "
+            "covariance has no inverse; take a correlation short of it"
+        ) from None
+
+
+def _inverse(R: Matrix) -> Matrix:
     from scipy import sparse
 
     if isinstance(R, np.ndarray):

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from lmmsim.theory.gls import Information
 
 FIXED = 1e8  # a larger noncentrality leaves nothing to chance in the numerator of F
+WEIGHED = 1e-8  # a direction has this share at least of the weights that the coefficients in it have
 
 
 def wald(L: np.ndarray, beta: np.ndarray, vcov: np.ndarray) -> np.ndarray:
@@ -22,7 +23,7 @@ def wald(L: np.ndarray, beta: np.ndarray, vcov: np.ndarray) -> np.ndarray:
         return (np.einsum("raq,qp,rp->ra", axes, unit, beta) ** 2 / variances).sum(axis=1)
 
 
-def without_test(L: np.ndarray, vcov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def without_test(L: np.ndarray, vcov: np.ndarray, absorbed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """What is known of the covariance of coefficients, and the combinations that need what is not.
 
     Parameters
@@ -30,13 +31,15 @@ def without_test(L: np.ndarray, vcov: np.ndarray) -> tuple[np.ndarray, np.ndarra
     L : ndarray, shape (q, p)
     vcov : ndarray, shape (r, p, p)
         NaN in the rows and columns of coefficients whose variance cannot be estimated.
+    absorbed : ndarray, shape (p, c), optional
+        Directions of the coefficients in which their variance cannot be estimated: what the effects of a group do.
 
     Returns
     -------
     ndarray, shape (r, p, p)
         The same with 0 for NaN.
     ndarray of bool, shape (r, q)
-        The rows of L that weigh a coefficient without a variance.
+        The rows of L that weigh a coefficient without a variance, or a direction without one.
 
     Examples
     --------
@@ -46,7 +49,10 @@ def without_test(L: np.ndarray, vcov: np.ndarray) -> tuple[np.ndarray, np.ndarra
     ([[[0.0, 0.0], [0.0, 4.0]]], [[False, True]])
     """
     lost = np.isnan(np.diagonal(vcov, axis1=1, axis2=2))
-    return np.where(lost[:, :, None] | lost[:, None], 0.0, vcov), lost @ (L != 0).T
+    unknown = lost @ (L != 0).T
+    if absorbed is not None and absorbed.size:
+        unknown = unknown | ((np.abs(L @ absorbed) > WEIGHED * (np.abs(L) @ np.abs(absorbed))).any(axis=1))
+    return np.where(lost[:, :, None] | lost[:, None], 0.0, vcov), unknown
 
 
 def uncorrelated(L: np.ndarray, vcov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,10 @@ import pandas as pd
 import pytest
 
 from lmmsim import (
+    AR1,
     LMM,
     OLS,
+    CompoundSymmetry,
     GroupMeans,
     Model,
     Within,
@@ -22,6 +24,7 @@ from lmmsim import (
     diagnose,
     exact_power,
     knock_out,
+    lineup,
     nested,
     performance,
     simulate,
@@ -631,3 +634,101 @@ def test_the_design_of_a_study_may_have_odd_names():
     found = study(world, design, {"LMM": LMM(world.formula)}, 20, rng=1, progress=False)
     assert abs(performance(found).loc[("a:b", "LMM"), "bias"]) < 0.5
     assert len(diagnose(LMM(world.formula)(found.redraw(0).data), rng=1, replicates=9).checks)
+
+
+# ---- more of the same kinds: other types, scales, orders, and what is asked
+
+
+@quiet
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.assign(week=d["week"].map(lambda v: Decimal(int(v)))),
+        lambda d: d.assign(height=d["height"].map(lambda v: Decimal(repr(float(v))))),
+        lambda d: d.assign(plot=pd.Timestamp("2020-01-01", tz="Asia/Tokyo") + pd.to_timedelta(d["plot"], "D")),
+        lambda d: d.assign(plot=pd.cut(d["plot"], np.arange(-1, 12))),
+        lambda d: d.assign(plot=[(int(v), "a") for v in d["plot"]]),
+        lambda d: d.assign(plot=pd.Categorical(d["plot"], categories=np.arange(20)[::-1])),
+        lambda d: d.assign(arm=d["arm"].replace("A", "")),
+        lambda d: d.assign(arm=d["arm"].map({"A": "a[T.b]", "B": "b]:week", "C": "c~`|"})),
+        lambda d: d.assign(arm=pd.Categorical(d["arm"], categories=list("AZBC"))),
+        lambda d: d.set_index(np.zeros(len(d), dtype=int)),
+        lambda d: d.sample(frac=1, random_state=1),
+        lambda d: d.set_axis(pd.CategoricalIndex(d.columns), axis=1),
+        lambda d: d.assign(**{"1": object()}).rename(columns={"1": 7}),
+    ],
+    ids=[
+        "decimals", "decimal response", "dates with a zone as groups", "intervals as groups", "tuples as groups",
+        "unused levels in another order", "an empty text", "operators in levels", "an unused level of a factor",
+        "equal labels of rows", "another order of rows", "a categorical of names", "a column named by a number",
+    ],
+)  # fmt: skip
+def test_the_same_data_in_another_dress_give_the_same_fit(complete, change):
+    lmm = LMM("height ~ week * arm + soil + (week | plot)")
+    plain, changed = lmm(complete), change(complete)
+    before = changed.copy(deep=True)
+    fit = lmm(changed)
+    np.testing.assert_allclose(fit.coef.to_numpy(), plain.coef.to_numpy(), rtol=1e-4, atol=1e-8)
+    np.testing.assert_allclose(fit.components, plain.components, rtol=1e-4)
+    pd.testing.assert_frame_equal(changed, before)
+
+
+@pytest.mark.parametrize("size", [1e-140, 1e-20, 1e9, 6e23, 1e100, 1e139])
+@pytest.mark.parametrize("df", ["satterthwaite", "kenward-roger"])
+def test_the_unit_of_a_covariate_changes_its_coefficient_and_nothing_else(complete, size, df):
+    """A covariate in molecules, 6e23 of them in a mole, has the df of one in moles."""
+    lmm = LMM("height ~ week * arm + soil + (1 | plot)", df=df)
+    plain, scaled = lmm(complete), lmm(complete.assign(week=complete["week"] * size))
+    np.testing.assert_allclose(scaled.coef[["df", "t", "p"]], plain.coef[["df", "t", "p"]], rtol=1e-6, atol=1e-12)
+    factor = np.where(plain.coef.index.str.contains("week"), size, 1.0)
+    np.testing.assert_allclose(scaled.beta * factor, plain.beta, rtol=1e-6)
+
+
+def test_the_unit_of_a_covariate_plays_no_part_beside_structured_residuals(complete):
+    lmm = LMM("height ~ week * arm + soil + (1 | plot)", residual=AR1(unit="plot", time="week"))
+    moles = complete.assign(amount=complete["week"] + np.sin(complete["plot"]))
+    lmm = replace(lmm, formula="height ~ amount * arm + (1 | plot)")
+    plain, scaled = lmm(moles), lmm(moles.assign(amount=moles["amount"] * 6e23))
+    np.testing.assert_allclose(scaled.coef[["df", "t", "p"]], plain.coef[["df", "t", "p"]], rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e160])
+def test_numbers_that_cannot_be_squared_are_named(complete, size):
+    with pytest.raises(ValueError, match=r"the column 'week' of X holds numbers of size .*, which cannot be squared"):
+        LMM("height ~ week + (1 | plot)")(complete.assign(week=complete["week"] * size))
+
+
+def test_a_truth_value_is_not_the_group_of_a_number_that_equals_it(complete):
+    """True == 1 in a table of values: two plots would be one in silence."""
+    names = {0: True, 1: 1, 2: "two"}
+    mixed = complete.assign(plot=[names.get(int(v), str(v)) for v in complete["plot"]])
+    mixed["plot"] = mixed["plot"].astype(object)
+    with pytest.raises(ValueError, match="'plot' holds truth values beside the numbers 0 or 1"):
+        LMM("height ~ week + (1 | plot)")(mixed)
+    apart = complete.assign(plot=pd.Series([names.get(int(v), str(v)) if v != 1 else 2 for v in complete["plot"]]))
+    assert LMM("height ~ week + (1 | plot)")(apart).ngroups == {"plot": 12}
+
+
+def test_what_is_asked_in_the_wrong_words_is_refused(complete):
+    fit = LMM("height ~ week + (1 | plot)")(complete)
+    with pytest.raises(TypeError, match="reml is 'ML'; it is True, False, or None"):
+        fit.profile(reml="ML")
+    with pytest.raises(TypeError, match="an estimator is called on one data frame"):
+        LMM("height ~ week + (1 | plot)")(complete, complete)
+    with pytest.raises(TypeError, match="data is a int; a line-up takes the rows of the fit"):
+        lineup(fit, 20)
+    with pytest.raises(ValueError, match="pupil='': give a whole number, one number per parent, or a draw"):
+        nested(school=2, pupil="")
+    for row in (complete.iloc[0], {"week": [1.0]}):
+        with pytest.raises(TypeError, match=r"rows are predicted from a DataFrame, as pd.DataFrame\(\[row\]\)"):
+            fit.predict(row)
+    with pytest.raises(ValueError, match="the column 'week' of X is infinite or undefined in these rows"):
+        fit.predict(complete.assign(week=np.inf))
+    with pytest.raises(ValueError, match="Y holds what is no number"):
+        fit.estimator.many(complete[["arm"]].to_numpy(), complete)
+    dated = complete.assign(day=pd.Timestamp("2020") + pd.to_timedelta(complete["week"], "D"))
+    with pytest.raises(ValueError, match=r"'day' holds dates or times .*: count the days first"):
+        LMM("height ~ week", residual=AR1(unit="plot", time="day"))(dated)
+    world = Model("y ~ 1 + (1 | g)", {"Intercept": 0}, {"g": 1.0}, CompoundSymmetry(sd=1, rho=1, unit="g"))
+    with pytest.raises(ValueError, match="the residuals of one unit are an exact function of each other"):
+        exact_power(world, crossed(g=6, row=3))

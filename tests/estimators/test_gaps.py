@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from lmmsim import AR1, IID, LMM, OLS, CompoundSymmetry, GroupMeans, Unstructured
+from lmmsim.estimators.asking import asked
 from lmmsim.model.residual import level_names
 
 UNIT = {"unit": "plot", "time": "week"}
@@ -129,3 +130,63 @@ def test_a_number_and_its_text_are_two_levels_with_two_names():
     one, other = fit.components["sd", "residual", "1"], fit.components["sd", "residual", "'1'"]
     assert one == pytest.approx(1.0, rel=0.3) and other == pytest.approx(5.0, rel=0.3)
     assert set(IID(sd={1: 2.0, "1": 3.0}, by="kind").components.values()) == {2.0, 3.0}
+
+
+@pytest.fixture(scope="module")
+def scattered():
+    """Sixteen plots of two arms, seen up to five times at uneven weeks; each of ten replicates has gaps of its own."""
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"plot": np.repeat(np.arange(16), 5), "visit": np.tile(np.arange(5), 16)})
+    data["week"] = data["visit"] ** 1.5 * np.where(data["plot"] % 3 == 0, 1.0, 1.2)
+    data["arm"], data["n"] = np.where(data["plot"] % 2, "a", "b"), 1.0 + data["visit"]
+    data = data.sample(frac=1, random_state=1).iloc[:76].reset_index(drop=True)
+    scale = np.where(data["arm"] == "a", 1.0, 2.0)[:, None]
+    Y = rng.normal(size=(16, 10))[data["plot"]] + scale * rng.normal(size=(76, 10)) + data[["week"]].to_numpy()
+    Y[rng.random(Y.shape) < 0.15] = np.nan
+    Y[:, 9] = np.where(data["visit"] < 1, Y[:, 9], np.nan)  # one row of each plot
+    Y[data["arm"] == "b", 8] = np.nan
+    return data, Y
+
+
+SCATTERED = [
+    LMM("y ~ week * arm + (1 | plot)", residual=AR1(**UNIT)),
+    LMM("y ~ week * arm + (1 | plot)", residual=AR1(**UNIT, by="arm"), reml=False),
+    LMM("y ~ week * arm + (week | plot)", residual=IID(by="arm")),
+    LMM("y ~ week * arm", residual=IID(by="arm", weights="n")),
+    LMM("y ~ week * arm", residual=CompoundSymmetry(unit="plot", by="arm")),
+    LMM("y ~ week * arm", residual=Unstructured(unit="plot", time="visit"), reml=False),
+    LMM("y ~ week * arm", residual=Unstructured(unit="plot", time="visit")),
+]
+
+
+@pytest.mark.parametrize("analysis", SCATTERED, ids=repr)
+@pytest.mark.filterwarnings("ignore:.*were dropped:UserWarning")
+def test_replicates_with_gaps_of_their_own_are_fitted_as_each_is_alone(scattered, analysis):
+    data, Y = scattered
+    if isinstance(analysis.residual, Unstructured):  # sixteen plots tell three visits, hardly five
+        first = (data["visit"] < 3).to_numpy()
+        data, Y = data[first].reset_index(drop=True), Y[first]
+    found = analysis.many(Y, data)
+    assert not found.converged[8] and np.isnan(found.estimate[8]).all() and "identify" in found.message[8]
+    for k in range(8):
+        fit = analysis(data.assign(y=Y[:, k]))
+        assert (found.converged[k], found.singular[k]) == (fit.converged, fit.singular)
+        assert found.criterion[k] == pytest.approx(fit.criterion, abs=1e-6)
+        np.testing.assert_allclose(found.estimate[k], fit.beta, atol=1e-4 * fit.coef["se"].min())
+        np.testing.assert_allclose(found.se[k], fit.coef["se"], rtol=1e-4)
+        if not fit.singular:
+            np.testing.assert_allclose(found.df[k], fit.df, rtol=1e-3)
+            for name, own in found.residual.items():
+                assert own[k] == pytest.approx(fit.components[name], rel=1e-3, abs=1e-4)
+
+
+def test_questions_of_replicates_with_gaps_of_their_own_have_the_answers_of_each_alone(scattered):
+    data, Y = scattered
+    questions = {"difference at week 3": {"arm[T.b]": 1, "week:arm[T.b]": 3}}
+    found = asked(SCATTERED[0], questions, {"arms": ["arm[T.b]", "week:arm[T.b]"]}).many(Y[:, :8], data)
+    for k in range(8):
+        with pytest.warns(UserWarning, match="were dropped"):
+            fit = SCATTERED[0](data.assign(y=Y[:, k]))
+        one, both = fit.contrast(questions).iloc[0], fit.test(["arm[T.b]", "week:arm[T.b]"]).iloc[0]
+        np.testing.assert_allclose([found.se[k, 4], found.df[k, 4]], [one["se"], one["df"]], rtol=1e-3)
+        np.testing.assert_allclose([found.df[k, 5], found.p[k, 5]], [both["df2"], both["p"]], rtol=2e-3)

@@ -151,7 +151,8 @@ PROFILES = {
 def test_profile_intervals_are_those_of_lme4(case):
     """lme4 interpolates its profile; ours is compared at 1e-3 of the interval's width."""
     name, formula = case
-    table = profile(LMM(formula)(read(name)))
+    table = profile(LMM(formula)(read(name)), reml=False)
+    assert (table["criterion"] == "ML").all()
     assert set(table.index) == set(PROFILES[case])
     for key, (low, high) in PROFILES[case].items():
         width = high - low
@@ -183,6 +184,93 @@ def test_a_profile_of_spread_far_from_the_data_is_the_slopes_at_that_distance():
     assert sds.loc[("plot", "week"), "low"] == 0
     # where the slopes may all be alike, their correlation with anything may be anything
     assert table.loc[("corr", "plot", "Intercept, week"), ["low", "high"]].tolist() == [-1.0, 1.0]
+
+
+class OneWay:
+    """J groups of m rows with one mean: the criterion depends on the sums of squares between and within groups."""
+
+    def __init__(self, B, W, J, m, reml):
+        self.B, self.W, self.J, self.m, self.df = B, W, J, m, J - reml
+
+    def __call__(self, tau, sigma2):
+        """-2 log-likelihood of an sd among groups and a variance within them, without constants."""
+        of_means = sigma2 + self.m * tau**2
+        within = self.J * (self.m - 1) * np.log(sigma2) + self.W / sigma2
+        return self.df * np.log(of_means) + self.B / of_means + within
+
+    def lowest(self):
+        """The minimum over both."""
+        dof = self.J * (self.m - 1)
+        of_means, within, both = self.B / self.df, self.W / dof, (self.B + self.W) / (self.df + dof)
+        zero = of_means < within
+        sigma2 = np.where(zero, both, within)
+        return self(np.sqrt(np.where(zero, 0, of_means - within) / self.m), sigma2)
+
+    def height(self, tau):
+        """How much the best variance within leaves the criterion above its minimum."""
+        grid = np.linspace(0.2, 5, 2000)
+        held = np.min([self(tau, sigma2) for sigma2 in grid], axis=0)
+        return held - self.lowest()
+
+    @staticmethod
+    def drawn(tau, replicates, rng, J=6, m=5):
+        """Sums of squares of data with an sd of tau among groups and 1 within."""
+        between = (1 + m * tau**2) * rng.chisquare(J - 1, replicates)
+        return between, rng.chisquare(J * (m - 1), replicates)
+
+
+@pytest.mark.parametrize("reml", [False, True])
+def test_the_profile_of_a_balanced_design_ends_where_its_criterion_in_closed_form_does(reml):
+    J, m, rng = 6, 5, np.random.default_rng(3)
+    g = np.repeat(np.arange(J), m)
+    data = pd.DataFrame({"g": g, "y": 10 + rng.normal(size=J)[g] + rng.normal(size=J * m)})
+    means = data.groupby("g")["y"].mean()
+    B, W = m * ((means - means.mean()) ** 2).sum(), ((data["y"] - means[g].to_numpy()) ** 2).sum()
+    table = LMM("y ~ 1 + (1 | g)", reml=not reml)(data).profile(reml=reml)
+    closed = OneWay(B, W, J, m, reml)
+    ends = table.loc[("sd", "g", "Intercept"), ["low", "high"]].to_numpy(dtype=float)
+    np.testing.assert_allclose([closed.height(end) for end in ends], stats.chi2.ppf(0.95, 1), atol=2e-3)
+    for end in table.loc[("sd", "residual", ""), ["low", "high"]]:
+        grid = np.min([closed(tau, end**2) for tau in np.linspace(0, 4, 4001)])
+        assert grid - closed.lowest() == pytest.approx(stats.chi2.ppf(0.95, 1), abs=2e-3)
+    assert table["criterion"].to_dict() == {
+        ("coef", "", "Intercept"): "ML",
+        ("sd", "g", "Intercept"): "REML" if reml else "ML",
+        ("sd", "residual", ""): "REML" if reml else "ML",
+    }
+
+
+def test_with_few_groups_the_profile_of_reml_covers_their_sd_more_often_than_that_of_ml():
+    """By the closed form in many worlds; in some of them the package's interval holds the truth where that says so."""
+    r, J, m, rng = 10_000, 6, 5, np.random.default_rng(5)
+    between, within = OneWay.drawn(1.0, r, rng)
+    covered = {
+        reml: OneWay(between, within, J, m, reml).height(1.0) < stats.chi2.ppf(0.95, 1) for reml in (True, False)
+    }
+    error = np.sqrt(0.95 * 0.05 / r)
+    assert abs(covered[True].mean() - 0.95) < 0.01 + 3 * error
+    gain = covered[True].astype(float) - covered[False]
+    assert gain.mean() - 3 * gain.std() / np.sqrt(r) > 0.025  # six groups: a sixth of the variance is lost by ML
+    telling = np.concatenate([np.flatnonzero(gain > 0)[:4], np.flatnonzero(~covered[True])[:4], [0, 1]])
+    g = np.repeat(np.arange(J), m)
+    for k in telling:
+        pattern = np.tile(np.arange(m) - (m - 1) / 2, J)
+        u = np.arange(J) - (J - 1) / 2
+        y = u[g] * np.sqrt(between[k] / (m * (u**2).sum())) + pattern * np.sqrt(within[k] / (pattern**2).sum())
+        fit = LMM("y ~ 1 + (1 | g)")(pd.DataFrame({"g": g, "y": y}))
+        for reml in (None, False):
+            low, high = fit.profile(reml=reml).loc[("sd", "g", "Intercept"), ["low", "high"]]
+            assert (low < 1 < high) == covered[reml is None][k]
+
+
+def test_the_profile_of_a_fit_has_its_own_estimates_by_its_own_criterion(sleep, slopes):
+    table = slopes.profile().sort_index()
+    spread = table.drop(index="coef", level="part")
+    assert (spread["criterion"] == "REML").all() and (table.loc["coef", "criterion"] == "ML").all()
+    np.testing.assert_allclose(spread["estimate"], slopes.components[spread.index], rtol=1e-4, atol=1e-4)
+    full = LMM(slopes.formula, reml=False)(sleep)
+    np.testing.assert_allclose(table["estimate"].xs("coef").droplevel(0)[list(full.terms)], full.beta, rtol=1e-6)
+    assert full.profile().drop(columns="criterion").equals(slopes.profile(reml=False).drop(columns="criterion"))
 
 
 def test_profile_of_least_squares_is_refused(sleep):

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from estimators.residual_cases import FITS, Dense, data_of, spec
 from places import BOOK
+from scipy.optimize import minimize
+from scipy.stats import chi2
 
 from lmmsim import (
     AR1,
@@ -25,6 +27,7 @@ from lmmsim import (
 from lmmsim.diagnostics.influence import influence
 from lmmsim.diagnostics.residuals import residuals
 from lmmsim.diagnostics.serial import lag_correlation
+from lmmsim.reml import structured
 from lmmsim.reml.structured import numbers_of
 from lmmsim.reml.whitened import Whitened
 
@@ -527,10 +530,84 @@ def test_influence_refits_with_the_same_residual():
     assert table["ratio residual b"].iloc[3] == pytest.approx(ratio, rel=1e-3)
 
 
-def test_a_profile_is_refused_in_words():
+def _dense_of(fit, reml):
+    """The likelihood of a fit from V written out, as a function of its components one after the other."""
+    z, same = fit.data["plot"].to_numpy(), fit.data["plot"].to_numpy()
+    together = (z[:, None] == same).astype(float)
+    gap = np.abs(fit.data["week"].to_numpy()[:, None] - fit.data["week"].to_numpy())
+    names = list(fit.components.index)
+    arm = (fit.data["arm"] == "b").to_numpy()
+
+    def V(values):
+        value = dict(zip(names, values, strict=True))
+        first = value.get(("sd", "residual", ""), value.get(("sd", "residual", "a")))
+        sd = np.where(arm, value.get(("sd", "residual", "b"), first), first)
+        out = np.outer(sd, sd) * together * np.sign(value["corr", "residual", "rho"]) ** gap
+        out *= np.abs(value["corr", "residual", "rho"]) ** gap
+        return out + value.get(("sd", "plot", "Intercept"), 0.0) ** 2 * together
+
+    return Dense(V, fit.matrices.X.to_numpy(), fit.y, reml)
+
+
+@pytest.mark.parametrize(
+    "kind, formula",
+    [("AR1", "y ~ week * arm"), ("AR1", "y ~ week * arm + (1 | plot)"), ("AR1 by arm", "y ~ week * arm")],
+)
+@pytest.mark.parametrize("reml", [True, False])
+def test_the_profile_of_the_residuals_numbers_ends_where_v_written_out_says(kind, formula, reml):
     data = PLOTS.assign(y=simulate_many(GROWTH, PLOTS, 1, rng=9)[:, 0])
-    with pytest.raises(ValueError, match="profiles are not available for residuals with a structure"):
-        LMM(GROWTH.formula, residual=ESTIMATED["AR1"])(data).profile()
+    fit = LMM(formula, reml=reml, residual=ESTIMATED[kind])(data)
+    table, dense = fit.profile().drop(index="coef", level="part"), _dense_of(fit, reml)
+    assert list(table.index) == list(fit.components.index)
+    assert (table["criterion"] == ("REML" if reml else "ML")).all()
+    best = fit.components.to_numpy()
+    np.testing.assert_allclose(table["estimate"], best, rtol=1e-4)
+    for i, key in enumerate(table.index):
+        for end in table.loc[key, ["low", "high"]]:
+            if key[0] == "sd" and end == 0:
+                assert dense(np.where(np.arange(len(best)) == i, 0, best)) > dense(best)
+                continue
+
+            def held(rest, i=i, end=end):
+                return dense(np.insert(rest, i, end))
+
+            lowest = minimize(held, np.delete(best, i), method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-6})
+            assert lowest.fun - dense(best) == pytest.approx(chi2.ppf(0.95, 1), abs=5e-3)
+
+
+def test_every_number_of_a_residual_has_a_profile():
+    data = PLOTS.assign(y=simulate_many(GROWTH, PLOTS, 1, rng=9)[:, 0])
+    kinds = [(GROWTH.formula, residual) for residual in ESTIMATED.values()]
+    kinds += [("y ~ week * arm", CompoundSymmetry(unit="plot")), ("y ~ week", Unstructured(unit="plot", time="week"))]
+    for formula, residual in kinds:
+        fit = LMM(formula, residual=residual)(data)
+        table = fit.profile()
+        estimated = [key for key in fit.components.index if getattr(residual, "rho", None) is None or key[2] != "rho"]
+        assert list(table.drop(index="coef", level="part").index) == estimated
+        assert ((table["low"] <= table["estimate"]) & (table["estimate"] <= table["high"])).all(), residual
+
+
+def test_the_profile_with_known_precisions_is_that_of_the_rows_that_the_means_stand_for():
+    rng = np.random.default_rng(4)
+    rows = pd.DataFrame({"g": np.repeat(np.arange(8), 12), "cell": np.repeat(np.arange(32), 3)})
+    rows["y"] = rng.normal(size=8)[rows["g"]] + rng.normal(size=96)
+    means = rows.groupby(["g", "cell"], as_index=False)["y"].mean().assign(n=3)
+    weighted = LMM("y ~ 1 + (1 | g)", weights="n")(means).profile()
+    plain = LMM("y ~ 1 + (1 | g)")(means).profile()
+    key, residual = ("sd", "g", "Intercept"), ("sd", "residual", "")
+    shape = ["estimate", "low", "high"]
+    np.testing.assert_allclose(weighted.loc[key, shape].astype(float), plain.loc[key, shape].astype(float), rtol=1e-4)
+    ratio = weighted.loc[residual, shape].astype(float) / plain.loc[residual, shape].astype(float)
+    np.testing.assert_allclose(ratio, np.sqrt(3), rtol=1e-4)
+
+
+def test_a_profile_of_large_blocks_with_a_structure_is_refused_in_words(monkeypatch):
+    monkeypatch.setattr(structured, "WORK", 0)
+    data = PLOTS.assign(y=simulate_many(GROWTH, PLOTS, 1, rng=9)[:, 0])
+    fit = LMM(GROWTH.formula, residual=ESTIMATED["AR1"])(data)
+    assert isinstance(fit.conditional.engine, Whitened)
+    with pytest.raises(ValueError, match="not available for residuals with a structure in a design whose groups tie"):
+        fit.profile()
 
 
 @pytest.mark.parametrize(

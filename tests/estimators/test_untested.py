@@ -4,11 +4,13 @@ Three arms with one field each, and plots in the fields: the effects of the fiel
 arms, so that nothing can be said about the arms; what changes within plots can be tested all the same.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from lmmsim import LMM, OLS
+from lmmsim import AR1, IID, LMM, OLS
 from lmmsim.estimators.asking import asked
 
 pytestmark = pytest.mark.filterwarnings("ignore:there is no")
@@ -128,3 +130,84 @@ def test_another_doubt_beside_a_term_that_is_taken_up_in_part_takes_every_test_a
     fit = LMM("y ~ week + soil + arm + (week | arm) + (1 | plot) + (1 | twin)")(growing([1.0, 2.0, 1.4, 0.2]))
     assert not fit.converged and fit.coef[["df", "p", "low", "high"]].isna().all(axis=None)
     assert "there is no test of Intercept, arm" in fit.message and "'plot' and 'twin' make the same" in fit.message
+
+
+@pytest.fixture(scope="module")
+def sites():
+    """Two varieties in one site, two in another, so that sites are combinations of varieties; plots within them."""
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame({"variety": np.repeat(["A", "B", "C", "D"], 20), "plot": np.repeat(np.arange(16), 5)})
+    data["site"] = np.where(data["variety"] < "C", "north", "south")
+    data["y"] = rng.normal(size=80) + rng.normal(size=16)[data["plot"]]
+    return data
+
+
+@pytest.mark.parametrize("df", ["satterthwaite", "kenward-roger", "z"])
+def test_a_difference_in_which_the_effects_of_groups_cancel_has_its_numbers(sites, df):
+    """C and D have no test each, as A is of another site; their difference is one within a site."""
+    lost = LMM("y ~ variety + (1 | site) + (1 | plot)", df=df)(sites)
+    kept = LMM("y ~ variety + (1 | plot)", df=df)(sites)
+    assert lost.coef[["se", "df"]].isna().all(axis=1).to_dict() == {
+        "Intercept": True, "variety[T.B]": False, "variety[T.C]": True, "variety[T.D]": True
+    }  # fmt: skip
+    within = {"south": {"variety[T.C]": 1, "variety[T.D]": -1}, "north": {"variety": {"B": 1, "A": -1}}}
+    np.testing.assert_allclose(lost.contrast(within), kept.contrast(within), rtol=1e-4)
+    between = lost.contrast({"variety": {"A": 1, "B": 1, "C": -1, "D": -1}})
+    assert between["estimate"].notna().all() and between[NUMBERS].isna().all(axis=None)
+    pairs = lost.means("variety", pairs=True, adjust="holm")
+    assert pairs["p"].notna().to_dict() == {
+        "A - B": True, "A - C": False, "A - D": False, "B - C": False, "B - D": False, "C - D": True
+    }  # fmt: skip
+    low = pairs["p"].min()
+    assert pairs["p_holm"].dropna().tolist() == [min(1, max(2 * low, p)) for p in pairs["p"].dropna()]
+    rows = [{"variety": {"A": 1, "B": -1}}, {"variety": {"C": 1, "D": -1}}]
+    np.testing.assert_allclose(lost.test(rows).to_numpy(), kept.test(rows).to_numpy(), rtol=1e-3)
+    assert np.isnan(lost.test("variety")["F"].iloc[0])
+    if df != "z":
+        found = asked(LMM(lost.formula, df=df), within, {"within": rows}).many(sites[["y"]].to_numpy(), sites)
+        single = lost.contrast(within)
+        np.testing.assert_allclose(found.se[0, 4:6], single["se"], rtol=1e-6)
+        np.testing.assert_allclose(found.df[0, 4:6], single["df"], rtol=1e-6)
+        assert found.p[0, 6] == pytest.approx(lost.test(rows)["p"].iloc[0], rel=1e-4)
+
+
+def test_the_note_below_a_contrast_without_a_test_says_why(sites):
+    fit = LMM("y ~ variety + (1 | site) + (1 | plot)")(sites)
+    asked_for = fit.contrast({"variety": {"A": 1, "C": -1}})
+    assert "with 2 of 'site' their effects cannot be told from the coefficients" in repr(asked_for)
+    assert "cannot be told" not in repr(fit.contrast({"variety": {"C": 1, "D": -1}}))
+
+
+@pytest.mark.parametrize("residual", [IID(by="shade"), AR1(unit="plot", time="week")])
+def test_structured_residuals_do_not_make_a_variance_told_that_the_fixed_effects_take_up(fields, residual):
+    """The likelihood is flat in it: whatever stands there is no estimate, and the fit says that it found none."""
+    lmm = LMM("y ~ week + shade + arm + (1 | arm)", residual=residual)
+    fit, batch = lmm(fields), lmm.many(fields[["y"]].to_numpy(), fields)
+    kept = LMM("y ~ week + shade + arm", residual=residual)(fields)
+    assert not fit.converged and not batch.converged[0]
+    assert "there is no test of" in fit.message and "cannot be told" in batch.message[0]
+    assert fit.coef.loc[["arm[T.B]", "arm[T.C]"], NUMBERS].isna().all(axis=None)
+    rows = ["week", "shade[T.yes]"]
+    np.testing.assert_allclose(
+        fit.coef.loc[rows, ["estimate", "se"]], kept.coef.loc[rows, ["estimate", "se"]], rtol=1e-3
+    )
+    full = replace(lmm, reml=False)(fields)
+    assert full.converged and full.sd.loc[("arm", "Intercept"), "sd"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_what_no_data_of_the_design_tell_has_no_profile_either(fields, reml):
+    table = LMM(WITH_ARM, reml=reml)(fields).profile()
+    kept = LMM(WITHOUT, reml=reml)(fields).profile()
+    ends, arm = ["low", "high"], ("sd", "arm", "Intercept")
+    assert table.loc["coef"].droplevel(0)[ends].isna().all(axis=1).to_dict() == {
+        "Intercept": True, "week": False, "shade[T.yes]": False, "arm[T.B]": True, "arm[T.C]": True
+    }  # fmt: skip
+    both = [("coef", "", "week"), ("sd", "plot", "Intercept"), ("sd", "residual", "")]
+    if reml:
+        assert table.loc[arm, ["estimate", *ends]].isna().all()
+        shape = ["estimate", *ends]
+        ours, known = (one.loc[both[1:], shape].astype(float) for one in (table, kept))
+        np.testing.assert_allclose(ours, known, rtol=1e-3, atol=1e-4)
+    else:
+        assert table.loc[arm, "estimate"] == pytest.approx(0, abs=1e-6)

@@ -107,8 +107,8 @@ def test_a_diagnosis_is_drawn_in_one_call(fit):
     titles = [ax.get_title("left") for ax in axes]
     assert titles[:3] == [
         "residuals along fitted values",
-        "residuals, normal quantiles",
-        "Intercept of plot, normal quantiles",
+        "residuals: quantiles",
+        "plot: Intercept",
     ]
     assert {"residuals by plot", "mean residuals along week", "residuals of one unit, by lag"} <= set(titles)
     drawn = axes[0].lines[-1]
@@ -119,10 +119,26 @@ def test_a_diagnosis_is_drawn_in_one_call(fit):
         plot.diagnosis(fit)
 
 
+def test_the_titles_of_a_diagnosis_have_room_side_by_side():
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"laboratory": np.repeat(np.arange(12), 6), "concentration": np.tile(np.arange(6.0), 12)})
+    data["y"] = rng.normal(size=(12, 2))[data["laboratory"], 0] + rng.normal(size=72) + 0.3 * data["concentration"]
+    data["y"] += rng.normal(size=12)[data["laboratory"]] * data["concentration"]
+    fit = LMM("y ~ concentration + (concentration | laboratory)")(data)
+    axes = plot.diagnosis(diagnose(fit, time="concentration", rng=1, replicates=19))
+    assert axes[3].get_title("left").split() == ["laboratory:", "concentration"]
+    figure = axes[0].figure
+    figure.canvas.draw()
+    boxes = [ax._left_title.get_window_extent() for ax in axes]
+    for i, box in enumerate(boxes):
+        assert box.x1 <= figure.bbox.x1 and not any(box.overlaps(other) for other in boxes[i + 1 :])
+        assert not any(box.overlaps(ax.get_window_extent()) for ax in axes)
+
+
 def test_the_picture_of_least_squares_has_no_groups(plants):
     found = diagnose(OLS("height ~ week")(plants.data), rng=1, replicates=19)
     assert [ax.get_title("left") for ax in plot.diagnosis(found)][:2] == [
         "residuals along fitted values",
-        "residuals, normal quantiles",
+        "residuals: quantiles",
     ]
     assert pd.isna(found.group) or found.group is None

@@ -208,12 +208,14 @@ def test_the_smallest_effect_of_a_wrong_analysis_is_smaller_and_of_skewed_school
 
 def test_an_effect_is_said_in_a_sentence():
     exact = find_effect(*schools(20), term=TERM)
-    assert str(exact) == (
+    assert " ".join(str(exact).split()) == (
         "4.635 is the smallest effect of 'method[T.new]' that this design detects with a power of 0.8, computed "
         "exactly (standard error 1.565, 18 df)"
     )
     text = str(find_effect(*schools(20), MEANS, term=TERM, rng=1, mcse=0.02))
-    assert "by simulation; with 95 % confidence it lies between 4." in text
+    assert "by simulation; with 95 % confidence it lies between 4." in " ".join(text.split())
+    for sentence in (str(exact), text):
+        assert max(map(len, sentence.splitlines())) <= 88
 
 
 def test_an_effect_that_cannot_be_found_is_refused():

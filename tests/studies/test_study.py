@@ -10,7 +10,22 @@ import pandas as pd
 import pytest
 from small_estimators import Mean, MeanSingly
 
-from lmmsim import AR1, Model, Random, covariate, crossed, draws, drop_out, knock_out, scenarios, simulate_many
+from lmmsim import (
+    AR1,
+    IID,
+    CompoundSymmetry,
+    Model,
+    Random,
+    Unstructured,
+    assign,
+    covariate,
+    crossed,
+    draws,
+    drop_out,
+    knock_out,
+    scenarios,
+    simulate_many,
+)
 from lmmsim.estimators.estimates import effects_of
 from lmmsim.estimators.least_squares import OLS, GroupMeans, Within
 from lmmsim.estimators.lmm import LMM
@@ -291,7 +306,48 @@ def test_the_search_starts_at_the_truth_and_the_answer_does_not_depend_on_it():
 )
 def test_no_search_starts_at_the_edge(world):
     recipe = Recipe(world, crossed(unit=4, time=3), {}, root(1))
-    assert true_theta(recipe, effects_of(recipe.equation.terms)) is None
+    assert true_theta(recipe, effects_of(recipe.equation.terms), recipe.model.residual.sd) is None
+
+
+UNIT = {"unit": "plot", "time": "week"}
+STRUCTURES = {
+    "AR1": (AR1(sd=2.0, rho=0.5, **UNIT), AR1(**UNIT)),
+    "AR1 by arm": (AR1(sd={"a": 2.0, "b": 3.0}, by="arm", rho=0.5, **UNIT), AR1(by="arm", **UNIT)),
+    "by arm": (IID(sd={"a": 2.0, "b": 3.0}, by="arm"), IID(by="arm")),
+    "shared": (CompoundSymmetry(sd=2.0, rho=0.3, unit="plot"), CompoundSymmetry(unit="plot")),
+    "unstructured": (
+        Unstructured(sd=dict(enumerate([1.0, 1.5, 2.0, 1.0])), corr=0.4, **UNIT),
+        Unstructured(**UNIT),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_the_search_for_a_residuals_numbers_starts_at_the_truth_and_takes_fewer_steps(name):
+    residual, estimated = STRUCTURES[name]
+    design = assign(crossed(plot=24, week=[0, 1, 2, 3]), to="plot", arm=["a", "b"])
+    term = "" if name in ("shared", "unstructured") else " + (1 | plot)"
+    random = {"plot": 1.0} if term else {}
+    world = Model("y ~ week + arm" + term, {"Intercept": 1, "week": 1, "arm[T.b]": 0}, random, residual)
+    lmm = LMM(world.formula, residual=estimated)
+    recipe = Recipe(world, design, {"LMM": lmm}, root(2))
+    prepared = plan(recipe).batches["LMM"]
+    engine, start = prepared.engine, prepared.start
+    numbers = engine.numbers.filled(start[engine.t :], 2.0 if name != "unstructured" else 1.0)
+    assert {key: round(value, 6) for key, value in numbers.components.items()} == residual.components
+    Y = recipe.responses(0, 200)[0]
+    started, cold = engine.fit(Y, start=start), engine.fit(Y)
+    np.testing.assert_allclose(started.criterion, cold.criterion, atol=1e-6)
+    np.testing.assert_allclose(started.beta, cold.beta, atol=1e-4)
+    assert started.converged.all() and started.evaluations.sum() < cold.evaluations.sum()
+
+
+def test_a_residual_of_another_kind_is_no_place_to_start_from():
+    design = assign(crossed(plot=24, week=[0, 1, 2, 3]), to="plot", arm=["a", "b"])
+    world = Model("y ~ week", {"Intercept": 1, "week": 1}, {}, STRUCTURES["AR1"][0])
+    for estimated in (IID(by="arm"), CompoundSymmetry(unit="plot"), AR1(by="arm", **UNIT), AR1(unit="plot", time="t")):
+        recipe = Recipe(world, design.assign(t=design["week"]), {"LMM": LMM("y ~ week", residual=estimated)}, root(1))
+        assert plan(recipe).batches["LMM"].start is None
 
 
 def test_truth_names_coefficients_and_components():
