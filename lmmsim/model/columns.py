@@ -1,7 +1,6 @@
 """Columns: build what `y ~ x + (x | g)` names.
 
-One formula serves the world (`Model`) and the analysis (`LMM`, `OLS`). formulaic says which columns a formula has and
-computes functions such as poly(x, 2); columns of plain names are put together here.
+One formula serves the world (`Model`) and the analysis (`LMM`, `OLS`).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.checks import as_frame, check_columns, listed
-from lmmsim.model.evaluation import Part, dependent_columns, evaluated, has_functions
+from lmmsim.model.evaluation import Part, dependent_columns, evaluated, has_functions, specification
 from lmmsim.model.formula import Bar, Parts, label_of, split
 from lmmsim.model.frame import Kind, Values, as_kind, kind_of, typed, whole, without_unused
 from lmmsim.model.groups import codes_among, levels_and_keys, rows_without
@@ -73,16 +72,24 @@ class Basis:
     formula : str
     kinds : dict
         What every column of the data was: numbers, or a factor with its levels.
-    spec : object
-        What formulaic has learned: means that are subtracted, knots, contrasts.
+    learned : object
+        What formulaic has learned of the rows: means that are subtracted, knots, contrasts. None where it has learned
+        nothing, since the columns are plain.
     names : tuple of str
         The columns of X.
     """
 
     formula: str
     kinds: Mapping[str, Kind]
-    spec: Any = field(repr=False)
+    learned: Any = field(repr=False)
     names: tuple[str, ...]
+
+    @property
+    def spec(self) -> Any:
+        """What formulaic says about the columns."""
+        if self.learned is not None:
+            return self.learned
+        return specification(split(self.formula), tuple(self.kinds.items()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +122,7 @@ class Matrices:
 
     @property
     def spec(self) -> Any:
-        """What formulaic has learned of the rows."""
+        """What formulaic says about the columns."""
         return self.basis.spec
 
 
@@ -175,7 +182,7 @@ def build(
     notes = [*_without_unused(parts, frame, rows)] if drop else []
     _check_levels(parts, frame)
     kinds = tuple((name, kind_of(values)) for name, values in frame.items())
-    spec, made, arrays = evaluated(parts, kinds, frame, rows, len(index))
+    learned, made, arrays = evaluated(parts, kinds, frame, rows, len(index))
     X = pd.DataFrame(arrays[0], index, made[0].names)
     if drop and made[0].crossings:
         X, left_out = drop_empty_cells(X, made[0].crossings)
@@ -187,7 +194,7 @@ def build(
     )
     _check_named_once(parts, X.columns, terms)
     return Matrices(
-        formula, parts.response, X, terms, Basis(formula, dict(kinds), spec, tuple(X.columns)), "; ".join(notes)
+        formula, parts.response, X, terms, Basis(formula, dict(kinds), learned, tuple(X.columns)), "; ".join(notes)
     )
 
 
@@ -204,8 +211,8 @@ def basis_of(formula: str, data: pd.DataFrame) -> Basis:
     check_columns(data, names)
     frame = _typed(parts, data.dropna(subset=names))
     kinds = tuple((name, kind_of(values)) for name, values in frame.items())
-    spec, made, _ = evaluated(parts, kinds, frame, None, len(data))
-    return Basis(formula, dict(kinds), spec, tuple(made[0].names))
+    learned, made, _ = evaluated(parts, kinds, frame, None, len(data))
+    return Basis(formula, dict(kinds), learned, tuple(made[0].names))
 
 
 def on_basis(basis: Basis, data: pd.DataFrame) -> Matrices:
@@ -250,7 +257,7 @@ def _on(basis: Basis, data: pd.DataFrame) -> tuple[pd.DataFrame, list[np.ndarray
         raise ValueError(f"'{name}' is missing in {lacking.sum()} of {len(data)} rows (the first: {first})")
     frame = {use.name: as_kind(use.column, data[use.column], basis.kinds[use.name]) for use in parts.uses}
     kinds = tuple(basis.kinds.items())
-    _, made, arrays = evaluated(parts, kinds, frame, None, len(data), basis.spec)
+    _, made, arrays = evaluated(parts, kinds, frame, None, len(data), basis.learned)
     X = pd.DataFrame(arrays[0], data.index, made[0].names)
     return (X if len(basis.names) == X.shape[1] else X[list(basis.names)]), arrays, made
 
