@@ -30,6 +30,7 @@ from lmmsim.estimators.rows import (
 from lmmsim.estimators.spellings import Fits
 from lmmsim.model.columns import Matrices, build
 from lmmsim.model.formula import split
+from lmmsim.model.frame import Columns
 from lmmsim.model.identifiable import check_terms, check_X
 from lmmsim.model.residual import IID, Residual
 from lmmsim.reml import structured
@@ -172,9 +173,8 @@ class LMM(Fits):
             lack values and `missing` is "raise".
         """
         chosen = chosen_rows(self.formula, data, self.missing, also=self._columns)
-        used = chosen.used
-        y = response_values(split(self.formula).response, used)
-        matrices, engine = self._engine(chosen.covered, chosen.rows)
+        y = response_values(split(self.formula).response, chosen.columns)
+        matrices, engine = self._engine(chosen.covered, chosen.rows, chosen.columns)
         Y = y[:, None]
         s = told(matrices, engine.fit(Y, reml=self.reml, start=start, df=self.df == "satterthwaite"))
         vcov, df = without_tests(matrices, *self.reference(engine, s))
@@ -183,7 +183,7 @@ class LMM(Fits):
             formula=self.formula,
             estimator=self,
             matrices=matrices,
-            data=used,
+            data=chosen.used,
             y=y,
             beta=s.beta[0],
             vcov_beta=vcov[0],
@@ -266,9 +266,11 @@ class LMM(Fits):
         keep = complete_rows(self.formula, data, self.missing, response=False, also=self._columns)
         return self._engine(data if keep.all() else data[keep])[1].explain()
 
-    def _engine(self, data: pd.DataFrame, rows: np.ndarray | None = None) -> tuple[Matrices, AnyEngine]:
+    def _engine(
+        self, data: pd.DataFrame, rows: np.ndarray | None = None, columns: Columns | None = None
+    ) -> tuple[Matrices, AnyEngine]:
         """Build the matrices of complete rows, refuse what cannot be analysed, and do the design's work."""
-        matrices = build(self.formula, data, complete=True, rows=rows, drop=True)
+        matrices = build(self.formula, data, complete=True, rows=rows, drop=True, columns=columns)
         matrices = with_doubts(matrices, self.reml)
         X = matrices.X.to_numpy()
         if self.spec is not None and (self.structured or self.weights is not None or not matrices.terms):

@@ -16,8 +16,8 @@ import pandas as pd
 from lmmsim.checks import as_frame, check_columns, listed
 from lmmsim.model.evaluation import Part, dependent_columns, evaluated, has_functions, specification
 from lmmsim.model.formula import Bar, Parts, label_of, split
-from lmmsim.model.frame import Kind, Values, as_kind, kind_of, typed, whole, without_unused
-from lmmsim.model.groups import codes_among, levels_and_keys, rows_without
+from lmmsim.model.frame import Columns, Kind, Values, as_kind, kind_of, typed, whole, without_unused
+from lmmsim.model.groups import Data, codes_among, levels_and_keys, rows_without
 from lmmsim.model.groups import levels_of as levels_of
 
 
@@ -135,7 +135,12 @@ def effects_index(terms: Sequence[RandomTerm]) -> pd.MultiIndex:
 
 
 def build(
-    formula: str, data: pd.DataFrame, complete: bool = False, rows: np.ndarray | None = None, drop: bool = False
+    formula: str,
+    data: pd.DataFrame,
+    complete: bool = False,
+    rows: np.ndarray | None = None,
+    drop: bool = False,
+    columns: Columns | None = None,
 ) -> Matrices:
     """Build the columns that a formula names; the response itself is not needed.
 
@@ -152,6 +157,8 @@ def build(
         lost the covariates.
     drop : bool
         Whether levels that no row has leave, and columns of cells of an interaction that are empty; `note` says so.
+    columns : Columns, optional
+        Those of the rows that are wanted, where some have been taken out already.
 
     Returns
     -------
@@ -175,10 +182,13 @@ def build(
     _check_columns(parts, data)
     if not complete:
         _check_complete(parts, data)
-    if rows is not None and (rows.all() or not has_functions(parts)):
-        data, rows = data[rows], None
-    index = data.index if rows is None else data.index[rows]
-    frame = _typed(parts, data)
+    if rows is not None and rows.all():
+        rows = None
+    wanted = Columns(data if rows is None else data[rows]) if columns is None else columns
+    if rows is not None and not has_functions(parts):
+        rows = None
+    index = wanted.data.index
+    frame = _typed(parts, wanted if rows is None else Columns(data))
     notes = [*_without_unused(parts, frame, rows)] if drop else []
     _check_levels(parts, frame)
     kinds = tuple((name, kind_of(values)) for name, values in frame.items())
@@ -187,18 +197,16 @@ def build(
     if drop and made[0].crossings:
         X, left_out = drop_empty_cells(X, made[0].crossings)
         notes += left_out
-    groups = data if rows is None else data[rows]
     terms = tuple(
-        random_term(bar, part.names, columns, groups)
-        for bar, part, columns in zip(parts.bars, made[1:], arrays[1:], strict=True)
+        random_term(bar, part.labels, values, wanted)
+        for bar, part, values in zip(parts.bars, made[1:], arrays[1:], strict=True)
     )
     _check_named_once(parts, X.columns, terms)
-    return Matrices(
-        formula, parts.response, X, terms, Basis(formula, dict(kinds), learned, tuple(X.columns)), "; ".join(notes)
-    )
+    labels = made[0].labels if X.shape[1] == len(made[0].labels) else tuple(X.columns)
+    return Matrices(formula, parts.response, X, terms, Basis(formula, dict(kinds), learned, labels), "; ".join(notes))
 
 
-def _typed(parts: Parts, data: pd.DataFrame) -> dict[str, Values]:
+def _typed(parts: Parts, data: Data) -> dict[str, Values]:
     """The columns that the terms use, as numbers or factors, by the name that formulaic knows them by."""
     frame = {use.name: typed(use.column, data[use.column]) for use in parts.uses}
     return frame | {use.name: whole(frame[use.name]) for use in parts.uses if use.factor}
@@ -212,7 +220,7 @@ def basis_of(formula: str, data: pd.DataFrame) -> Basis:
     frame = _typed(parts, data.dropna(subset=names))
     kinds = tuple((name, kind_of(values)) for name, values in frame.items())
     learned, made, _ = evaluated(parts, kinds, frame, None, len(data))
-    return Basis(formula, dict(kinds), learned, tuple(made[0].names))
+    return Basis(formula, dict(kinds), learned, made[0].labels)
 
 
 def on_basis(basis: Basis, data: pd.DataFrame) -> Matrices:
@@ -224,7 +232,7 @@ def on_basis(basis: Basis, data: pd.DataFrame) -> Matrices:
         basis.formula,
         parts.response,
         X,
-        tuple(random_term(bar, part.names, columns, data) for bar, part, columns in terms),
+        tuple(random_term(bar, part.labels, columns, data) for bar, part, columns in terms),
         basis,
     )
 
@@ -268,7 +276,7 @@ def used_columns(formula: str, data: pd.DataFrame) -> list[str]:
     return [column for column in data.columns if column in parts.columns or column in parts.inside]
 
 
-def random_term(bar: Bar, names: Iterable[str], columns: np.ndarray, data: pd.DataFrame) -> RandomTerm:
+def random_term(bar: Bar, names: Iterable[str], columns: np.ndarray, data: Data) -> RandomTerm:
     """The random effects of one bar, for these rows."""
     levels, codes, keys = levels_and_keys(bar.group, data)
     return RandomTerm(label_of(bar.group), tuple(names), columns, codes, levels, bar.group, keys)
@@ -282,7 +290,7 @@ def _check_columns(parts: Parts, data: pd.DataFrame) -> None:
     if len(data) == 0:
         raise ValueError(f"the data have no rows, so '{parts.formula}' has nothing to describe")
     needed = parts.columns | parts.inside
-    if not needed <= set(data.columns):
+    if not all(name in data.columns for name in needed):
         check_columns(data, sorted(needed))
     if not data.columns.is_unique:
         twice = [name for name in data.columns[data.columns.duplicated()] if name in needed]

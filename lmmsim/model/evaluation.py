@@ -7,10 +7,12 @@ formulaic reads all others, and computes functions such as poly(x, 2).
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -41,6 +43,11 @@ class Part:
     names: pd.Index
     products: tuple[Product, ...]
     crossings: tuple[int, ...]
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The names, out of their index."""
+        return tuple(self.names)
 
 
 def evaluated(
@@ -215,11 +222,15 @@ def _multiplied(part: Part, frame: Mapping[str, Values], n: int) -> np.ndarray:
     """Columns (n, k) of plain names: products of numbers and of indicators of levels."""
     out = np.ones((n, len(part.products)))
     for j, (numbers, indicators) in enumerate(part.products):
-        for name in numbers:
-            out[:, j] *= frame[name]
-        for name, level in indicators:
-            out[:, j] *= np.asarray(frame[name].codes == level)  # type: ignore[union-attr]
+        values = [*(frame[name] for name in numbers), *(_indicator(frame[name], level) for name, level in indicators)]
+        if values:
+            out[:, j] = functools.reduce(operator.mul, values)
     return out
+
+
+def _indicator(factor: Values, level: int) -> np.ndarray:
+    """Whether a row has a level."""
+    return np.asarray(factor.codes == level)  # type: ignore[union-attr]
 
 
 def dependent_columns(X: np.ndarray, tolerance: float = 1e-10) -> list[int]:
