@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 COLLINEAR = 1e-10  # what a column has beside those before it, as a share of its size
+MANY = 2000  # rows from which NumPy's copies cost more than the import of SciPy's LAPACK
 
 
 def standardised(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -35,3 +36,21 @@ def standardised(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if np.all(np.abs(np.diagonal(triangle)) > COLLINEAR * sizes):
         upper = triangle * np.where(np.diagonal(triangle) < 0, -1.0, 1.0)[:, None]
     return columns @ np.linalg.inv(upper), upper
+
+
+def thin_qr(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Orthonormal Q (n, p) and upper triangular R with X = Q R, for n >= p.
+
+    Examples
+    --------
+    >>> Q, R = thin_qr(np.array([[3.0, 1.0], [4.0, 0.0]]))
+    >>> np.abs(R).round(9).tolist()
+    [[5.0, 0.6], [0.0, 0.8]]
+    """
+    if len(X) < MANY:
+        Q, R = np.linalg.qr(X)
+        return Q, R
+    from scipy.linalg import lapack
+
+    reflectors, tau, *_ = lapack.dgeqrf(X)
+    return lapack.dorgqr(reflectors, tau)[0], np.triu(reflectors[: X.shape[1]])

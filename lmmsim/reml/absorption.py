@@ -13,6 +13,7 @@ import numpy as np
 
 from lmmsim.reml import stacks
 from lmmsim.reml.crossproducts import Gram, block_diagonal
+from lmmsim.reml.level_sums import LevelSums
 from lmmsim.reml.mixed_model_equations import layout_of
 from lmmsim.reml.standard_form import Problem
 from lmmsim.reml.theta import triangle
@@ -60,13 +61,8 @@ class Absorbed:
 
     def _find_patterns(self) -> None:
         """Z1', A_j, and which blocks have the same A_j."""
-        from scipy import sparse
-
-        n, k = self.columns.shape
-        order = np.argsort(self.codes, kind="stable")
-        ends = np.arange(k)[:, None] * n + np.cumsum(np.bincount(self.codes, minlength=self.J))
-        entries = (self.columns[order].T.ravel(), np.tile(order, k), np.append(0, ends))
-        self.Z1t = sparse.csr_array(entries, shape=(k * self.J, n))  # rows ordered by column of Z, then block
+        k = self.columns.shape[1]
+        self.Z1t = LevelSums([self.codes] * k, list(self.columns.T), [self.J] * k)
         self.A = self.sums(self.columns).transpose(0, 2, 1)  # (k, k, J)
         digits = np.round(self.A[triangle(k)].T / max(float(np.abs(self.A).max()), 1e-300) * 1e9)
         first, self.pattern = np.zeros(1, dtype=np.intp), np.zeros(self.J, dtype=np.intp)
@@ -114,7 +110,7 @@ class Absorbed:
     @cached_property
     def B(self) -> np.ndarray | csr_array:
         """Z1'X*, (k J, P), sparse where X* is; rows ordered by column of Z, then block."""
-        return self.Z1t @ self.X_star
+        return self.Z1t @ self.X_star if isinstance(self.X_star, np.ndarray) else self.Z1t.matrix @ self.X_star
 
     @cached_property
     def U(self) -> np.ndarray | csr_array:
@@ -133,7 +129,7 @@ class Absorbed:
         """What least squares within blocks leaves of X, (n, p)."""
         U = plain(self.U[:, self.layout.q2 :])
         if self.problem.n > FEW_ROWS:
-            return self.problem.X - self.Z1t.T @ U
+            return self.problem.X - self.Z1t.back(U)
         by_row = U.reshape(self.layout.k, self.J, -1)[:, self.codes]
         return self.problem.X - np.einsum("na,anp->np", self.columns, by_row)
 

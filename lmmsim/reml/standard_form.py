@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lmmsim.model.columns import RandomTerm
-from lmmsim.model.standard import standardised
+from lmmsim.model.standard import standardised, thin_qr
 from lmmsim.reml.refused import check, name_of
 from lmmsim.reml.theta import coordinates_of, lower_factor, pack
 
@@ -290,7 +290,7 @@ def _orthonormal(X: np.ndarray, term: Term) -> tuple[np.ndarray, np.ndarray]:
     zero = np.flatnonzero(sizes == 0)
     if zero.size:
         raise ValueError(f"X is rank deficient: column(s) {zero.tolist()} are zero everywhere; remove them")
-    Q, R = np.linalg.qr(X / sizes)
+    Q, R = thin_qr(X / sizes)
     dependent = np.flatnonzero(np.abs(np.diagonal(R)) < 1e-10)
     if dependent.size:
         raise ValueError(
