@@ -193,7 +193,7 @@ def build(
     _check_levels(parts, frame)
     kinds = tuple((name, kind_of(values)) for name, values in frame.items())
     learned, made, arrays = evaluated(parts, kinds, frame, rows, len(index))
-    X = pd.DataFrame(arrays[0], index, made[0].names)
+    X = pd.DataFrame(arrays[0], index, made[0].names, copy=False)
     if drop and made[0].crossings:
         X, left_out = drop_empty_cells(X, made[0].crossings)
         notes += left_out
@@ -266,7 +266,7 @@ def _on(basis: Basis, data: pd.DataFrame) -> tuple[pd.DataFrame, list[np.ndarray
     frame = {use.name: as_kind(use.column, data[use.column], basis.kinds[use.name]) for use in parts.uses}
     kinds = tuple(basis.kinds.items())
     _, made, arrays = evaluated(parts, kinds, frame, None, len(data), basis.learned)
-    X = pd.DataFrame(arrays[0], data.index, made[0].names)
+    X = pd.DataFrame(arrays[0], data.index, made[0].names, copy=False)
     return (X if len(basis.names) == X.shape[1] else X[list(basis.names)]), arrays, made
 
 

@@ -13,7 +13,7 @@ import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -67,11 +67,13 @@ def evaluated(
     Returns
     -------
     object, list of Part, list of ndarray (n, k)
-        What formulaic has learned, None where there is nothing to learn, and the columns of every part.
+        What formulaic has learned, None where there is nothing to learn, and the columns of every part; those of the
+        fixed part are contiguous each.
     """
     if not has_functions(parts):
         made = _plan(parts, kinds)
-        return None, made, [_multiplied(part, frame, n) for part in made]
+        fixed, *bars = made
+        return None, made, [_multiplied(fixed, frame, n, "F"), *(_multiplied(part, frame, n, "C") for part in bars)]
     from formulaic.errors import FormulaicError
     from formulaic.materializers import PandasMaterializer
 
@@ -84,6 +86,7 @@ def evaluated(
         raise ValueError(f"'{parts.formula}' cannot be evaluated: {error}") from error
     made = _made(parts, matrices)
     arrays = [np.asarray(side, dtype=float) for side in _sides(parts, matrices)]
+    arrays[0] = np.asfortranarray(arrays[0])
     for part, array in zip(made, arrays, strict=True):
         undefined = np.isnan(array)
         if undefined.any():
@@ -218,9 +221,9 @@ def _products(parts: Parts, scoped: Any, states: Mapping[str, Any]) -> list[Prod
     return [(tuple(numbers), tuple(reversed(chosen))) for chosen in itertools.product(*reversed(choices))]
 
 
-def _multiplied(part: Part, frame: Mapping[str, Values], n: int) -> np.ndarray:
+def _multiplied(part: Part, frame: Mapping[str, Values], n: int, order: Literal["C", "F"]) -> np.ndarray:
     """Columns (n, k) of plain names: products of numbers and of indicators of levels."""
-    out = np.ones((n, len(part.products)))
+    out = np.ones((n, len(part.products)), order=order)
     for j, (numbers, indicators) in enumerate(part.products):
         values = [*(frame[name] for name in numbers), *(_indicator(frame[name], level) for name, level in indicators)]
         if values:

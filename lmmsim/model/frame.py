@@ -149,7 +149,8 @@ def grouped(name: str, column: pd.Series) -> tuple[np.ndarray, pd.Index]:
 def _used(factor: pd.Categorical) -> tuple[np.ndarray, pd.Index]:
     """Codes and categories of a Categorical, without the categories that no row has."""
     codes, categories = factor.codes.astype(np.intp), factor.categories
-    used = np.bincount(codes + 1, minlength=len(categories) + 1)[1:] > 0
+    there = codes if codes.min(initial=0) >= 0 else codes[codes >= 0]
+    used = np.bincount(there, minlength=len(categories)) > 0
     if used.all():
         return codes, categories
     place = np.append(np.cumsum(used) - 1, -1)

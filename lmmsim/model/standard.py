@@ -39,7 +39,7 @@ def standardised(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def thin_qr(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Orthonormal Q (n, p) and upper triangular R with X = Q R, for n >= p.
+    """Orthonormal Q (n, p) and upper triangular R with X = Q R, for n >= p; X may be overwritten.
 
     Examples
     --------
@@ -52,5 +52,6 @@ def thin_qr(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return Q, R
     from scipy.linalg import lapack
 
-    reflectors, tau, *_ = lapack.dgeqrf(X)
-    return lapack.dorgqr(reflectors, tau)[0], np.triu(reflectors[: X.shape[1]])
+    reflectors, tau, *_ = lapack.dgeqrf(X, overwrite_a=1)
+    R = np.triu(reflectors[: X.shape[1]])
+    return lapack.dorgqr(reflectors, tau, overwrite_a=1)[0], R

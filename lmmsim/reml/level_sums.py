@@ -5,6 +5,8 @@ Z has one entry a row and column: everything it does is to add rows up, and to g
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -49,21 +51,33 @@ class LevelSums:
         """Z'values, (q, m), for values (n, m)."""
         if values.shape[1] > FEW:
             return np.asarray(self.matrix @ values)
-        out = np.empty((self.size, values.shape[1]))
+        out, weights = np.empty((self.size, values.shape[1])), np.empty(len(values))
         for codes, column, rows, levels in zip(self.codes, self.columns, self.rows, self.levels, strict=True):
             for j, one in enumerate(values.T):
-                out[rows, j] = np.bincount(codes, column * one, levels)
+                out[rows, j] = np.bincount(codes, np.multiply(column, one, out=weights), levels)
         return out
 
     def back(self, effects: np.ndarray) -> np.ndarray:
         """Z effects, (n, m), for effects (q, m)."""
         if effects.shape[1] > FEW:
             return np.asarray(self.matrix.T @ effects)
-        out = np.zeros((len(self.codes[0]), effects.shape[1]))
-        for codes, column, rows in zip(self.codes, self.columns, self.rows, strict=True):
-            for j, own in enumerate(effects[rows].T):
-                out[:, j] += column * own.take(codes)
+        out = np.empty((len(self.codes[0]), effects.shape[1]))
+        for j, own in enumerate(effects.T):
+            out[:, j] = self._back(own)
         return out
+
+    def take_away(self, values: np.ndarray, effects: np.ndarray) -> None:
+        """Subtract Z effects from values (n, m), in place."""
+        if effects.shape[1] > FEW:
+            values -= self.matrix.T @ effects
+            return
+        for j, own in enumerate(effects.T):
+            values[:, j] -= self._back(own)
+
+    def _back(self, effects: np.ndarray) -> np.ndarray:
+        """Z effects, (n,), for effects (q,)."""
+        places = zip(self.codes, self.columns, self.rows, strict=True)
+        return functools.reduce(operator.add, (column * effects[rows].take(codes) for codes, column, rows in places))
 
     @cached_property
     def matrix(self) -> csr_array:

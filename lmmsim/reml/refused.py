@@ -29,7 +29,7 @@ def check(X: np.ndarray, terms: tuple[RandomTerm, ...]) -> None:
             raise ValueError(f"the random term {name} has {term.columns.shape[0]} rows, X has {n}; they must agree")
         if not np.isfinite(term.columns).all():
             raise ValueError(f"the columns of the random term {name} have missing or infinite values; fill them")
-        if not (term.columns**2).sum(axis=0).all():
+        if not np.einsum("ij,ij->j", term.columns, term.columns).all():
             raise ValueError(f"a column of the random term {name} is zero everywhere; drop it")
         levels = np.count_nonzero(np.bincount(term.codes))
         if levels < 2:

@@ -286,7 +286,7 @@ def _orthonormal(X: np.ndarray, term: Term) -> tuple[np.ndarray, np.ndarray]:
     A column that is constant within groups has little information where groups differ much, one that varies within
     them has more by orders of magnitude. Columns that mix the two would lose the digits of the former.
     """
-    sizes = np.sqrt((X**2).sum(axis=0))
+    sizes = np.sqrt([(column**2).sum() for column in X.T])
     zero = np.flatnonzero(sizes == 0)
     if zero.size:
         raise ValueError(f"X is rank deficient: column(s) {zero.tolist()} are zero everywhere; remove them")

@@ -105,10 +105,11 @@ class Strata:
 
     def left(self, values: np.ndarray) -> np.ndarray:
         """The part (n, m) of values in the residual stratum; the second pass removes the rounding of the first."""
+        values = values.copy()
         for _ in range(2):
             along = self._turn(self.Z @ values)
             back = self.basis[:, None] * along if self.basis.ndim == 1 else self.basis.T @ along
-            values = values - self.Z.back(back)
+            self.Z.take_away(values, back)
         return values
 
     def chunk(self, complete: bool) -> int:
