@@ -272,15 +272,15 @@ class LMM(Fits):
         """Build the matrices of complete rows, refuse what cannot be analysed, and do the design's work."""
         matrices = build(self.formula, data, complete=True, rows=rows, drop=True, columns=columns)
         matrices = with_doubts(matrices, self.reml)
-        X = matrices.X.to_numpy()
+        X = matrices.values
         if self.spec is not None and (self.structured or self.weights is not None or not matrices.terms):
-            check_X(X, tuple(matrices.X.columns))
+            check_X(X, matrices.basis.names)
             check_terms(matrices.terms, len(X))
             return matrices, structured.engine(X, matrices.terms, self.spec, data if rows is None else data[rows])
         try:
             return matrices, Engine(X, matrices.terms)
         except ValueError:
-            check_X(X, tuple(matrices.X.columns))  # the same refusals, with the names of the columns
+            check_X(X, matrices.basis.names)  # the same refusals, with the names of the columns
             check_terms(matrices.terms, len(X))
             raise
 
@@ -319,7 +319,7 @@ class Prepared:
     @property
     def terms(self) -> tuple[str, ...]:
         """Names of the coefficients."""
-        return tuple(self.matrices.X.columns)
+        return self.matrices.basis.names
 
     @property
     def effects(self) -> tuple[Effects, ...]:
@@ -345,7 +345,7 @@ class Prepared:
             message[there] = gaps_refused(self.matrices, self.engine.numbers, Y[:, there])
         usable = np.flatnonzero(message == "")
         if len(usable) == 0:
-            none = nothing(len(message), "", tuple(self.matrices.X.columns), self.effects)
+            none = nothing(len(message), "", self.matrices.basis.names, self.effects)
             return replace(none, message=message, level=lmm.level)
         whole = len(usable) == len(message)
         columns = Y if whole else Y[:, usable]

@@ -222,7 +222,7 @@ def _refused(matrices: Matrices, numbers: Numbers, rows: np.ndarray) -> str:
 
 def with_doubts(matrices: Matrices, reml: bool) -> Matrices:
     """Warn of variances that no data of this design could tell, and note the coefficients that have no test then."""
-    found = doubts(matrices.X, matrices.terms, reml)
+    found = doubts(matrices.values, matrices.basis.names, matrices.terms, reml)
     for doubt in found:
         warnings.warn(doubt.reason, UserWarning, stacklevel=4)
     if not found:

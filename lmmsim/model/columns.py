@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -100,8 +101,10 @@ class Matrices:
     ----------
     formula, response : str
         The formula, and the name on its left side.
-    X : DataFrame, shape (n, p)
-        The columns of the fixed part, on the data's index.
+    values : ndarray, shape (n, p)
+        The columns of the fixed part.
+    names, rows : Index
+        What its columns and rows are called: the rows as in the data.
     terms : tuple of RandomTerm
         One per bar, in the order of the formula.
     basis : Basis
@@ -114,11 +117,22 @@ class Matrices:
 
     formula: str
     response: str
-    X: pd.DataFrame
+    values: np.ndarray
+    names: pd.Index
+    rows: pd.Index
     terms: tuple[RandomTerm, ...]
     basis: Basis = field(repr=False)
     note: str = ""
     untested: tuple[str, ...] = ()
+
+    @cached_property
+    def X(self) -> pd.DataFrame:
+        """The columns of the fixed part with their names, on the data's index."""
+        return pd.DataFrame(self.values, self.rows, self.names, copy=False)
+
+    def with_X(self, X: pd.DataFrame) -> Matrices:
+        """The same with another table of the fixed part."""
+        return replace(self, values=X.to_numpy(), names=X.columns, rows=X.index)
 
     @property
     def spec(self) -> Any:
@@ -193,17 +207,18 @@ def build(
     _check_levels(parts, frame)
     kinds = tuple((name, kind_of(values)) for name, values in frame.items())
     learned, made, arrays = evaluated(parts, kinds, frame, rows, len(index))
-    X = pd.DataFrame(arrays[0], index, made[0].names, copy=False)
+    X, names = arrays[0], made[0].names
     if drop and made[0].crossings:
-        X, left_out = drop_empty_cells(X, made[0].crossings)
-        notes += left_out
+        whole, left_out = drop_empty_cells(pd.DataFrame(X, index, names, copy=False), made[0].crossings)
+        X, names, notes = whole.to_numpy(), whole.columns, [*notes, *left_out]
     terms = tuple(
         random_term(bar, part.labels, values, wanted)
         for bar, part, values in zip(parts.bars, made[1:], arrays[1:], strict=True)
     )
-    _check_named_once(parts, X.columns, terms)
-    labels = made[0].labels if X.shape[1] == len(made[0].labels) else tuple(X.columns)
-    return Matrices(formula, parts.response, X, terms, Basis(formula, dict(kinds), learned, labels), "; ".join(notes))
+    _check_named_once(parts, names, terms)
+    labels = made[0].labels if names is made[0].names else tuple(names)
+    basis = Basis(formula, dict(kinds), learned, labels)
+    return Matrices(formula, parts.response, X, names, index, terms, basis, "; ".join(notes))
 
 
 def _typed(parts: Parts, data: Data) -> dict[str, Values]:
@@ -231,7 +246,9 @@ def on_basis(basis: Basis, data: pd.DataFrame) -> Matrices:
     return Matrices(
         basis.formula,
         parts.response,
-        X,
+        X.to_numpy(),
+        X.columns,
+        X.index,
         tuple(random_term(bar, part.labels, columns, data) for bar, part, columns in terms),
         basis,
     )
@@ -252,7 +269,7 @@ def rebuild(matrices: Matrices, data: pd.DataFrame) -> Matrices:
         RandomTerm(old.group, old.names, columns, codes_among(old.by, old.keys, data), old.levels, old.by, old.keys)
         for old, columns in zip(matrices.terms, arrays[1:], strict=True)
     )
-    return Matrices(matrices.formula, matrices.response, X, terms, matrices.basis)
+    return Matrices(matrices.formula, matrices.response, X.to_numpy(), X.columns, X.index, terms, matrices.basis)
 
 
 def _on(basis: Basis, data: pd.DataFrame) -> tuple[pd.DataFrame, list[np.ndarray], list[Part]]:

@@ -275,9 +275,9 @@ def _times(matrix: np.ndarray, factor: np.ndarray) -> np.ndarray:
 
 def _standard_term(term: RandomTerm) -> Term:
     """Orthogonal columns with unit mean square, where the term's columns allow it."""
-    standard, upper = standardised(np.asarray(term.columns, dtype=float))
+    standard, _, back = standardised(np.asarray(term.columns, dtype=float))
     codes = np.asarray(term.codes, dtype=np.intp)
-    return Term(name_of(term), standard, codes, len(term.levels), np.linalg.inv(upper))
+    return Term(name_of(term), standard, codes, len(term.levels), back)
 
 
 def _orthonormal(X: np.ndarray, term: Term) -> tuple[np.ndarray, np.ndarray]:
