@@ -79,10 +79,12 @@ def typed(name: str, column: pd.Series) -> Values:
     ['a', 'b']
     """
     dtype = column.dtype
-    if dtype == np.float64:
+    if isinstance(dtype, np.dtype) and dtype == np.float64:
         return column.to_numpy()
     if isinstance(dtype, pd.CategoricalDtype):
         return column.array
+    if isinstance(dtype, np.dtype) and dtype.kind in "iufb":
+        return _numbers(column)
     if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype):
         return _numbers(column)
     kind = pd.api.types.infer_dtype(column, skipna=True)

@@ -88,8 +88,7 @@ class Gram:
     @cached_property
     def _diagonal(self) -> bool:
         """Whether every A is diagonal and has full rank, as where all groups are observed at the same times."""
-        k = len(self.d)
-        off = self.lower[~np.eye(k, dtype=bool)]
+        off = self.lower - np.eye(len(self.d))[:, :, None, None]
         return bool((self.d > 0).all() and (np.abs(off) < 1e-13).all())
 
 

@@ -6,6 +6,7 @@ Z has one entry a row and column: everything it does is to add rows up, and to g
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 from collections.abc import Sequence
 from functools import cached_property
@@ -43,7 +44,7 @@ class LevelSums:
 
     def __init__(self, codes: Sequence[np.ndarray], columns: Sequence[np.ndarray], levels: Sequence[int]) -> None:
         self.codes, self.columns, self.levels = codes, columns, levels
-        stops = np.cumsum(levels).tolist()
+        stops = list(itertools.accumulate(levels))
         self.rows = [slice(stop - size, stop) for stop, size in zip(stops, levels, strict=True)]
         self.size = stops[-1]
 

@@ -44,6 +44,6 @@ def check(X: np.ndarray, terms: tuple[RandomTerm, ...]) -> None:
         if effects >= n:
             raise ValueError(
                 f"the random term {name_of(term)} has {effects} random effects ({levels} levels x "
-                f"{term.columns.shape[1]} columns) but there are only {n} rows: they cannot be told apart from the residual; "
-                "measure each level more often or drop columns"
+                f"{term.columns.shape[1]} columns) but there are only {n} rows: they cannot be told apart from the "
+                "residual; measure each level more often or drop columns"
             )

@@ -298,6 +298,6 @@ def _orthonormal(X: np.ndarray, term: Term) -> tuple[np.ndarray, np.ndarray]:
             f"{dependent.tolist()} are linear combinations of the columns before them; remove them"
         )
     counts = np.bincount(term.codes, minlength=term.levels)
-    totals = np.stack([np.bincount(term.codes, column, term.levels) for column in Q.T])
+    totals = np.array([np.bincount(term.codes, column, term.levels) for column in Q.T])
     _, turn = np.linalg.eigh(totals / -np.maximum(counts, 1) @ totals.T)
     return Q @ turn, (turn.T @ R) * sizes
