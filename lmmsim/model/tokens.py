@@ -22,12 +22,12 @@ PATTERN = re.compile(
 BETWEEN = ("+", "-", "*", "/", ":", "**", "^", "%in%")  # what may stand between two terms
 PAIRS = {")": "(", "]": "[", "}": "{"}
 OPERANDS = ("name", "quoted", "number", "text")
-# Names that a formula may call, or take functions from: formulaic's own, and some of Python's.
+PYTHON = ("abs", "round", "pow", "min", "max", "sum", "len", "float", "int", "bool", "str")
+# Names that a formula may call, or take functions from: formulaic's own, which need not be imported to know them.
 # fmt: off
 FUNCTIONS = frozenset([
     "C", "Diff", "Helmert", "I", "Poly", "Q", "Sum", "Treatment", "bs", "cc", "center", "contr", "cr", "cs", "exp",
-    "exp10", "exp2", "hashed", "lag", "log", "log10", "log2", "np", "poly", "scale", "standardize",
-    "abs", "round", "pow", "min", "max", "sum", "len", "float", "int", "bool", "str",
+    "exp10", "exp2", "hashed", "lag", "log", "log10", "log2", "np", "poly", "scale", "standardize", *PYTHON,
 ])
 # fmt: on
 # What people who come from R write, and what it is here.
