@@ -99,7 +99,7 @@ class Search:
 
     def guess(self, start: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray, Point]:
         """One scoring step from a common theta (t,); how well it was determined; the point there, of the design."""
-        here = np.tile(start, (which.size, 1))
+        here = np.repeat(start[None], which.size, axis=0)
         point = design = self.structure.at(here, self.moments.take(which), True)
         if self.responses.observed is None and which.size > 1:
             blank = self.structure.moments(self.problem.no_response(1, None))
