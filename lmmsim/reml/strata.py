@@ -115,7 +115,7 @@ class Strata:
     def chunk(self, complete: bool) -> int:
         """How many responses to carry through the optimisation together."""
         each = len(self.d) * (self.problem.p + 8) + 8 * self.problem.p**2
-        return int(np.clip(2**19 // each, 1, 4000))
+        return max(1, min(2**19 // each, 4000))
 
     def moments(self, responses: Responses) -> StrataMoments:
         """Sums of squares and products of every response in every stratum."""
@@ -267,7 +267,8 @@ class StrataPoint:
 
 def _diagonal_together(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """For symmetric A_s that commute: squares q_k q_k' (p, p p) of common eigenvectors and eigenvalues (L, p)."""
-    mixture = np.tensordot(np.sqrt(np.arange(2.0, 2.0 + len(matrices))), matrices, axes=1)
+    weights = np.sqrt(np.arange(2.0, 2.0 + len(matrices)))[None]
+    mixture = (weights @ matrices.reshape(len(matrices), -1)).reshape(matrices.shape[1:])
     _, Q = np.linalg.eigh(mixture)
     turned = Q.T @ matrices @ Q
     diagonals = np.diagonal(turned, axis1=1, axis2=2)
