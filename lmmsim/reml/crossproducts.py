@@ -55,9 +55,9 @@ class Gram:
     def inverse(self) -> np.ndarray:
         """A generalised inverse A^+ of every pattern."""
         k = len(self.d)
-        identity = np.broadcast_to(np.eye(k)[:, :, None, None], self.lower.shape)
         if self._diagonal:
-            return identity / self.d
+            return np.eye(k)[:, :, None, None] / self.d
+        identity = np.broadcast_to(np.eye(k)[:, :, None, None], self.lower.shape)
         half = stacks.solve_lower(self.lower, identity)
         weight = np.where(self.d > 0, 1 / np.where(self.d > 0, self.d, 1.0), 0.0)
         return stacks.product(stacks.transpose(half), weight[:, None] * half)

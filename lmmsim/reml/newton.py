@@ -71,9 +71,9 @@ def minimise(evaluate: Evaluate, start: np.ndarray, most: int = 100) -> Minimum:
     evaluations, active = np.ones(r, dtype=int), np.arange(r)
     new, gradient, hessian, there = evaluate(start, active)
     step, slope, curved = direction(gradient, hessian, start)
-    value, lost = new, np.isnan(new)
+    value, lost = new.copy(), np.isnan(new)
     if lost.any():
-        value = np.where(lost, np.inf, new)
+        value[lost] = np.inf
         step[lost], slope[lost], length[lost] = 0.0, 0.0, 0.25
     converged = (-slope < 2 * TOLERANCE) & ~curved & ~lost
     active = active[~converged]

@@ -67,6 +67,12 @@ class Responses:
             return np.asarray(Z @ self.y)
         return np.asarray((Z @ self._rows - across @ self.within.T) * self._factor)
 
+    def without_rows(self) -> Responses:
+        """The same without `rest`, when all its moments are known."""
+        return Responses(
+            self.X, np.empty((0, 0)), self.within, self.base, self.scale, self.observed, self.message, self.exact
+        )
+
     def take(self, which: np.ndarray) -> Responses:
         """Some of the responses; `rest` may have been dropped."""
         rest = self.rest[:, which] if self.rest.size else self.rest
