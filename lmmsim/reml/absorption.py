@@ -49,7 +49,9 @@ class Absorbed:
     def __init__(self, problem: Problem, dense_limit: int = DENSE_LIMIT) -> None:
         self.problem = problem
         terms, sizes = problem.terms, problem.coordinates.sizes
-        together = [[j for j, t in enumerate(terms) if t is term or np.array_equal(t.codes, term.codes)] for term in terms]
+        together = [
+            [j for j, t in enumerate(terms) if t is term or np.array_equal(t.codes, term.codes)] for term in terms
+        ]
         absorbed = max(together, key=lambda same: sum(sizes[j] * terms[j].levels for j in same))
         self.layout = layout_of(problem.coordinates, tuple(term.levels for term in terms), tuple(absorbed))
         self.J, self.codes = terms[absorbed[0]].levels, terms[absorbed[0]].codes
