@@ -85,7 +85,9 @@ class LevelSums:
         """Z' itself, (q, n)."""
         from scipy import sparse
 
-        orders = [np.argsort(codes, kind="stable") for codes in self.codes]
+        factors = {id(codes): codes for codes in self.codes}  # columns of one factor share its order
+        by_factor = {key: np.argsort(codes, kind="stable") for key, codes in factors.items()}
+        orders = [by_factor[id(codes)] for codes in self.codes]
         values = [column[order] for column, order in zip(self.columns, orders, strict=True)]
         sizes = [np.bincount(codes, minlength=J) for codes, J in zip(self.codes, self.levels, strict=True)]
         entries = (np.concatenate(values), np.concatenate(orders), np.append(0, np.cumsum(np.concatenate(sizes))))
