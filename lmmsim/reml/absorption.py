@@ -81,19 +81,17 @@ class Absorbed:
     @cached_property
     def X_star(self) -> np.ndarray | csr_array:
         """[Z2, X], (n, P): a sparse matrix if it is large."""
-        from scipy import sparse
-
         if not self.layout.rest:
             return self.problem.X
         if isinstance(self.Z2, np.ndarray):
             return np.concatenate([self.Z2, self.problem.X], axis=1)
+        from scipy import sparse
+
         return sparse.csr_array(sparse.hstack([self.Z2, sparse.csr_array(self.problem.X)], format="csr"))
 
     @cached_property
     def Z2(self) -> np.ndarray | csr_array:
         """Columns of the random terms that are not absorbed, (n, q2)."""
-        from scipy import sparse
-
         n, rows = self.problem.n, np.arange(self.problem.n)[:, None]
         if n * self.P <= SMALL:
             dense = np.zeros((n, self.layout.q2))
@@ -101,6 +99,8 @@ class Absorbed:
                 term, k = self.problem.terms[i], self.layout.sizes[i]
                 dense[rows, at.start + term.codes[:, None] * k + np.arange(k)] = term.columns
             return dense
+        from scipy import sparse
+
         parts = []
         for i in self.layout.rest:
             term, k = self.problem.terms[i], self.layout.sizes[i]
