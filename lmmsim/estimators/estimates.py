@@ -209,7 +209,9 @@ def p_value(t: np.ndarray, df: np.ndarray) -> np.ndarray:
     """Two-sided p of a t statistic; infinite df are the normal distribution."""
     from scipy.special import ndtr, stdtr
 
-    t, df = np.broadcast_arrays(-np.abs(np.asarray(t, float)), np.asarray(df, float))
+    t, df = -np.abs(np.asarray(t, float)), np.asarray(df, float)
+    if t.shape != df.shape:
+        t, df = np.broadcast_arrays(t, df)
     p = 2 * ndtr(t)
     finite = np.isfinite(df)
     p[finite] = 2 * stdtr(df[finite], t[finite])

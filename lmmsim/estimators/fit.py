@@ -108,8 +108,8 @@ class Fit(Asked, Spellings):
             t = self.beta / se
         reach = critical_value(self.df, self.level) * se
         p, low, high = p_value(t, self.df), self.beta - reach, self.beta + reach
-        values = np.column_stack([self.beta, se, self.df, t, p, low, high])
-        return pd.DataFrame(values, self.matrices.X.columns.rename("term"), COLUMNS)
+        values = np.array([self.beta, se, self.df, t, p, low, high]).T
+        return pd.DataFrame(values, self.matrices.names.rename("term"), COLUMNS)
 
     @property
     def estimates(self) -> Estimates:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -139,7 +139,7 @@ class GroupMeans(LeastSquares):
 
     def _describe(self, matrices: Matrices, rows: Rows) -> Matrices:
         X = pd.DataFrame(rows.groups.means(rows.X), columns=list(rows.names))
-        return replace(matrices, X=X.set_axis(rows.levels).rename_axis(self._label))
+        return matrices.with_X(X.set_axis(rows.levels).rename_axis(self._label))
 
 
 @dataclass(frozen=True)
@@ -201,4 +201,4 @@ class Within(LeastSquares):
         return Projection(D, len(D) - groups.J - D.shape[1]), deviations
 
     def _describe(self, matrices: Matrices, rows: Rows) -> Matrices:
-        return replace(matrices, X=matrices.X[list(self._names(rows))])
+        return matrices.with_X(matrices.X[list(self._names(rows))])

@@ -30,6 +30,7 @@ from lmmsim.estimators.rows import (
 from lmmsim.estimators.spellings import Fits
 from lmmsim.model.columns import Matrices, build
 from lmmsim.model.formula import split
+from lmmsim.model.frame import Columns
 from lmmsim.model.identifiable import check_terms, check_X
 from lmmsim.model.residual import IID, Residual
 from lmmsim.reml import structured
@@ -174,9 +175,8 @@ class LMM(Fits):
         if isinstance(start, pd.DataFrame | str):
             raise TypeError(f"an estimator is called on one data frame; start is a {type(start).__name__}, not numbers")
         chosen = chosen_rows(self.formula, data, self.missing, also=self._columns)
-        used = chosen.used
-        y = response_values(split(self.formula).response, used)
-        matrices, engine = self._engine(chosen.covered, chosen.rows)
+        y = response_values(split(self.formula).response, chosen.columns)
+        matrices, engine = self._engine(chosen.covered, chosen.rows, chosen.columns)
         Y = y[:, None]
         s = told(matrices, engine.fit(Y, reml=self.reml, start=start, df=self.df == "satterthwaite"))
         whole, df = self.reference(engine, s)
@@ -186,7 +186,7 @@ class LMM(Fits):
             formula=self.formula,
             estimator=self,
             matrices=matrices,
-            data=used,
+            data=chosen.used,
             y=y,
             beta=s.beta[0],
             vcov_beta=vcov[0],
@@ -270,19 +270,21 @@ class LMM(Fits):
         keep = complete_rows(self.formula, data, self.missing, response=False, also=self._columns)
         return self._engine(data if keep.all() else data[keep])[1].explain()
 
-    def _engine(self, data: pd.DataFrame, rows: np.ndarray | None = None) -> tuple[Matrices, AnyEngine]:
+    def _engine(
+        self, data: pd.DataFrame, rows: np.ndarray | None = None, columns: Columns | None = None
+    ) -> tuple[Matrices, AnyEngine]:
         """Build the matrices of complete rows, refuse what cannot be analysed, and do the design's work."""
-        matrices = build(self.formula, data, complete=True, rows=rows, drop=True)
+        matrices = build(self.formula, data, complete=True, rows=rows, drop=True, columns=columns)
         matrices = with_doubts(matrices, self.reml)
-        X = matrices.X.to_numpy()
+        X = matrices.values
         if self.spec is not None and (self.structured or self.weights is not None or not matrices.terms):
-            check_X(X, tuple(matrices.X.columns))
+            check_X(X, matrices.basis.names)
             check_terms(matrices.terms, len(X))
             return matrices, structured.engine(X, matrices.terms, self.spec, data if rows is None else data[rows])
         try:
             return matrices, Engine(X, matrices.terms)
         except ValueError:
-            check_X(X, tuple(matrices.X.columns))  # the same refusals, with the names of the columns
+            check_X(X, matrices.basis.names)  # the same refusals, with the names of the columns
             check_terms(matrices.terms, len(X))
             raise
 
@@ -321,7 +323,7 @@ class Prepared:
     @property
     def terms(self) -> tuple[str, ...]:
         """Names of the coefficients."""
-        return tuple(self.matrices.X.columns)
+        return self.matrices.basis.names
 
     @property
     def effects(self) -> tuple[Effects, ...]:
@@ -353,7 +355,7 @@ class Prepared:
             message[there] = gaps_refused(self.matrices, self.engine.numbers, Y[:, there])
         usable = np.flatnonzero(message == "")
         if len(usable) == 0:
-            none = nothing(len(message), "", tuple(self.matrices.X.columns), self.effects)
+            none = nothing(len(message), "", self.matrices.basis.names, self.effects)
             return replace(none, message=message, level=lmm.level)
         whole = len(usable) == len(message)
         columns = Y if whole else Y[:, usable]

@@ -19,8 +19,8 @@ from lmmsim.estimators.projection import Groups, Projection, patterns
 from lmmsim.model.columns import Matrices, used_columns
 from lmmsim.model.evaluation import dependent_columns
 from lmmsim.model.formula import split
-from lmmsim.model.frame import typed
-from lmmsim.model.groups import rows_without
+from lmmsim.model.frame import Columns, typed
+from lmmsim.model.groups import Data, rows_without
 from lmmsim.model.identifiable import doubts
 from lmmsim.reml.residual_numbers import Numbers
 
@@ -60,7 +60,7 @@ def complete_rows(
         ...
     ValueError: 1 of 2 rows have no week; drop or fill them, or say missing="drop" to analyse the other 1
     """
-    return _complete(formula, data, missing, response, also)[1]
+    return _complete(formula, Columns(data), missing, response, also)[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,31 +73,38 @@ class Chosen:
         The rows that have all covariates: those that center(x) and other functions look at.
     rows : ndarray of bool
         Which of them have a response too.
+    columns : Columns
+        Those of the rows that are analysed.
     """
 
     covered: pd.DataFrame
     rows: np.ndarray
+    columns: Columns
 
     @property
     def used(self) -> pd.DataFrame:
         """The rows that are analysed."""
-        return self.covered if self.rows.all() else self.covered[self.rows]
+        return self.columns.data
 
 
 def chosen_rows(formula: str, data: pd.DataFrame, missing: str, also: Sequence[str] = ()) -> Chosen:
     """Choose the rows of an analysis of one data set; errors and warnings are those of `complete_rows`."""
-    data = as_frame(data)
-    gaps, keep = _complete(formula, data, missing, True, also)
-    covered = np.ones(len(data), dtype=bool)
-    for name, lacking in gaps.items():
-        covered &= ~lacking | (name == split(formula).response)
-    return Chosen(data if covered.all() else data[covered], keep[covered])
+    columns = Columns(as_frame(data))
+    gaps, keep = _complete(formula, columns, missing, True, also)
+    if not gaps:
+        return Chosen(columns.data, keep, columns)
+    response = split(formula).response
+    covered = np.logical_and.reduce([keep | True, *(~lacking for name, lacking in gaps.items() if name != response)])
+    rows = keep[covered]
+    whole = columns.data[covered]
+    return Chosen(whole, rows, Columns(whole[rows]))
 
 
 def _complete(
-    formula: str, data: pd.DataFrame, missing: str, response: bool, also: Sequence[str]
+    formula: str, columns: Columns, missing: str, response: bool, also: Sequence[str]
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Which rows lack a value of which column, and which lack none."""
+    data = columns.data
     if not isinstance(data, pd.DataFrame):
         raise TypeError(
             f"data is a {type(data).__name__}; an analysis needs a pandas DataFrame with a row per observation"
@@ -106,15 +113,18 @@ def _complete(
         raise ValueError("the data have no rows: there is nothing to analyse")
     if data.columns.nlevels > 1:
         check_frame(data, "data")
-    names = [*([split(formula).response] if response else []), *used_columns(formula, data), *also]
-    names = list(dict.fromkeys(names))
+    parts = split(formula)
+    wanted = [parts.response] if response else []
+    names = list(dict.fromkeys([*wanted, *filter(data.columns.__contains__, parts.columns | parts.inside), *also]))
     check_columns(data, names)
     if not data.columns.is_unique:
         check_frame(data[names], "data")
     keep = np.ones(len(data), dtype=bool)
-    gaps = rows_without(names, data)
+    gaps = rows_without(names, columns)
     if not gaps:
         return gaps, keep
+    order = dict.fromkeys([*wanted, *used_columns(formula, data), *also])
+    gaps = {name: gaps[name] for name in order if name in gaps}
     for lacking in gaps.values():
         keep &= ~lacking
     counts = {name: int(lacking.sum()) for name, lacking in gaps.items()}
@@ -159,16 +169,16 @@ def check_shape(Y: np.ndarray, n: int) -> np.ndarray:
     return Y
 
 
-def response_values(name: str, data: pd.DataFrame) -> np.ndarray:
+def response_values(name: str, data: Data) -> np.ndarray:
     """Return the response as floats; refuse words, infinite values and a constant."""
     y = typed(name, data[name])
     if isinstance(y, pd.Categorical):
         raise ValueError(f"'{name}' is not a number column ({data[name].dtype}); a response is measured in numbers")
     infinite = np.flatnonzero(~np.isfinite(y))
     if len(infinite):
-        row = data.index[infinite[0]]
+        row = data[name].index[infinite[0]]
         raise ValueError(f"'{name}' is infinite in {len(infinite)} of {len(y)} rows (the first: row {row})")
-    if np.ptp(y) == 0:
+    if y.min() == y.max():
         raise ValueError(f"'{name}' is {y[0]:g} in all {len(y)} rows: a constant has no variance to explain")
     return y
 
@@ -215,7 +225,7 @@ def _refused(matrices: Matrices, numbers: Numbers, rows: np.ndarray) -> str:
 
 def with_doubts(matrices: Matrices, reml: bool) -> Matrices:
     """Warn of variances that no data of this design could tell, and note the coefficients that have no test then."""
-    found = doubts(matrices.X, matrices.terms, reml)
+    found = doubts(matrices.values, matrices.basis.names, matrices.terms, reml)
     for doubt in found:
         warnings.warn(doubt.reason, UserWarning, stacklevel=4)
     if not found:

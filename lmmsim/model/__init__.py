@@ -1,7 +1,7 @@
 """Model: the equation with its numbers. A formula becomes X and Z, standard deviations become G, R and V.
 
-Reading order: `tokens` and `formula` (the text, taken apart), `frame` (every column as numbers or as a factor),
-`groups` (which rows belong together), `evaluation` and `columns` (X and the columns of the random terms),
+Reading order: `tokens`, `plain` and `formula` (the text, taken apart), `frame` (every column as numbers or as a
+factor), `groups` (which rows belong together), `evaluation` and `columns` (X and the columns of the random terms),
 `random_effects` and `residual` (their standard deviations), `units` and `unstructured` (residuals that go together),
 `matrices` (Z and G as labelled tables), `equation` (all of it on one design), `describe` (what it means in words),
 `from_fit`, and `model`, which brings them together; then `standard` (columns without their units), `blocks` (V, block

@@ -211,7 +211,7 @@ def diagonal(terms: Sequence[RandomTerm], matrices: Sequence[np.ndarray], form: 
 
 def standard(term: RandomTerm, root: np.ndarray) -> tuple[RandomTerm, np.ndarray]:
     """The term with orthogonal columns of unit mean square, and the square root of its effects' covariance."""
-    standard, upper = standardised(term.columns)
+    standard, upper, _ = standardised(term.columns)
     return replace(term, columns=standard), upper @ root
 
 

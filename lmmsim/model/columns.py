@@ -1,24 +1,24 @@
 """Columns: build what `y ~ x + (x | g)` names.
 
-One formula serves the world (`Model`) and the analysis (`LMM`, `OLS`). formulaic says which columns a formula has and
-computes functions such as poly(x, 2); columns of plain names are put together here.
+One formula serves the world (`Model`) and the analysis (`LMM`, `OLS`).
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lmmsim.checks import as_frame, check_columns, listed
-from lmmsim.model.evaluation import Part, dependent_columns, evaluated, has_functions
+from lmmsim.model.evaluation import Part, dependent_columns, evaluated, has_functions, specification
 from lmmsim.model.formula import Bar, Parts, label_of, split
-from lmmsim.model.frame import Kind, Values, as_kind, kind_of, typed, whole, without_unused
-from lmmsim.model.groups import codes_among, levels_and_keys, rows_without
+from lmmsim.model.frame import Columns, Kind, Values, as_kind, kind_of, typed, whole, without_unused
+from lmmsim.model.groups import Data, codes_among, levels_and_keys, rows_without
 from lmmsim.model.groups import levels_of as levels_of
 
 
@@ -73,16 +73,24 @@ class Basis:
     formula : str
     kinds : dict
         What every column of the data was: numbers, or a factor with its levels.
-    spec : object
-        What formulaic has learned: means that are subtracted, knots, contrasts.
+    learned : object
+        What formulaic has learned of the rows: means that are subtracted, knots, contrasts. None where it has learned
+        nothing, since the columns are plain.
     names : tuple of str
         The columns of X.
     """
 
     formula: str
     kinds: Mapping[str, Kind]
-    spec: Any = field(repr=False)
+    learned: Any = field(repr=False)
     names: tuple[str, ...]
+
+    @property
+    def spec(self) -> Any:
+        """What formulaic says about the columns."""
+        if self.learned is not None:
+            return self.learned
+        return specification(split(self.formula), tuple(self.kinds.items()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +101,10 @@ class Matrices:
     ----------
     formula, response : str
         The formula, and the name on its left side.
-    X : DataFrame, shape (n, p)
-        The columns of the fixed part, on the data's index.
+    values : ndarray, shape (n, p)
+        The columns of the fixed part.
+    names, rows : Index
+        What its columns and rows are called: the rows as in the data.
     terms : tuple of RandomTerm
         One per bar, in the order of the formula.
     basis : Basis
@@ -107,15 +117,26 @@ class Matrices:
 
     formula: str
     response: str
-    X: pd.DataFrame
+    values: np.ndarray
+    names: pd.Index
+    rows: pd.Index
     terms: tuple[RandomTerm, ...]
     basis: Basis = field(repr=False)
     note: str = ""
     untested: tuple[str, ...] = ()
 
+    @cached_property
+    def X(self) -> pd.DataFrame:
+        """The columns of the fixed part with their names, on the data's index."""
+        return pd.DataFrame(self.values, self.rows, self.names, copy=False)
+
+    def with_X(self, X: pd.DataFrame) -> Matrices:
+        """The same with another table of the fixed part."""
+        return replace(self, values=X.to_numpy(), names=X.columns, rows=X.index)
+
     @property
     def spec(self) -> Any:
-        """What formulaic has learned of the rows."""
+        """What formulaic says about the columns."""
         return self.basis.spec
 
 
@@ -128,7 +149,12 @@ def effects_index(terms: Sequence[RandomTerm]) -> pd.MultiIndex:
 
 
 def build(
-    formula: str, data: pd.DataFrame, complete: bool = False, rows: np.ndarray | None = None, drop: bool = False
+    formula: str,
+    data: pd.DataFrame,
+    complete: bool = False,
+    rows: np.ndarray | None = None,
+    drop: bool = False,
+    columns: Columns | None = None,
 ) -> Matrices:
     """Build the columns that a formula names; the response itself is not needed.
 
@@ -145,6 +171,8 @@ def build(
         lost the covariates.
     drop : bool
         Whether levels that no row has leave, and columns of cells of an interaction that are empty; `note` says so.
+    columns : Columns, optional
+        Those of the rows that are wanted, where some have been taken out already.
 
     Returns
     -------
@@ -168,30 +196,32 @@ def build(
     _check_columns(parts, data)
     if not complete:
         _check_complete(parts, data)
-    if rows is not None and (rows.all() or not has_functions(parts)):
-        data, rows = data[rows], None
-    index = data.index if rows is None else data.index[rows]
-    frame = _typed(parts, data)
+    if rows is not None and rows.all():
+        rows = None
+    wanted = Columns(data if rows is None else data[rows]) if columns is None else columns
+    if rows is not None and not has_functions(parts):
+        rows = None
+    index = wanted.data.index
+    frame = _typed(parts, wanted if rows is None else Columns(data))
     notes = [*_without_unused(parts, frame, rows)] if drop else []
     _check_levels(parts, frame)
     kinds = tuple((name, kind_of(values)) for name, values in frame.items())
-    spec, made, arrays = evaluated(parts, kinds, frame, rows, len(index))
-    X = pd.DataFrame(arrays[0], index, made[0].names)
+    learned, made, arrays = evaluated(parts, kinds, frame, rows, len(index))
+    X, names = arrays[0], made[0].names
     if drop and made[0].crossings:
-        X, left_out = drop_empty_cells(X, made[0].crossings)
-        notes += left_out
-    groups = data if rows is None else data[rows]
+        whole, left_out = drop_empty_cells(pd.DataFrame(X, index, names, copy=False), made[0].crossings)
+        X, names, notes = whole.to_numpy(), whole.columns, [*notes, *left_out]
     terms = tuple(
-        random_term(bar, part.names, columns, groups)
-        for bar, part, columns in zip(parts.bars, made[1:], arrays[1:], strict=True)
+        random_term(bar, part.labels, values, wanted)
+        for bar, part, values in zip(parts.bars, made[1:], arrays[1:], strict=True)
     )
-    _check_named_once(parts, X.columns, terms)
-    return Matrices(
-        formula, parts.response, X, terms, Basis(formula, dict(kinds), spec, tuple(X.columns)), "; ".join(notes)
-    )
+    _check_named_once(parts, names, terms)
+    labels = made[0].labels if names is made[0].names else tuple(names)
+    basis = Basis(formula, dict(kinds), learned, labels)
+    return Matrices(formula, parts.response, X, names, index, terms, basis, "; ".join(notes))
 
 
-def _typed(parts: Parts, data: pd.DataFrame) -> dict[str, Values]:
+def _typed(parts: Parts, data: Data) -> dict[str, Values]:
     """The columns that the terms use, as numbers or factors, by the name that formulaic knows them by."""
     frame = {use.name: typed(use.column, data[use.column]) for use in parts.uses}
     return frame | {use.name: whole(frame[use.name]) for use in parts.uses if use.factor}
@@ -204,8 +234,8 @@ def basis_of(formula: str, data: pd.DataFrame) -> Basis:
     check_columns(data, names)
     frame = _typed(parts, data.dropna(subset=names))
     kinds = tuple((name, kind_of(values)) for name, values in frame.items())
-    spec, made, _ = evaluated(parts, kinds, frame, None, len(data))
-    return Basis(formula, dict(kinds), spec, tuple(made[0].names))
+    learned, made, _ = evaluated(parts, kinds, frame, None, len(data))
+    return Basis(formula, dict(kinds), learned, made[0].labels)
 
 
 def on_basis(basis: Basis, data: pd.DataFrame) -> Matrices:
@@ -216,8 +246,10 @@ def on_basis(basis: Basis, data: pd.DataFrame) -> Matrices:
     return Matrices(
         basis.formula,
         parts.response,
-        X,
-        tuple(random_term(bar, part.names, columns, data) for bar, part, columns in terms),
+        X.to_numpy(),
+        X.columns,
+        X.index,
+        tuple(random_term(bar, part.labels, columns, data) for bar, part, columns in terms),
         basis,
     )
 
@@ -237,7 +269,7 @@ def rebuild(matrices: Matrices, data: pd.DataFrame) -> Matrices:
         RandomTerm(old.group, old.names, columns, codes_among(old.by, old.keys, data), old.levels, old.by, old.keys)
         for old, columns in zip(matrices.terms, arrays[1:], strict=True)
     )
-    return Matrices(matrices.formula, matrices.response, X, terms, matrices.basis)
+    return Matrices(matrices.formula, matrices.response, X.to_numpy(), X.columns, X.index, terms, matrices.basis)
 
 
 def _on(basis: Basis, data: pd.DataFrame) -> tuple[pd.DataFrame, list[np.ndarray], list[Part]]:
@@ -250,8 +282,8 @@ def _on(basis: Basis, data: pd.DataFrame) -> tuple[pd.DataFrame, list[np.ndarray
         raise ValueError(f"'{name}' is missing in {lacking.sum()} of {len(data)} rows (the first: {first})")
     frame = {use.name: as_kind(use.column, data[use.column], basis.kinds[use.name]) for use in parts.uses}
     kinds = tuple(basis.kinds.items())
-    _, made, arrays = evaluated(parts, kinds, frame, None, len(data), basis.spec)
-    X = pd.DataFrame(arrays[0], data.index, made[0].names)
+    _, made, arrays = evaluated(parts, kinds, frame, None, len(data), basis.learned)
+    X = pd.DataFrame(arrays[0], data.index, made[0].names, copy=False)
     return (X if len(basis.names) == X.shape[1] else X[list(basis.names)]), arrays, made
 
 
@@ -261,7 +293,7 @@ def used_columns(formula: str, data: pd.DataFrame) -> list[str]:
     return [column for column in data.columns if column in parts.columns or column in parts.inside]
 
 
-def random_term(bar: Bar, names: Iterable[str], columns: np.ndarray, data: pd.DataFrame) -> RandomTerm:
+def random_term(bar: Bar, names: Iterable[str], columns: np.ndarray, data: Data) -> RandomTerm:
     """The random effects of one bar, for these rows."""
     levels, codes, keys = levels_and_keys(bar.group, data)
     return RandomTerm(label_of(bar.group), tuple(names), columns, codes, levels, bar.group, keys)
@@ -275,7 +307,7 @@ def _check_columns(parts: Parts, data: pd.DataFrame) -> None:
     if len(data) == 0:
         raise ValueError(f"the data have no rows, so '{parts.formula}' has nothing to describe")
     needed = parts.columns | parts.inside
-    if not needed <= set(data.columns):
+    if not all(name in data.columns for name in needed):
         check_columns(data, sorted(needed))
     if not data.columns.is_unique:
         twice = [name for name in data.columns[data.columns.duplicated()] if name in needed]

@@ -1,21 +1,24 @@
-"""Evaluation: what formulaic makes of typed columns.
+"""Evaluation: the columns that a formula makes of typed columns.
 
-formulaic says which columns a formula has, and computes functions such as poly(x, 2). Columns of plain names are
-products of numbers and of indicators of levels: which ones depends on the kinds of the columns only, so that the
-formula need not be read again for other rows.
+Columns of plain names are products of numbers and of indicators of levels: which ones depends on the kinds of the
+columns only, so that the formula need not be read again for other rows. `plain` knows them for the usual formulas;
+formulaic reads all others, and computes functions such as poly(x, 2).
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, TypeAlias
+from functools import cached_property, lru_cache
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from lmmsim.model import plain
 from lmmsim.model.formula import Parts
 from lmmsim.model.frame import Kind, Values
 
@@ -41,6 +44,11 @@ class Part:
     products: tuple[Product, ...]
     crossings: tuple[int, ...]
 
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The names, out of their index."""
+        return tuple(self.names)
+
 
 def evaluated(
     parts: Parts, kinds: Kinds, frame: Mapping[str, Values], rows: np.ndarray | None, n: int, spec: Any = None
@@ -59,11 +67,13 @@ def evaluated(
     Returns
     -------
     object, list of Part, list of ndarray (n, k)
-        What formulaic has learned, and the columns of every part.
+        What formulaic has learned, None where there is nothing to learn, and the columns of every part; those of the
+        fixed part are contiguous each.
     """
     if not has_functions(parts):
-        known, made = _plan(parts, kinds)
-        return known, made, [_multiplied(part, frame, n) for part in made]
+        made = _plan(parts, kinds)
+        fixed, *bars = made
+        return None, made, [_multiplied(fixed, frame, n, "F"), *(_multiplied(part, frame, n, "C") for part in bars)]
     from formulaic.errors import FormulaicError
     from formulaic.materializers import PandasMaterializer
 
@@ -76,6 +86,7 @@ def evaluated(
         raise ValueError(f"'{parts.formula}' cannot be evaluated: {error}") from error
     made = _made(parts, matrices)
     arrays = [np.asarray(side, dtype=float) for side in _sides(parts, matrices)]
+    arrays[0] = np.asfortranarray(arrays[0])
     for part, array in zip(made, arrays, strict=True):
         undefined = np.isnan(array)
         if undefined.any():
@@ -90,13 +101,23 @@ def evaluated(
 @lru_cache(maxsize=256)
 def has_functions(parts: Parts) -> bool:
     """Whether some column has to be computed, rather than be looked up."""
+    if _plain_terms(parts) is not None:
+        return False
     factors = {factor for side in _sides(parts, _formula(parts)) for term in side for factor in term.factors}
     return any(_column_of(factor.expr, parts) is None for factor in factors if factor.eval_method.value != "literal")
 
 
+@lru_cache(maxsize=256)
+def _plain_terms(parts: Parts) -> list[list[plain.Term]] | None:
+    """The terms of the fixed part and of every bar, where all are plain."""
+    names = {use.name for use in parts.uses}
+    sides = [plain.terms(text, names) for text in parts.readable]
+    return None if None in sides else sides  # type: ignore[return-value]
+
+
 def _column_of(expression: str, parts: Parts) -> str | None:
     """The column of the frame that a factor is, if it is one: x, or the x of C(x)."""
-    name = expression.removeprefix("C(").removesuffix(")") if expression.startswith("C(") else expression
+    name = plain.column_of(expression)
     return name if any(use.name == name for use in parts.uses) else None
 
 
@@ -119,11 +140,40 @@ def _formula(parts: Parts) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _plan(parts: Parts, kinds: Kinds) -> tuple[Any, list[Part]]:
-    """What formulaic makes of columns of these kinds; no rows are needed to know the columns of plain names."""
+def _plan(parts: Parts, kinds: Kinds) -> list[Part]:
+    """The columns of every part; no rows are needed to know the columns of plain names."""
+    sides = _plain_terms(parts)
+    if sides is None:
+        return _made(parts, _for_nobody(parts, kinds))
+    levels = {name: kind.levels for name, kind in kinds}
+    return [_plain_part(parts, side, levels) for side in sides]
+
+
+def specification(parts: Parts, kinds: Kinds) -> Any:
+    """What formulaic says about columns of plain names: nothing that the rows could change."""
+    return _for_nobody(parts, kinds).model_spec
+
+
+@lru_cache(maxsize=256)
+def _for_nobody(parts: Parts, kinds: Kinds) -> Any:
+    """What formulaic makes of columns without rows."""
     nobody = pd.DataFrame({name: _empty(kind) for name, kind in kinds})
-    matrices = _formula(parts).get_model_matrix(nobody, na_action="ignore", output="numpy")
-    return matrices.model_spec, _made(parts, matrices)
+    return _formula(parts).get_model_matrix(nobody, na_action="ignore", output="numpy")
+
+
+def _plain_part(parts: Parts, terms: list[plain.Term], levels: dict[str, tuple[Any, ...] | None]) -> Part:
+    """The columns of one plain part."""
+    names: list[str] = []
+    products: list[Product] = []
+    crossings: list[int] = []
+    spanned: set[frozenset[object]] = set()
+    for term in terms:
+        columns = plain.columns(term, levels, spanned)
+        if sum(levels[plain.column_of(one)] is not None for one in term) > 1:
+            crossings += range(len(names), len(names) + len(columns))
+        names += (parts.named(column.name) for column in columns)
+        products += ((column.numbers, column.indicators) for column in columns)
+    return Part(pd.Index(names), tuple(products), tuple(crossings))
 
 
 def _empty(kind: Kind) -> Values:
@@ -171,15 +221,19 @@ def _products(parts: Parts, scoped: Any, states: Mapping[str, Any]) -> list[Prod
     return [(tuple(numbers), tuple(reversed(chosen))) for chosen in itertools.product(*reversed(choices))]
 
 
-def _multiplied(part: Part, frame: Mapping[str, Values], n: int) -> np.ndarray:
+def _multiplied(part: Part, frame: Mapping[str, Values], n: int, order: Literal["C", "F"]) -> np.ndarray:
     """Columns (n, k) of plain names: products of numbers and of indicators of levels."""
-    out = np.ones((n, len(part.products)))
+    out = np.ones((n, len(part.products)), order=order)
     for j, (numbers, indicators) in enumerate(part.products):
-        for name in numbers:
-            out[:, j] *= frame[name]
-        for name, level in indicators:
-            out[:, j] *= np.asarray(frame[name].codes == level)  # type: ignore[union-attr]
+        values = [*(frame[name] for name in numbers), *(_indicator(frame[name], level) for name, level in indicators)]
+        if values:
+            out[:, j] = functools.reduce(operator.mul, values)
     return out
+
+
+def _indicator(factor: Values, level: int) -> np.ndarray:
+    """Whether a row has a level."""
+    return np.asarray(factor.codes == level)  # type: ignore[union-attr]
 
 
 def dependent_columns(X: np.ndarray, tolerance: float = 1e-10) -> list[int]:

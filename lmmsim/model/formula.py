@@ -1,17 +1,18 @@
 """Formulas as text: take `y ~ x + (x | g)` apart, and point at what cannot be read.
 
-The fixed part and the effects of each bar go to formulaic, which knows terms and functions; the parenthesised bars are
-split off here, as lme4 and Bambi read them. What formulaic or Python would misread (names in backticks, keywords as
-names) gets a plain stand-in on the way there and its own name on the way back.
+The fixed part and the effects of each bar go to `plain` or to formulaic, which know terms and functions; the
+parenthesised bars are split off here, as lme4 and Bambi read them. What formulaic or Python would misread (names in
+backticks, keywords as names) gets a plain stand-in on the way there and its own name on the way back.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from lmmsim.model import plain
 from lmmsim.model.tokens import Token, check_terms, fail, tokens
 
 # Functions that look at other rows than the one they are asked about.
@@ -145,7 +146,7 @@ def _split(formula: str) -> Parts:
     expanded: list[Bar] = []
     for bar, terms, group in bars:
         text = _readable(formula, terms, names, uses)
-        for one in _one_by_one(text) if bar == "||" else [text]:
+        for one in _one_by_one(text, uses) if bar == "||" else [text]:
             readable.append(one)
             expanded.append(Bar(_named(one, uses.values()), group))
     return Parts(
@@ -175,12 +176,10 @@ def term_of(column: str) -> str:
 
 def terms_of(effects: str) -> list[str]:
     """The terms of one side of a bar by their names: `1`, `x`, `x:z`."""
-    from formulaic import Formula
-
     uses: dict[str, Use] = {}
     found = list(tokens(effects))
     text = _readable(effects, found, found, uses)
-    return [_named(str(term), uses.values()) for term in Formula(text)]
+    return [_named(term, uses.values()) for term in _terms(text, uses)]
 
 
 def _sides(formula: str) -> tuple[list[Token], list[Token]]:
@@ -298,11 +297,19 @@ def _literal(name: str) -> str:
     return name.replace("\\", r"\\")
 
 
-def _one_by_one(effects: str) -> Iterator[str]:
+def _one_by_one(effects: str, uses: Container[str]) -> Iterator[str]:
     """The terms of `1 + x`, each without the others: `1`, `0 + x`."""
+    return ("1" if term == "1" else f"0 + {term}" for term in _terms(effects, uses))
+
+
+def _terms(text: str, uses: Container[str]) -> list[str]:
+    """The terms of a text that formulaic can read, as it writes them."""
+    terms = plain.terms(text, uses)
+    if terms is not None:
+        return [":".join(term) or "1" for term in terms]
     from formulaic import Formula
 
-    return ("1" if str(term) == "1" else f"0 + {term}" for term in Formula(effects))
+    return [str(term) for term in Formula(text)]
 
 
 def _moving(formula: str, terms: Sequence[Token]) -> Iterator[str]:

@@ -39,6 +39,18 @@ class Kind:
     type: str = ""
 
 
+class Columns(dict[str, pd.Series]):
+    """The columns of a frame, each taken out of it once: in a small frame that costs more than to read it."""
+
+    def __init__(self, data: pd.DataFrame) -> None:
+        super().__init__()
+        self.data = data
+
+    def __missing__(self, name: str) -> pd.Series:
+        column = self[name] = self.data[name]
+        return column
+
+
 def typed(name: str, column: pd.Series) -> Values:
     """Return a column as numbers or as a factor.
 
@@ -67,10 +79,12 @@ def typed(name: str, column: pd.Series) -> Values:
     ['a', 'b']
     """
     dtype = column.dtype
-    if dtype == np.float64:
+    if isinstance(dtype, np.dtype) and dtype == np.float64:
         return column.to_numpy()
     if isinstance(dtype, pd.CategoricalDtype):
         return column.array
+    if isinstance(dtype, np.dtype) and dtype.kind in "iufb":
+        return _numbers(column)
     if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype):
         return _numbers(column)
     kind = pd.api.types.infer_dtype(column, skipna=True)
@@ -142,7 +156,8 @@ def grouped(name: str, column: pd.Series) -> tuple[np.ndarray, pd.Index]:
 def _used(factor: pd.Categorical) -> tuple[np.ndarray, pd.Index]:
     """Codes and categories of a Categorical, without the categories that no row has."""
     codes, categories = factor.codes.astype(np.intp), factor.categories
-    used = np.bincount(codes + 1, minlength=len(categories) + 1)[1:] > 0
+    there = codes if codes.min(initial=0) >= 0 else codes[codes >= 0]
+    used = np.bincount(there, minlength=len(categories)) > 0
     if used.all():
         return codes, categories
     place = np.append(np.cumsum(used) - 1, -1)

@@ -6,26 +6,29 @@ A group is the values of its columns: school 1 and school 1.0 are one, class 1 o
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from lmmsim.model.formula import label_of
-from lmmsim.model.frame import grouped
+from lmmsim.model.frame import Columns, grouped
+
+Data: TypeAlias = pd.DataFrame | Columns
 
 
-def levels_of(group: Sequence[str], data: pd.DataFrame) -> tuple[pd.Index, np.ndarray]:
+def levels_of(group: Sequence[str], data: Data) -> tuple[pd.Index, np.ndarray]:
     """Levels of one grouping column, or of the combinations of several that occur, and each row's code."""
     return levels_and_keys(group, data)[:2]
 
 
-def levels_and_keys(group: Sequence[str], data: pd.DataFrame) -> tuple[pd.Index, np.ndarray, tuple[pd.Index, ...]]:
+def levels_and_keys(group: Sequence[str], data: Data) -> tuple[pd.Index, np.ndarray, tuple[pd.Index, ...]]:
     """The same with the values of the grouping columns at each level."""
     factors = [grouped(name, data[name]) for name in group]
     if len(factors) == 1:
         codes, levels = factors[0]
         return levels, codes, (levels,)
-    codes = np.zeros(len(data), dtype=np.intp)
+    codes = np.zeros(len(factors[0][0]), dtype=np.intp)
     for inner, values in factors:
         codes = codes * len(values) + inner
     _, first, codes = np.unique(codes, return_index=True, return_inverse=True)
@@ -53,7 +56,7 @@ def codes_among(by: Sequence[str], keys: Sequence[pd.Index], data: pd.DataFrame)
     return np.where(unknown, -1, pd.Index(known).get_indexer(pd.Index(new))).astype(np.intp)
 
 
-def rows_without(names: Iterable[str], data: pd.DataFrame) -> dict[str, np.ndarray]:
+def rows_without(names: Iterable[str], data: Data) -> dict[str, np.ndarray]:
     """Which rows lack a value, (n,) bool, for each of the named columns where any does."""
     lacking = {name: _gaps(data[name]) for name in names}
     return {name: rows for name, rows in lacking.items() if rows is not None and rows.any()}

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from lmmsim.checks import listed
 from lmmsim.model.blocks import columns
@@ -87,15 +86,14 @@ class Doubt:
     untested: tuple[str, ...]
 
 
-def doubts(X: pd.DataFrame, terms: Sequence[RandomTerm], reml: bool = True) -> list[Doubt]:
+def doubts(X: np.ndarray, names: Sequence[str], terms: Sequence[RandomTerm], reml: bool = True) -> list[Doubt]:
     """Look for random effects whose variance no data of this design could tell.
 
     The coefficients take up the effects of all groups (one school in each arm), two factors make the same groups, or
     nothing is left for the residual. Where the coefficients take them up, restricted likelihood is flat, and full
     likelihood has its maximum at a variance of zero, whatever it is.
     """
-    values, names = X.to_numpy(), tuple(X.columns)
-    n, p = values.shape
+    n, p = X.shape
     found: list[Doubt] = []
     if any(len(term.levels) < 2 or len(term.levels) * len(term.names) >= n for term in terms):
         return found  # which `check_terms` refuses
@@ -104,14 +102,14 @@ def doubts(X: pd.DataFrame, terms: Sequence[RandomTerm], reml: bool = True) -> l
             if _same(term, other):
                 groups = f"'{other.group}' and '{term.group}'"
                 found.append(Doubt(f"{groups} make the same groups: their variances cannot be told apart", ()))
-        if len(term.levels) <= p and np.isfinite(values).all():
-            mixed = _absorbed(values, term)
+        if len(term.levels) <= p and np.isfinite(X).all():
+            mixed = _absorbed(X, term)
             if mixed.any():
                 untested = tuple(name for name, is_mixed in zip(names, mixed, strict=True) if is_mixed)
                 found.append(Doubt(_no_test(untested, term), untested))
     q = sum(len(term.levels) * len(term.names) for term in terms)
     if not found and p + q >= n and n <= SMALL:
-        found += [Doubt(reason, names) for reason in _residual_lost(values, terms, reml)]
+        found += [Doubt(reason, tuple(names)) for reason in _residual_lost(X, terms, reml)]
     return found
 
 

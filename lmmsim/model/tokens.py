@@ -9,7 +9,6 @@ import keyword
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NoReturn
 
 import numpy as np
@@ -24,6 +23,13 @@ BETWEEN = ("+", "-", "*", "/", ":", "**", "^", "%in%")  # what may stand between
 PAIRS = {")": "(", "]": "[", "}": "{"}
 OPERANDS = ("name", "quoted", "number", "text")
 PYTHON = ("abs", "round", "pow", "min", "max", "sum", "len", "float", "int", "bool", "str")
+# Names that a formula may call, or take functions from: formulaic's own, which need not be imported to know them.
+# fmt: off
+FUNCTIONS = frozenset([
+    "C", "Diff", "Helmert", "I", "Poly", "Q", "Sum", "Treatment", "bs", "cc", "center", "contr", "cr", "cs", "exp",
+    "exp10", "exp2", "hashed", "lag", "log", "log10", "log2", "np", "poly", "scale", "standardize", *PYTHON,
+])
+# fmt: on
 # What people who come from R write, and what it is here.
 ELSEWHERE = {
     "as.factor": "C(x)",
@@ -82,15 +88,7 @@ class Token:
     def is_plain(self) -> bool:
         """Whether formulaic and Python read it as the name of a column, as it stands."""
         name = self.text
-        return self.kind == "name" and name.isascii() and not keyword.iskeyword(name) and name not in functions()
-
-
-@lru_cache(maxsize=1)
-def functions() -> frozenset[str]:
-    """Names that a formula may call, or take functions from."""
-    from formulaic.transforms import TRANSFORMS
-
-    return frozenset(TRANSFORMS) | frozenset(PYTHON)
+        return self.kind == "name" and name.isascii() and not keyword.iskeyword(name) and name not in FUNCTIONS
 
 
 def fail(formula: str, position: int, problem: str) -> NoReturn:
@@ -136,7 +134,7 @@ def _role(found: Sequence[re.Match[str]], i: int, code: bool) -> str:
         return "attribute"
     if code and after == "=" and before in ("(", ","):
         return "argument"
-    if name in functions() and (after == "." or (code and before == ",")):
+    if name in FUNCTIONS and (after == "." or (code and before == ",")):
         return "function"  # np of np.log, Sum of C(f, Sum)
     if code and keyword.iskeyword(name):
         touches = [found[j].lastgroup in OPERANDS for j in (i - 1, i + 1) if 0 <= j < len(found)]
@@ -209,7 +207,7 @@ def _check_name(formula: str, terms: Sequence[Token], i: int) -> None:
         last += 2
     whole = "".join(one.text for one in terms[i : last + 1])
     called = last + 1 < len(terms) and terms[last + 1].text == "("
-    if token.text in functions():
+    if token.text in FUNCTIONS:
         return
     if called and whole in ELSEWHERE:
         fail(formula, token.start, f"'{whole}' of R is not known here; write {ELSEWHERE[whole]}")

@@ -1,12 +1,12 @@
 """REML: the likelihood of many responses to one design.
 
 Reading order: `stacks` (small linear algebra), `theta` (coordinates of a covariance), `refused` and `standard_form`
-(one design, checked and rescaled), `structure` (what every kind of design must answer). Then the kinds: `commuting`,
-`strata` and `one_component`; `crossproducts`, `mixed_model_equations`, `derivatives` and `absorption`, brought together
-by `modes` and `blocks`; for nested factors `chain`, `tables`, `elimination`, `likelihood`, brought together by
-`nested`. How the optimum is found: `scoring` (the first guess), `identified` (what no guess can find), `newton` (the
-steps), `search` (start, zero variances, second try). What comes after: `solution`, `report`, `degrees_of_freedom`. The
-`engine` is what others call.
+(one design, checked and rescaled), `structure` (what every kind of design must answer), `level_sums` (Z'y and Z u).
+Then the kinds: `commuting`, `strata` and `one_component`; `crossproducts`, `mixed_model_equations`, `derivatives` and
+`absorption`, brought together by `modes` and `blocks`; for nested factors `chain`, `tables`, `elimination`,
+`likelihood`, brought together by `nested`. How the optimum is found: `scoring` (the first guess), `identified` (what no
+guess can find), `newton` (the steps), `search` (start, zero variances, second try). What comes after: `solution`,
+`report`, `degrees_of_freedom`. The `engine` is what others call.
 
 Residuals that depend on each other, or have more than one sd: `residual_correlations`, `residual_numbers` and
 `unstructured_numbers` (R as a function of what is free in it), then the likelihood by V itself, `marginal_form`,

@@ -13,6 +13,7 @@ import numpy as np
 
 from lmmsim.reml import stacks
 from lmmsim.reml.crossproducts import Gram, block_diagonal
+from lmmsim.reml.level_sums import LevelSums
 from lmmsim.reml.mixed_model_equations import layout_of
 from lmmsim.reml.standard_form import Problem
 from lmmsim.reml.theta import triangle
@@ -48,7 +49,9 @@ class Absorbed:
     def __init__(self, problem: Problem, dense_limit: int = DENSE_LIMIT) -> None:
         self.problem = problem
         terms, sizes = problem.terms, problem.coordinates.sizes
-        together = [[j for j, t in enumerate(terms) if np.array_equal(t.codes, term.codes)] for term in terms]
+        together = [
+            [j for j, t in enumerate(terms) if t is term or np.array_equal(t.codes, term.codes)] for term in terms
+        ]
         absorbed = max(together, key=lambda same: sum(sizes[j] * terms[j].levels for j in same))
         self.layout = layout_of(problem.coordinates, tuple(term.levels for term in terms), tuple(absorbed))
         self.J, self.codes = terms[absorbed[0]].levels, terms[absorbed[0]].codes
@@ -60,13 +63,8 @@ class Absorbed:
 
     def _find_patterns(self) -> None:
         """Z1', A_j, and which blocks have the same A_j."""
-        from scipy import sparse
-
-        n, k = self.columns.shape
-        order = np.argsort(self.codes, kind="stable")
-        ends = np.arange(k)[:, None] * n + np.cumsum(np.bincount(self.codes, minlength=self.J))
-        entries = (self.columns[order].T.ravel(), np.tile(order, k), np.append(0, ends))
-        self.Z1t = sparse.csr_array(entries, shape=(k * self.J, n))  # rows ordered by column of Z, then block
+        k = self.columns.shape[1]
+        self.Z1t = LevelSums([self.codes] * k, list(self.columns.T), [self.J] * k)
         self.A = self.sums(self.columns).transpose(0, 2, 1)  # (k, k, J)
         digits = np.round(self.A[triangle(k)].T / max(float(np.abs(self.A).max()), 1e-300) * 1e9)
         first, self.pattern = np.zeros(1, dtype=np.intp), np.zeros(self.J, dtype=np.intp)
@@ -83,19 +81,17 @@ class Absorbed:
     @cached_property
     def X_star(self) -> np.ndarray | csr_array:
         """[Z2, X], (n, P): a sparse matrix if it is large."""
-        from scipy import sparse
-
         if not self.layout.rest:
             return self.problem.X
         if isinstance(self.Z2, np.ndarray):
             return np.concatenate([self.Z2, self.problem.X], axis=1)
+        from scipy import sparse
+
         return sparse.csr_array(sparse.hstack([self.Z2, sparse.csr_array(self.problem.X)], format="csr"))
 
     @cached_property
     def Z2(self) -> np.ndarray | csr_array:
         """Columns of the random terms that are not absorbed, (n, q2)."""
-        from scipy import sparse
-
         n, rows = self.problem.n, np.arange(self.problem.n)[:, None]
         if n * self.P <= SMALL:
             dense = np.zeros((n, self.layout.q2))
@@ -103,6 +99,8 @@ class Absorbed:
                 term, k = self.problem.terms[i], self.layout.sizes[i]
                 dense[rows, at.start + term.codes[:, None] * k + np.arange(k)] = term.columns
             return dense
+        from scipy import sparse
+
         parts = []
         for i in self.layout.rest:
             term, k = self.problem.terms[i], self.layout.sizes[i]
@@ -114,7 +112,7 @@ class Absorbed:
     @cached_property
     def B(self) -> np.ndarray | csr_array:
         """Z1'X*, (k J, P), sparse where X* is; rows ordered by column of Z, then block."""
-        return self.Z1t @ self.X_star
+        return self.Z1t @ self.X_star if isinstance(self.X_star, np.ndarray) else self.Z1t.matrix @ self.X_star
 
     @cached_property
     def U(self) -> np.ndarray | csr_array:
@@ -133,7 +131,7 @@ class Absorbed:
         """What least squares within blocks leaves of X, (n, p)."""
         U = plain(self.U[:, self.layout.q2 :])
         if self.problem.n > FEW_ROWS:
-            return self.problem.X - self.Z1t.T @ U
+            return self.problem.X - self.Z1t.back(U)
         by_row = U.reshape(self.layout.k, self.J, -1)[:, self.codes]
         return self.problem.X - np.einsum("na,anp->np", self.columns, by_row)
 

@@ -40,7 +40,7 @@ class Blocks(Absorbed):
         u = np.einsum("abj,bjm->ajm", self.A_inverse, c) if k > 1 else self.A_inverse[0][..., None] * c
         shared: dict[str, Any] = {"gram": self.gram, "n": np.full(m, n), "XX": self.XX[None]}
         if responses.exact:
-            left = responses.y - self.Z1t.T @ u.reshape(-1, m)
+            left = responses.y - self.Z1t.back(u.reshape(-1, m))
             beside, X = self.Z2.T @ left, self.X_left.T @ left
             shared |= {"yy": np.einsum("im,im->m", left, left), "Xy": np.concatenate([beside, X]).T.copy()}
         else:  # a standardised response has a mean square of 1 and is orthogonal to X
@@ -112,10 +112,10 @@ class Blocks(Absorbed):
 
         y, mask = responses.y, sparse.csr_array(sparse.diags_array(observed[:, 0].astype(float)))
         gram = Gram.of(np.ascontiguousarray(self.sums(self.columns * observed).swapaxes(1, 2))[:, :, None])
-        solve, Z1t, X = block_diagonal(gram.inverse()[:, :, 0]), self.Z1t @ mask, self.X_star
+        solve, Z1t, X = block_diagonal(gram.inverse()[:, :, 0]), self.Z1t.matrix @ mask, self.X_star
         B = Z1t @ X
         U, u = solve @ B, solve @ (Z1t @ y)
-        left = y - mask @ (self.Z1t.T @ u)
+        left = y - mask @ self.Z1t.back(u)
         shared = {
             "n": np.array([float(observed.sum())]),
             "XX": remainder(plain(X.T @ mask @ X), plain(B.T @ U), self.sizes_of_X)[None],

@@ -14,7 +14,7 @@ def common_eigenvectors(problem: Problem) -> tuple[np.ndarray, np.ndarray] | Non
     parts = problem.terms
     if not _commute(parts):
         return None
-    full = np.block([[_products(a, b) for b in parts] for a in parts])
+    full = np.concatenate([np.concatenate([_products(a, b) for b in parts], axis=1) for a in parts])
     # a sum with unequal, irrational weights has the common eigenvectors and separates the strata
     weights = np.concatenate([np.full(b.levels, np.sqrt(2.0 + 3.0 * i)) for i, b in enumerate(problem.terms)])
     values, vectors = np.linalg.eigh(weights[:, None] ** 0.5 * full * weights**0.5)

@@ -55,9 +55,9 @@ class Gram:
     def inverse(self) -> np.ndarray:
         """A generalised inverse A^+ of every pattern."""
         k = len(self.d)
-        identity = np.broadcast_to(np.eye(k)[:, :, None, None], self.lower.shape)
         if self._diagonal:
-            return identity / self.d
+            return np.eye(k)[:, :, None, None] / self.d
+        identity = np.broadcast_to(np.eye(k)[:, :, None, None], self.lower.shape)
         half = stacks.solve_lower(self.lower, identity)
         weight = np.where(self.d > 0, 1 / np.where(self.d > 0, self.d, 1.0), 0.0)
         return stacks.product(stacks.transpose(half), weight[:, None] * half)
@@ -88,8 +88,7 @@ class Gram:
     @cached_property
     def _diagonal(self) -> bool:
         """Whether every A is diagonal and has full rank, as where all groups are observed at the same times."""
-        k = len(self.d)
-        off = self.lower[~np.eye(k, dtype=bool)]
+        off = self.lower - np.eye(len(self.d))[:, :, None, None]
         return bool((self.d > 0).all() and (np.abs(off) < 1e-13).all())
 
 

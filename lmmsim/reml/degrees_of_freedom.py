@@ -43,7 +43,9 @@ def quadratic_inverse(vectors: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """v' M^-1 v for vectors (m, q, s); directions in which M is not positive are left out."""
     factor = stacks.cholesky(np.ascontiguousarray(matrix.transpose(1, 2, 0)))
     half = stacks.solve_lower(factor, vectors.transpose(2, 1, 0))
-    out = (half**2).sum(axis=0).T
+    out = np.asarray((half**2).sum(axis=0).T)
+    if np.isfinite(out).all():
+        return out
     poor = ~np.isfinite(out).all(axis=1) & np.isfinite(matrix).all(axis=(1, 2)) & np.isfinite(vectors).all(axis=(1, 2))
     if poor.any():
         values, axes = np.linalg.eigh(matrix[poor])

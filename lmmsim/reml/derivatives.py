@@ -30,13 +30,12 @@ class Point:
     def __init__(self, state: State) -> None:
         self.state, self.layout = state, state.layout
         self.t1 = len(state.layout.entries1)
-        self.value, self.sigma2, self.dof, self.beta, self.vcov = (
-            state.value,
-            state.sigma2,
-            state.dof,
-            state.beta,
-            state.vcov,
-        )
+        self.sigma2, self.dof, self.beta, self.vcov = state.sigma2, state.dof, state.beta, state.vcov
+
+    @cached_property
+    def value(self) -> np.ndarray:
+        """The profiled criterion, (m,)."""
+        return self.state.value
 
     @property
     def rounding(self) -> np.ndarray:
@@ -166,11 +165,13 @@ class Point:
     @cached_property
     def weights1(self) -> np.ndarray:
         """T E_a T, (m, t1, k k G)."""
-        T, out = self.state.T, []
-        for a, b in self.layout.entries1:
+        T = self.state.T
+        k, _, m, G = T.shape
+        out = np.empty((m, self.t1, k, k, G))
+        for s, (a, b) in enumerate(self.layout.entries1):
             pair = T[:, a, None] * T[None, b]
-            out.append(flat(pair if a == b else pair + stacks.transpose(pair)))
-        return np.stack(out, axis=1)
+            out[:, s] = (pair if a == b else pair + stacks.transpose(pair)).transpose(2, 0, 1, 3)
+        return out.reshape(m, self.t1, -1)
 
     @cached_property
     def H1(self) -> np.ndarray:

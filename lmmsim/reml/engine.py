@@ -31,7 +31,6 @@ from lmmsim.reml.structure import Structure, StructureOfAll
 FEW_DIGITS = 1e8  # a sum of squares over the residual variance from which its digits are counted
 AWAY = 0.05  # a start is never nearer to a zero on the diagonal: every derivative is zero there
 PIECE = 2**19  # numbers of Y that are read together
-NOTHING = np.empty((0, 0))
 
 
 class Engine:
@@ -176,9 +175,9 @@ class Engine:
             piece = self.problem.responses(Y[:, first : first + size])
             if piece.observed is not None:
                 whole = self.problem.responses(Y)
-                return self.blocks, replace(whole, rest=NOTHING), self.blocks.moments(whole)
+                return self.blocks, whole.without_rows(), self.blocks.moments(whole)
             moments.append(self.complete.moments(piece))
-            pieces.append(replace(piece, rest=NOTHING))
+            pieces.append(piece.without_rows())
         if len(pieces) == 1:
             return self.complete, pieces[0], moments[0]
         return self.complete, Responses.join(pieces), type(moments[0]).join(moments)

@@ -120,7 +120,8 @@ class State:
         inverse, pivots = stacks.inverse(equations)
         back = {i: self.factors[i].swapaxes(1, 2) for i in self.layout.rest}
         self.C = scale(self.layout, back, scale(self.layout, back, inverse).swapaxes(1, 2))
-        self.log_det_V = self.log_det_V + pivots[:, :q2].sum(axis=1)
+        if q2:
+            self.log_det_V = self.log_det_V + pivots[:, :q2].sum(axis=1)
         self.log_det_X = pivots[:, q2:].sum(axis=1)
         right = scale(self.layout, factors, self.right[:, None]).swapaxes(1, 2)
         solution = inverse @ right

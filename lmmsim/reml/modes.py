@@ -71,5 +71,5 @@ def _spread(design: Absorbed, C: np.ndarray, observed: np.ndarray | None, m: int
         seen = observed[:, m].astype(float)
         gram = np.ascontiguousarray(design.sums(design.columns * seen[:, None]).swapaxes(1, 2))[:, :, None]
         solve = block_diagonal(Gram.of(gram).inverse()[:, :, 0])
-        U = solve @ (design.Z1t @ sparse.diags_array(seen) @ design.X_star)
+        U = solve @ (design.Z1t.matrix @ sparse.diags_array(seen) @ design.X_star)
     return spread_by_block(sparse.csr_array(U), C, design.layout.k, design.J)

@@ -67,11 +67,20 @@ def minimise(evaluate: Evaluate, start: np.ndarray, most: int = 100) -> Minimum:
         Evaluations after which a response is given up as not converged.
     """
     r = start.shape[0]
-    base, value = start.copy(), np.full(r, np.inf)
-    step, slope, length = np.zeros_like(start), np.zeros(r), np.ones(r)
-    converged, evaluations = np.zeros(r, dtype=bool), np.zeros(r, dtype=int)
-    active, point = np.arange(r), None
-    for _ in range(most):
+    base, length = start.copy(), np.ones(r)
+    evaluations, active = np.ones(r, dtype=int), np.arange(r)
+    new, gradient, hessian, there = evaluate(start, active)
+    step, slope, curved = direction(gradient, hessian, start)
+    value, lost = new.copy(), np.isnan(new)
+    if lost.any():
+        value[lost] = np.inf
+        step[lost], slope[lost], length[lost] = 0.0, 0.0, 0.25
+    converged = (-slope < 2 * TOLERANCE) & ~curved & ~lost
+    active = active[~converged]
+    point = there if r == 1 and not lost[0] else None
+    for _ in range(most - 1):
+        if active.size == 0:
+            break
         proposal = base[active] + length[active, None] * step[active]
         new, gradient, hessian, there = evaluate(proposal, active)
         evaluations[active] += 1
@@ -92,8 +101,6 @@ def minimise(evaluate: Evaluate, start: np.ndarray, most: int = 100) -> Minimum:
         stuck = ~better & (length[active] < np.where(almost, 1e-3, 1e-10))
         converged[active[stuck & almost]] = True  # rounding hides what is left to gain
         active = active[~done & ~stuck]
-        if active.size == 0:
-            break
     return Minimum(base, value, converged, evaluations, point)
 
 

@@ -65,7 +65,7 @@ class OneComponent:
 
     def chunk(self, complete: bool) -> int:
         """How many responses to carry through the optimisation together."""
-        return int(np.clip(2**19 // (len(self.roots) + self.problem.p**2), 1, 20000))
+        return max(1, min(2**19 // (len(self.roots) + self.problem.p**2), 20000))
 
     def moments(self, responses: Responses) -> OneMoments:
         """Sums of squares of every response."""

@@ -24,23 +24,26 @@ def check(X: np.ndarray, terms: tuple[RandomTerm, ...]) -> None:
     if n <= p:
         raise ValueError(f"{n} rows cannot estimate {p} coefficients and a residual variance; drop columns of X")
     for term in terms:
-        name = name_of(term)
         if term.columns.shape[0] != n or term.codes.shape != (n,):
-            raise ValueError(f"the random term {name} has {term.columns.shape[0]} rows, X has {n}; they must agree")
+            raise ValueError(
+                f"the random term {name_of(term)} has {term.columns.shape[0]} rows, X has {n}; they must agree"
+            )
         if not np.isfinite(term.columns).all():
-            raise ValueError(f"the columns of the random term {name} have missing or infinite values; fill them")
-        if not (term.columns**2).sum(axis=0).all():
-            raise ValueError(f"a column of the random term {name} is zero everywhere; drop it")
+            raise ValueError(
+                f"the columns of the random term {name_of(term)} have missing or infinite values; fill them"
+            )
+        if not np.einsum("ij,ij->j", term.columns, term.columns).all():
+            raise ValueError(f"a column of the random term {name_of(term)} is zero everywhere; drop it")
         levels = np.count_nonzero(np.bincount(term.codes))
         if levels < 2:
             raise ValueError(
-                f"the group '{term.group}' of the random term {name} has one level: a variance between "
+                f"the group '{term.group}' of the random term {name_of(term)} has one level: a variance between "
                 "groups needs at least two; remove the term"
             )
         effects = levels * term.columns.shape[1]
         if effects >= n:
             raise ValueError(
-                f"the random term {name} has {effects} random effects ({levels} levels x {term.columns.shape[1]} "
-                f"columns) but there are only {n} rows: they cannot be told apart from the residual; "
-                "measure each level more often or drop columns"
+                f"the random term {name_of(term)} has {effects} random effects ({levels} levels x "
+                f"{term.columns.shape[1]} columns) but there are only {n} rows: they cannot be told apart from the "
+                "residual; measure each level more often or drop columns"
             )

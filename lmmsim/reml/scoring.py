@@ -71,8 +71,12 @@ def _inside(covariance: np.ndarray) -> np.ndarray:
         return np.sqrt(np.maximum(covariance, SMALLEST))
     if len(covariance) <= stacks.FEW:
         try:
-            cholesky(covariance - SMALLEST * np.eye(k))  # fails unless all eigenvalues are large enough
-            return cholesky(covariance)
+            factor = cholesky(covariance)
+            # the product of the eigenvalues is known, and each is at most their sum
+            least = np.diagonal(factor, axis1=1, axis2=2).prod(axis=1) ** 2
+            if not (least > 1.01 * SMALLEST * np.trace(covariance, axis1=1, axis2=2) ** (k - 1)).all():
+                cholesky(covariance - SMALLEST * np.eye(k))  # fails unless all are large enough
+            return factor
         except np.linalg.LinAlgError:
             pass
     good = np.isfinite(covariance).all(axis=(1, 2))

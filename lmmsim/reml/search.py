@@ -77,7 +77,8 @@ class Search:
     def _newton(self, start: np.ndarray, which: np.ndarray, most: int) -> Minimum:
         """Newton's method for some responses: diagonals >= 0, and variances set to zero where that is no worse."""
         found = minimise(lambda theta, rows: self._evaluate(theta, which[rows]), start, most)
-        found = replace(found, theta=self.coordinates.positive(found.theta))
+        theta = self.coordinates.positive(found.theta)
+        found = found if theta is found.theta else replace(found, theta=theta)
         near, cut = self.coordinates.without_smallest(found.theta, NEAR_ZERO)
         if near.size:
             there = self.at(cut, which[near])
@@ -98,7 +99,7 @@ class Search:
 
     def guess(self, start: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray, Point]:
         """One scoring step from a common theta (t,); how well it was determined; the point there, of the design."""
-        here = np.tile(start, (which.size, 1))
+        here = np.repeat(start[None], which.size, axis=0)
         point = design = self.structure.at(here, self.moments.take(which), True)
         if self.responses.observed is None and which.size > 1:
             blank = self.structure.moments(self.problem.no_response(1, None))

@@ -74,7 +74,11 @@ def solve_lower(factor: np.ndarray, right: np.ndarray) -> np.ndarray:
     out = np.empty(np.broadcast(right, factor[:, :1]).shape)
     with np.errstate(invalid="ignore", divide="ignore"):
         for i in range(factor.shape[0]):
-            rest = right[i] - (factor[i, :i, None] * out[:i]).sum(axis=0) if i else right[i]
+            rest = right[i]
+            if i == 1:
+                rest = rest - factor[1, 0] * out[0]
+            elif i:
+                rest = rest - (factor[i, :i, None] * out[:i]).sum(axis=0)
             out[i] = rest / factor[i, i]
     return out
 

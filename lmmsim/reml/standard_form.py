@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lmmsim.model.columns import RandomTerm
-from lmmsim.model.standard import standardised
+from lmmsim.model.standard import standardised, thin_qr
 from lmmsim.reml.refused import check, name_of
 from lmmsim.reml.theta import coordinates_of, lower_factor, pack
 
@@ -66,6 +66,12 @@ class Responses:
         if self.exact:
             return np.asarray(Z @ self.y)
         return np.asarray((Z @ self._rows - across @ self.within.T) * self._factor)
+
+    def without_rows(self) -> Responses:
+        """The same without `rest`, when all its moments are known."""
+        return Responses(
+            self.X, np.empty((0, 0)), self.within, self.base, self.scale, self.observed, self.message, self.exact
+        )
 
     def take(self, which: np.ndarray) -> Responses:
         """Some of the responses; `rest` may have been dropped."""
@@ -277,9 +283,9 @@ def _times(matrix: np.ndarray, factor: np.ndarray) -> np.ndarray:
 
 def _standard_term(term: RandomTerm) -> Term:
     """Orthogonal columns with unit mean square, where the term's columns allow it."""
-    standard, upper = standardised(np.asarray(term.columns, dtype=float))
+    standard, _, back = standardised(np.asarray(term.columns, dtype=float))
     codes = np.asarray(term.codes, dtype=np.intp)
-    return Term(name_of(term), standard, codes, len(term.levels), np.linalg.inv(upper))
+    return Term(name_of(term), standard, codes, len(term.levels), back)
 
 
 def _orthonormal(X: np.ndarray, term: Term) -> tuple[np.ndarray, np.ndarray]:
@@ -289,13 +295,13 @@ def _orthonormal(X: np.ndarray, term: Term) -> tuple[np.ndarray, np.ndarray]:
     them has more by orders of magnitude. Columns that mix the two would lose the digits of the former.
     """
     with np.errstate(over="ignore"):
-        sizes = np.sqrt((X**2).sum(axis=0))
+        sizes = np.sqrt([(column**2).sum() for column in X.T])
     zero = np.flatnonzero(sizes == 0)
     if zero.size:
         raise ValueError(f"X is rank deficient: column(s) {zero.tolist()} are zero everywhere; remove them")
     if not ((sizes < SQUARED) & (sizes > 1 / SQUARED)).all():
         raise ValueError(f"columns of X of size {sizes.max():.0e} to {sizes.min():.0e} cannot be squared: change units")
-    Q, R = np.linalg.qr(X / sizes)
+    Q, R = thin_qr(X / sizes)
     dependent = np.flatnonzero(np.abs(np.diagonal(R)) < 1e-10)
     if dependent.size:
         raise ValueError(
@@ -303,6 +309,6 @@ def _orthonormal(X: np.ndarray, term: Term) -> tuple[np.ndarray, np.ndarray]:
             f"{dependent.tolist()} are linear combinations of the columns before them; remove them"
         )
     counts = np.bincount(term.codes, minlength=term.levels)
-    totals = np.stack([np.bincount(term.codes, column, term.levels) for column in Q.T])
+    totals = np.array([np.bincount(term.codes, column, term.levels) for column in Q.T])
     _, turn = np.linalg.eigh(totals / -np.maximum(counts, 1) @ totals.T)
     return Q @ turn, (turn.T @ R) * sizes

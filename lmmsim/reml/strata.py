@@ -12,16 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lmmsim.reml import stacks
 from lmmsim.reml.commuting import common_eigenvectors
+from lmmsim.reml.level_sums import LevelSums
 from lmmsim.reml.standard_form import Problem, Responses
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
 
 LARGEST = 1500  # random effects of several factors for which eigenvectors are computed
 ENTRIES = 2**22  # of all X'P_s X
@@ -49,7 +46,6 @@ class Strata:
 
     def __init__(self, problem: Problem, common: tuple[np.ndarray, np.ndarray] | None) -> None:
         self.problem, n = problem, problem.n
-        self.Z = _by_level(problem)
         if common is None:  # one factor: the columns of Z are eigenvectors already
             sizes = np.bincount(problem.terms[0].codes, problem.terms[0].columns[:, 0] ** 2, problem.terms[0].levels)
             common = sizes[:, None], np.where(sizes > 0, 1 / np.sqrt(np.where(sizes > 0, sizes, 1.0)), 0.0)
@@ -58,8 +54,11 @@ class Strata:
         first, stratum, counts = stacks.distinct(keys)
         order = np.argsort(stratum, kind="stable")
         self.basis, self.roots = basis[order], roots[order]
+        codes = [term.codes for term in problem.terms]
         if basis.ndim == 1:
-            self.Z = self.Z[order]
+            codes = [_inverse_of(order)[codes[0]]]
+        levels = [term.levels for term in problem.terms]
+        self.Z = LevelSums(codes, [term.columns[:, 0] for term in problem.terms], levels)  # Z'
         self.starts = np.cumsum(counts) - counts
         self.d = np.concatenate([roots[first], np.zeros((1, roots.shape[1]))])  # (L, t); last: the residual stratum
         self.multiplicity = np.append(counts, n - counts.sum()).astype(float)
@@ -106,16 +105,17 @@ class Strata:
 
     def left(self, values: np.ndarray) -> np.ndarray:
         """The part (n, m) of values in the residual stratum; the second pass removes the rounding of the first."""
+        values = values.copy()
         for _ in range(2):
             along = self._turn(self.Z @ values)
             back = self.basis[:, None] * along if self.basis.ndim == 1 else self.basis.T @ along
-            values = values - self.Z.T @ back
+            self.Z.take_away(values, back)
         return values
 
     def chunk(self, complete: bool) -> int:
         """How many responses to carry through the optimisation together."""
         each = len(self.d) * (self.problem.p + 8) + 8 * self.problem.p**2
-        return int(np.clip(2**19 // each, 1, 4000))
+        return max(1, min(2**19 // each, 4000))
 
     def moments(self, responses: Responses) -> StrataMoments:
         """Sums of squares and products of every response in every stratum."""
@@ -267,7 +267,8 @@ class StrataPoint:
 
 def _diagonal_together(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """For symmetric A_s that commute: squares q_k q_k' (p, p p) of common eigenvectors and eigenvalues (L, p)."""
-    mixture = np.tensordot(np.sqrt(np.arange(2.0, 2.0 + len(matrices))), matrices, axes=1)
+    weights = np.sqrt(np.arange(2.0, 2.0 + len(matrices)))[None]
+    mixture = (weights @ matrices.reshape(len(matrices), -1)).reshape(matrices.shape[1:])
     _, Q = np.linalg.eigh(mixture)
     turned = Q.T @ matrices @ Q
     diagonals = np.diagonal(turned, axis1=1, axis2=2)
@@ -276,12 +277,8 @@ def _diagonal_together(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray] | 
     return (squares, np.where(diagonals > 1e-13, diagonals, 0.0)) if off < 1e-12 else None
 
 
-def _by_level(problem: Problem) -> csr_array:
-    """Z', a row for every level of every term."""
-    from scipy import sparse
-
-    orders = [np.argsort(term.codes, kind="stable") for term in problem.terms]
-    values = [term.columns[order, 0] for term, order in zip(problem.terms, orders, strict=True)]
-    sizes = np.concatenate([np.bincount(term.codes, minlength=term.levels) for term in problem.terms])
-    entries = (np.concatenate(values), np.concatenate(orders), np.append(0, np.cumsum(sizes)))
-    return sparse.csr_array(entries, shape=(sizes.size, problem.n))
+def _inverse_of(order: np.ndarray) -> np.ndarray:
+    """The place of every element in an order."""
+    place = np.empty_like(order)
+    place[order] = np.arange(order.size)
+    return place

@@ -95,7 +95,7 @@ class Coordinates:
     def without_smallest(self, theta: np.ndarray, below: float) -> tuple[np.ndarray, np.ndarray]:
         """Which rows have a principal standard deviation under `below`, and their theta with those set to zero."""
         factors = self.factors(theta)
-        smallest = np.minimum.reduce([_principal(factor).min(axis=1) for factor in factors])
+        smallest = np.minimum.reduce([_at_least(factor, below) for factor in factors])
         near = np.flatnonzero(smallest < below)
         if near.size == 0:
             return near, theta[near]
@@ -144,11 +144,19 @@ def _curvature(k: int) -> np.ndarray:
     return out
 
 
-def _principal(factor: np.ndarray) -> np.ndarray:
-    """Principal standard deviations, (m, k)."""
-    if factor.shape[1] == 1:
-        return np.abs(factor[:, 0])
-    return np.linalg.svd(factor, compute_uv=False)
+def _at_least(factor: np.ndarray, enough: float) -> np.ndarray:
+    """The smallest principal standard deviation, (m,), or a smaller number where all of those are `enough`.
+
+    The product of all is that of the diagonal, and each is at most the root of the sum of squares.
+    """
+    k = factor.shape[1]
+    if k == 1:
+        return np.abs(factor[:, 0, 0])
+    largest = np.sqrt((factor**2).sum(axis=(1, 2)))
+    bound = np.abs(np.diagonal(factor, axis1=1, axis2=2).prod(axis=1)) / np.maximum(largest, 1e-100) ** (k - 1)
+    if (bound > 1.01 * enough).all():
+        return np.asarray(bound)
+    return np.asarray(np.linalg.svd(factor, compute_uv=False).min(axis=1))
 
 
 def lower_factor(root: np.ndarray) -> np.ndarray:

@@ -362,7 +362,7 @@ def _parts(formula, data):
     from lmmsim.model.columns import build
 
     matrices = build(formula, data)
-    return matrices.X, matrices.terms
+    return matrices.values, matrices.names, matrices.terms
 
 
 # ---- D: a group is its values
