@@ -420,10 +420,9 @@ def test_a_finger_or_a_mouse_on_the_picture_chooses_what_it_stands_on(browser, s
 
 FOCUS = """() => {
     const e = document.activeElement, ring = getComputedStyle(e), box = e.getBoundingClientRect()
-    const thumb = e.type === "range" && getComputedStyle(e, "::-webkit-slider-thumb").boxShadow  // has a slider's ring
     return e === document.body ? null : {
         name: e.dataset.control ?? e.dataset.part ?? e.dataset.repeat ?? e.localName, top: box.top + scrollY,
-        seen: thumb ? thumb !== "none" : ring.outlineStyle !== "none" && parseFloat(ring.outlineWidth) > 0 }
+        slider: e.type === "range", ring: ring.outlineStyle !== "none" && parseFloat(ring.outlineWidth) > 0 }
 }"""
 
 
@@ -431,15 +430,22 @@ FOCUS = """() => {
 def test_the_keyboard_reaches_everything_in_reading_order_and_shows_where_it_is(browser, site, name):
     with Page(browser, site, name) as page:
         page.tab.keyboard.press("Tab")
-        tops, names = [], []
+        tops, names, sliders = [], [], {}
         for _ in range(40):
             here = page.tab.evaluate(FOCUS)
             if here is None:
                 break
-            assert here["seen"], f"{here['name']} does not show that it has the focus"
+            if here["slider"]:  # the ring is around its thumb
+                slider = page.tab.query_selector(f"[data-control={here['name']}]")
+                sliders[here["name"]] = (slider, slider.screenshot())
+            else:
+                assert here["ring"], f"{here['name']} does not show that it has the focus"
             tops.append(here["top"])
             names.append(here["name"])
             page.tab.keyboard.press("Tab")
+        page.tab.evaluate("document.activeElement.blur()")
+        for slider_name, (slider, with_focus) in sliders.items():
+            assert slider.screenshot() != with_focus, f"{slider_name} does not show that it has the focus"
         wanted = {control["name"] for control in page.controls()}
         assert wanted <= set(names), wanted - set(names)
         falls = [(names[i], names[i + 1]) for i in range(len(tops) - 1) if tops[i + 1] < tops[i] - 30]
