@@ -197,9 +197,10 @@ def put(run):
 def hand_down_clips(root):
     """Let the only child of a group have the group's clip, so that neighbors of one style stand side by side."""
     for group in list(root.iter(GROUP)):
-        if len(group) == 1 and set(group.attrib) == {"clip-path"} and not group[0].get("clip-path"):
-            group[0].set("clip-path", group.get("clip-path"))
-            group.getparent().replace(group, group[0])
+        only = group[0] if len(group) == 1 and set(group.attrib) == {"clip-path"} else None
+        if only is not None and not {"clip-path", "transform"} & set(only.attrib):
+            only.set("clip-path", group.get("clip-path"))  # a transform would move the clip too
+            group.getparent().replace(group, only)
 
 
 def drop_unused(root):

@@ -85,6 +85,14 @@ def test_words_among_the_dots_of_a_cloud_have_the_ink_of_the_page(cleaned):
     assert "var(--fb8491a,#b8491a)" in mean
 
 
+def test_a_clip_stays_outside_of_what_is_turned_over(cleaned):
+    """Matplotlib turns pixel images upside down; a clip on the image itself would be turned over with it."""
+    html = cleaned(lambda ax: ax.imshow(np.eye(6), cmap="Blues"))
+    image = re.search(r"<image[^>]*>", html)[0]
+    assert "transform" in image and "clip-path" not in image
+    assert re.search(r'<g clip-path="[^"]*"><image', html)
+
+
 def drawn_alike(html, tag):
     """How many elements of this name a picture holds."""
     return len(re.findall(rf"<{tag}\b", html))
