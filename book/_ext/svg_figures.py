@@ -6,14 +6,18 @@ unique, the alternative text names an image, and width, height and viewBox are s
 """
 
 import re
+from base64 import b64decode
 from collections import Counter
+from io import BytesIO
 from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import directives
 from ink import dark_rules, ink
 from lxml import etree
+from PIL import Image
 from sphinx.util.docutils import SphinxDirective
+from svg_paths import compact
 
 SVG, XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 TEXT, LETTERS, GROUP = SVG + "text", SVG + "tspan", SVG + "g"
@@ -53,18 +57,41 @@ def corner(element, x, y):
     return x, y
 
 
+class Pixels:
+    """A pixel image in a picture: where it stands, and where it covers the paper."""
+
+    def __init__(self, element):
+        x, y, width, height = (float(element.get(key, 0)) for key in ("x", "y", "width", "height"))
+        self.first, self.last = corner(element, x, y), corner(element, x + width, y + height)
+        data = b64decode((element.get(XLINK + "href") or element.get("href")).partition(",")[2])
+        self.alpha = Image.open(BytesIO(data)).convert("RGBA").getchannel("A")
+
+    def cover(self, x, y, reach):
+        """Whether nearly nothing of the paper is seen around a point."""
+        box = [
+            round((point + r - first) / (last - first) * size)
+            for r in (-reach, reach)
+            for point, first, last, size in zip((x, y), self.first, self.last, self.alpha.size, strict=True)
+        ]
+        left, right = sorted(max(0, min(n, self.alpha.width)) for n in box[::2])
+        top, bottom = sorted(max(0, min(n, self.alpha.height)) for n in box[1::2])
+        if left == right or top == bottom:
+            return False
+        opaque = sum(self.alpha.crop((left, top, right, bottom)).histogram()[128:])
+        return opaque > 0.9 * (right - left) * (bottom - top)
+
+
 def on_images(root):
-    """Texts that stand on a pixel image (a heat map): their color was chosen for it, and stays in the dark."""
-    boxes = []
-    for image in root.iter(SVG + "image"):
-        x, y, width, height = (float(image.get(key, 0)) for key in ("x", "y", "width", "height"))
-        (left, one), (right, other) = corner(image, x, y), corner(image, x + width, y + height)
-        boxes.append((left, min(one, other), right, max(one, other)))
+    """Texts that stand on a heat map: their color was chosen for its color, which is the same in the dark.
+
+    Not those among the dots of a cloud that is drawn in pixels, because the paper is seen between the dots.
+    """
+    images = [Pixels(image) for image in root.iter(SVG + "image")]
     found = set()
-    for text in root.iter(TEXT):
+    for text in root.iter(TEXT) if images else ():
         has_place = text.get("x") is not None
         x, y = (float(text.get("x")), float(text.get("y"))) if has_place else corner(text, 0, 0)
-        if any(left < x < right and top < y < bottom for left, top, right, bottom in boxes):
+        if any(image.cover(x, y, 5) for image in images):
             found |= {text, *text.iter(LETTERS)}
     return found
 
@@ -200,6 +227,7 @@ def clean(svg, name, label):
     let_flow(root)
     set_names(root, name)
     unwrap(root)
+    compact(root)
     set_frame(root, label)
     etree.cleanup_namespaces(root)
     return re.sub(r' xmlns(:\w+)?="[^"]*"', "", etree.tostring(root, encoding="unicode"))

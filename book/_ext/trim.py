@@ -13,6 +13,7 @@ from stylesheet import merged, vocabulary
 
 ADDED = {  # classes that book.js sets
     *("show", "copy-cell", "copied", "l", "no-sidebar", "fade-right", "open", "highlighted", "dark", "light", "auto"),
+    "late",
     *("search", "search-summary", "context"),  # and those that Sphinx's search writes
 }
 DROPPED_SHEETS = ("pygments.css", "copybutton.css", "togglebutton.css", "sphinx-thebe.css")
@@ -26,13 +27,16 @@ INLINE = ("dataset.mode", "toggleHint", "toggleOpenOnPrint", "togglebuttonSelect
 LINK = re.compile(r'\s*<link[^>]*href="([^"]*_static/[^"?]*\.css)(?:\?[^"]*)?"[^>]*/?>')
 SCRIPT = re.compile(r'\s*<script\b(?:[^>]*\bsrc="(?P<src>[^"?]*)[^"]*")?[^>]*>(?P<text>.*?)</script>', re.DOTALL)
 PRELOAD = re.compile(r'\s*<link rel="preload" as="script"[^>]*>')
-# Before anything is drawn: light or dark, and the fonts that every page needs (not on file://, where preloads fail).
+# Before anything is drawn: light or dark; whether what is below the first screen may wait (not where the reader goes on
+# in the middle of a page); and the fonts of the first words (not on file://, where preloads fail).
 EARLY = """<script>(d=>{let m=null;try{m=localStorage.mode}catch(e){}d.dataset.mode=m||"auto";
 d.dataset.theme=m=="light"||m=="dark"?m:matchMedia("(prefers-color-scheme: dark)").matches?"dark":"light";
+let n=performance.getEntriesByType("navigation")[0];if(!location.hash&&n&&n.type=="navigate")d.classList.add("late");
 if(location.protocol!="file:")for(let f of [FILES]){
 let l=document.createElement("link");l.rel="preload";l.as="font";l.type="font/woff2";l.crossOrigin="";l.href="UP_static/fonts/"+f+".woff2";document.head.append(l)}
 })(document.documentElement)</script>"""  # noqa: E501
-FONTS = ["source-serif-4-latin-400-normal", "source-serif-4-latin-600-normal", "source-serif-4-latin-400-italic"]
+FONTS = ["source-serif-4-latin-400-normal"]  # the others are asked for by the words that need them
+PLAIN = re.compile(r'<span class="(?:n|o|p|w|nn|nb|nc|nd|ne|nf|ni|nl|nt|nv|fm|vm|vg|vi|vc|bp|py|nx)">([^<]*)</span>')
 MENDED = (  # what assistive technology stumbles over, and what nobody sees
     (r'<button type="button" class="btn rounded-pill" id="pst-back-to-top">.*?</button>', ""),
     (r'<div class="sidebar-primary-item">\s*<div id="ethical-ad-placement".*?</div>\s*</div>', ""),
@@ -59,11 +63,11 @@ def theirs(script, searching):
 
 
 def hanging(html):
-    """Mark lines of code, so that a narrow page can wrap them with a hanging indent."""
+    """Mark lines of code, so that a narrow page can wrap them with a hanging indent; no marks that nothing reads."""
 
     def lines(match):
         marked = []
-        for line in match[2].rstrip("\n").split("\n"):
+        for line in PLAIN.sub(r"\1", match[2]).rstrip("\n").split("\n"):
             bare = re.sub(r"<[^>]*>", "", line)
             indent = len(bare) - len(bare.lstrip(" "))
             marked.append(f'<span class="l"{f" style=--i:{indent}" if indent else ""}>{line}\n</span>')
@@ -76,7 +80,10 @@ def trimmed(text, up, searching):
     """A page with one style sheet and one script; `up` leads from it to the top of the site."""
 
     def stays(match):
-        return "" if theirs(match, searching) else match[0]
+        if theirs(match, searching):
+            return ""
+        waits = (match["src"] or "").startswith("searchindex")  # heavy: the search page is drawn before it is there
+        return match[0].replace("<script ", "<script defer ") if waits else match[0]
 
     def sheet(match):
         return match[0] if any(part in match[1] for part in OURS) else ""
@@ -84,8 +91,12 @@ def trimmed(text, up, searching):
     head, _, body = text.partition("</head>")
     head = PRELOAD.sub("", LINK.sub(sheet, SCRIPT.sub(stays, head)))
     head = re.sub(r'(\s*<meta name="viewport"[^>]*>)(?=.*<meta name="viewport")', "", head, flags=re.DOTALL)
-    fonts = [*FONTS, "stix-two-math"] if "<math" in body else FONTS
+    first_screen = body.partition("<article")[2].partition("<h2")[0]
+    fonts = [*FONTS, "stix-two-math"] if "<math" in first_screen else FONTS
     links = EARLY.replace("FILES", ",".join(f'"{name}"' for name in fonts)).replace("UP", up)
+    if '<meta name="description"' not in head:  # pages that no author wrote: search, index, sources
+        title = re.search(r"<title>(.*?)</title>", head, re.DOTALL)[1]
+        links += f'<meta name="description" content="{" ".join(title.split()).replace(chr(34), "&quot;")}">'
     links += f'<link rel="stylesheet" href="{up}_static/site.css"><script defer src="{up}_static/book.js"></script>\n'
     at = head.find("<title>")
     head = head[:at] + links + head[at:]

@@ -313,6 +313,167 @@ def test_every_control_moves_by_keyboard_and_the_page_follows(browser, site, nam
         assert all(url.startswith("file:") and "/_static/explorables/" in url for url in page.asked[1:])
 
 
+HANDS = {"mouse": {}, "finger": {"has_touch": True, "is_mobile": True, "device_scale_factor": 2}}
+
+
+class Hand:
+    """A mouse or a finger: points at the middle of things, and draws a slider from one place to another."""
+
+    def __init__(self, page, kind):
+        self.tab, self.kind = page.tab, kind
+        self.wire = page.tab.context.new_cdp_session(page.tab)
+
+    def middle(self, element):
+        element.evaluate("e => e.scrollIntoView({block: 'center'})")  # not under the controls that stay in sight
+        box = element.bounding_box()
+        assert box, "not to be seen"
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def point(self, element):
+        (self.tab.mouse.click if self.kind == "mouse" else self.tab.touchscreen.tap)(*self.middle(element))
+
+    def touch(self, kind, *places):
+        points = [{"x": x, "y": y} for x, y in places]
+        self.wire.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def draw(self, element, start, end, height=0.5):
+        """From one share of an element's width to another, in eight moves, at a share of its height."""
+        self.middle(element)
+        box = element.bounding_box()
+        y = box["y"] + box["height"] * height
+        places = [(box["x"] + box["width"] * (start + (end - start) * k / 8), y) for k in range(9)]
+        if self.kind == "mouse":
+            self.tab.mouse.move(*places[0])
+            self.tab.mouse.down()
+            for place in places[1:]:
+                self.tab.mouse.move(*place)
+            self.tab.mouse.up()
+        else:
+            self.touch("touchStart", places[0])
+            for place in places[1:]:
+                self.touch("touchMove", place)
+            self.touch("touchEnd")
+        self.tab.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+
+
+@pytest.mark.parametrize("kind", HANDS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_control_answers_to_a_mouse_and_to_a_finger(browser, site, name, kind):
+    with Page(browser, site, name, width=390 if kind == "finger" else 652, **HANDS[kind]) as page:
+        hand = Hand(page, kind)
+        guess, answered = (
+            page.tab.query_selector("[data-part=guess]"),
+            "() => !document.querySelector('.prompt:not([inert])')",
+        )
+        if guess:
+            hand.point(guess)
+            assert page.tab.evaluate("document.activeElement.dataset.part") == "guess"
+            page.tab.keyboard.type(guess.get_attribute("max"))
+            hand.point(page.tab.query_selector(".prompt .main"))
+            assert page.tab.evaluate(answered) and page.part("verdict")
+        for control in {c["name"]: c for c in page.controls()}.values():
+            label = f"[data-code={control['name']}]"
+            if control["type"] == "radio":
+                for choice in page.tab.query_selector_all(f"label:has([data-control={control['name']}])"):
+                    hand.point(choice)
+                    assert choice.query_selector("input").is_checked()
+                continue
+            slider = page.tab.query_selector(f"[data-control={control['name']}]")
+            lines = []
+            for end in (0.02, 0.98):
+                value = (float(slider.input_value()) - control["min"]) / (control["max"] - control["min"])
+                thumb = min(0.97, max(0.03, value))
+                hand.draw(slider, thumb, end)
+                lines.append((slider.input_value(), page.tab.inner_text(label), page.drawing()))
+            values = [float(line[0]) for line in lines]
+            assert values[0] < control["min"] + 0.15 * (control["max"] - control["min"]), control["name"]
+            assert values[1] > control["max"] - 0.15 * (control["max"] - control["min"]), control["name"]
+            assert all(low != high for low, high in zip(*lines, strict=True)), control["name"]
+        for button in page.tab.query_selector_all(".explorable [data-repeat]:enabled"):
+            before = page.state()["count"]
+            hand.point(button)
+            page.tab.wait_for_function("n => document.querySelector('.explorable').state().count > n", arg=before)
+        again = page.tab.query_selector("[data-part=again]")
+        if again:
+            hand.point(again)
+            assert again.is_disabled()
+        hand.point(page.tab.query_selector("details.python summary"))
+        assert page.tab.query_selector("details.python").get_attribute("open") is not None
+        hand.point(page.tab.query_selector("[data-part=copy]"))
+        assert page.tab.wait_for_function("document.querySelector('[data-part=copy]').textContent === 'Copied'")
+        assert page.wrong == []
+
+
+def test_a_finger_or_a_mouse_on_the_picture_chooses_what_it_stands_on(browser, site):
+    """Where a picture answers to pointing (its script says `point`), the controls do the same for the keyboard."""
+    pointing = [name for name in NAMES if "point(" in (explorable.ASSETS / f"{name}.js").read_text(encoding="utf-8")]
+    assert pointing
+    for name in pointing:
+        for kind, device in HANDS.items():
+            with Page(browser, site, name, width=390 if kind == "finger" else 652, **device) as page:
+                hand, stage, seen = Hand(page, kind), page.tab.query_selector(".stage"), set()
+                for share in (0.1, 0.2, 0.3, 0.4, 0.6):
+                    hand.draw(stage, 0.2, 0.22, share)
+                    seen.add(json.dumps(page.state()["s"]))
+                assert len(seen) > 1, (name, kind)
+
+
+FOCUS = """() => {
+    const e = document.activeElement, ring = getComputedStyle(e), box = e.getBoundingClientRect()
+    return e === document.body ? null : {
+        name: e.dataset.control ?? e.dataset.part ?? e.dataset.repeat ?? e.localName, top: box.top + scrollY,
+        slider: e.type === "range", ring: ring.outlineStyle !== "none" && parseFloat(ring.outlineWidth) > 0 }
+}"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_keyboard_reaches_everything_in_reading_order_and_shows_where_it_is(browser, site, name):
+    with Page(browser, site, name) as page:
+        page.tab.keyboard.press("Tab")
+        tops, names, sliders = [], [], {}
+        for _ in range(40):
+            here = page.tab.evaluate(FOCUS)
+            if here is None:
+                break
+            if here["slider"]:  # the ring is around its thumb
+                slider = page.tab.query_selector(f"[data-control={here['name']}]")
+                sliders[here["name"]] = (slider, slider.screenshot())
+            else:
+                assert here["ring"], f"{here['name']} does not show that it has the focus"
+            tops.append(here["top"])
+            names.append(here["name"])
+            page.tab.keyboard.press("Tab")
+        page.tab.evaluate("document.activeElement.blur()")
+        for slider_name, (slider, with_focus) in sliders.items():
+            assert slider.screenshot() != with_focus, f"{slider_name} does not show that it has the focus"
+        wanted = {control["name"] for control in page.controls()}
+        assert wanted <= set(names), wanted - set(names)
+        falls = [(names[i], names[i + 1]) for i in range(len(tops) - 1) if tops[i + 1] < tops[i] - 30]
+        assert falls == [], falls
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_screen_reader_is_told_what_each_thing_is_and_what_it_says(browser, site, name):
+    with Page(browser, site, name) as page:
+        wire = page.tab.context.new_cdp_session(page.tab)
+        nodes = wire.send("Accessibility.getFullAXTree")["nodes"]
+        told = [
+            (node["role"]["value"], node.get("name", {}).get("value", ""), node.get("value", {}).get("value"))
+            for node in nodes
+            if not node.get("ignored")
+        ]
+        for role, words, value in told:
+            if role in ("slider", "radio", "button", "spinbutton", "image"):
+                assert words.strip(), f"a {role} without a name"
+            if role == "slider":
+                assert str(value).strip(), words
+        roles = [role for role, _, _ in told]
+        controls = page.controls()
+        assert roles.count("slider") == sum(control["type"] == "range" for control in controls)
+        assert roles.count("status") >= 1  # what changes is said
+        assert ("group", "Controls") in {(role, words) for role, words, _ in told}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_sticks_out_at_any_width(browser, site, name):
     with Page(browser, site, name) as page:

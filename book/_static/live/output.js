@@ -108,26 +108,40 @@ function corner(element, x, y) {
   return [x, y];
 }
 
-/* Texts on a pixel image (a heat map) keep their color in the dark. */
-function onImages(svg) {
-  const boxes = [...svg.querySelectorAll("image")].map(image => {
-    const [x, y, w, h] = ["x", "y", "width", "height"].map(key => parseFloat(image.getAttribute(key)) || 0);
-    const [left, one] = corner(image, x, y), [right, other] = corner(image, x + w, y + h);
-    return [left, Math.min(one, other), right, Math.max(one, other)];
-  });
-  const fixed = new Set();
-  for (const text of svg.querySelectorAll("text")) {
-    const [x, y] = text.hasAttribute("x") ? [+text.getAttribute("x"), +text.getAttribute("y")] : corner(text, 0, 0);
-    if (boxes.some(([l, t, r, b]) => l < x && x < r && t < y && y < b)) [text, ...text.querySelectorAll("tspan")].forEach(e => fixed.add(e));
+/* A pixel image in a figure: where it stands, and whether it covers the paper around a point. */
+async function pixels(image) {
+  const [x, y, w, h] = ["x", "y", "width", "height"].map(key => parseFloat(image.getAttribute(key)) || 0);
+  const first = corner(image, x, y), last = corner(image, x + w, y + h);
+  const picture = await createImageBitmap(await (await fetch(image.getAttribute("xlink:href") || image.getAttribute("href"))).blob());
+  const size = [picture.width, picture.height], canvas = Object.assign(make("canvas"), { width: size[0], height: size[1] });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(picture, 0, 0);
+  return (point, reach) => {
+    const [[left, right], [top, bottom]] = [0, 1].map(k => [-reach, reach]
+      .map(r => Math.max(0, Math.min(size[k], Math.round((point[k] + r - first[k]) / (last[k] - first[k]) * size[k])))).sort((a, b) => a - b));
+    if (left === right || top === bottom) return false;
+    const { data } = context.getImageData(left, top, right - left, bottom - top);
+    let opaque = 0;
+    for (let k = 3; k < data.length; k += 4) opaque += data[k] > 127;
+    return opaque > 0.9 * data.length / 4;
+  };
+}
+
+/* Texts on a heat map keep their color in the dark; not those among the dots of a cloud that is drawn in pixels. */
+async function onImages(svg) {
+  const covers = await Promise.all([...svg.querySelectorAll("image")].map(pixels)), fixed = new Set();
+  if (covers.length) for (const text of svg.querySelectorAll("text")) {
+    const at = text.hasAttribute("x") ? [+text.getAttribute("x"), +text.getAttribute("y")] : corner(text, 0, 0);
+    if (covers.some(cover => cover(at, 5))) [text, ...text.querySelectorAll("tspan")].forEach(e => fixed.add(e));
   }
   return fixed;
 }
 
 let drawings = 0;
-export function drawn(text, label) {
+export async function drawn(text, label) {
   const svg = document.importNode(new DOMParser().parseFromString(text, "image/svg+xml").documentElement, true), name = `live${++drawings}`;
   svg.querySelectorAll("metadata, style").forEach(e => e.remove());
-  const fixed = onImages(svg), sizes = new Map();
+  const fixed = await onImages(svg), sizes = new Map();
   for (const element of svg.querySelectorAll("*")) {
     const style = stylesOf(element);
     if (fixed.has(element)) { if (element.tagName === "text" && !style.has("fill")) style.set("fill", "#000000"); }
