@@ -51,7 +51,7 @@ class Marks:
 
     def write(self, folder: files.Place, *, force: bool = False) -> Path:
         """Write marks.csv, and a page of feedback for every student, into a new folder."""
-        with files.whole_folder(folder, force=force) as place:
+        with files.whole_folder(folder, force=force, own=("marks.csv", "feedback", "not-marked.txt")) as place:
             (place / "marks.csv").write_text(as_csv(self.table), encoding="utf-8", newline="\n")
             (place / "feedback").mkdir()
             for student, page in self.pages.items():
@@ -85,7 +85,7 @@ def mark(folder: files.Place, submissions: files.Place) -> Marks:
     teacher = Path(folder) / "teacher"
     key = read_key(teacher / "key.json", secret.read_secret(teacher / "secret"))
     asks = {question["id"]: question["ask"] for question in key["questions"]}
-    found, strange = collect(submissions, key["students"], asks)
+    found, strange = collect(submissions, key["students"], asks, key["id"])
     marked = [mark_one(key, student, found.get(student)) for student in key["students"]]
     pages = {one.student: feedback.page(one, key["title"], key["questions"]) for one in marked}
     return Marks(key["title"], marked, strange, pages)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lmmsim.course.analyses import MISTAKES
-from lmmsim.course.submissions import Answer, Submission
+from lmmsim.course.answers import Answer
+from lmmsim.course.submissions import Submission
 
 CLOSE, FOR_CLOSE = 3.0, 0.5  # within three margins an answer is close: rounded, or from an optimiser that stopped early
 
