@@ -23,20 +23,20 @@ from lmmsim.model.residual import Residual
 
 Values = dict[str, float | str]
 
-# Mistakes: what to say of each, and the share of the points that an answer with it gets.
+# Mistakes: where the numbers come from, and the share of the points that an answer with it gets.
 MISTAKES: dict[str, tuple[str, float]] = {
-    "OLS": ("ordinary regression, which takes the rows for independent", 0.0),
+    "OLS": ("an ordinary regression, which takes the rows for independent", 0.0),
     "aggregated": ("a regression of unit means, which leaves out what happens inside the units", 0.25),
-    "missing slope": ("a mixed model without the random slope: only the intercepts differ between units", 0.25),
+    "missing slope": ("a mixed model without the random slope, in which units differ in their intercepts only", 0.25),
     "missing level": ("a mixed model that leaves out a level of grouping", 0.25),
-    "complete cases": ("only the units without a missing value, which throws measurements away", 0.25),
+    "complete cases": ("the units without a missing value alone, which throws measurements away", 0.25),
     "wrong reference": (
-        "another reference level: levels were sorted, so the coefficient compares with another one",
+        "a model whose levels are in another order, as after sorting, so the coefficient compares other levels",
         0.5,
     ),
-    "z": ("z in place of t: the normal distribution, which ignores how few units there are", 0.5),
-    "independent residuals": ("residuals taken for independent, which go together within a unit", 0.25),
-    "ML": ("full maximum likelihood in place of REML, whose variances are too small", 0.5),
+    "z": ("the normal distribution (z) in place of t, which ignores how few units there are", 0.5),
+    "independent residuals": ("a model with independent residuals, where they go together within a unit", 0.25),
+    "ML": ("full maximum likelihood in place of REML, which makes variances too small", 0.5),
     "variance": ("a variance where the standard deviation was asked for", 0.5),
 }
 
@@ -131,27 +131,31 @@ def _wrong(
         group = list(parts.bars[0].group)
         whole = ~data[parts.response].isna().groupby([data[name] for name in group], observed=True).transform("any")
         specs.append((("complete cases",), LMM(parts.formula, residual=residual), data[whole]))
+        specs.append((("OLS", "complete cases"), OLS(fixed), data[whole]))
     found: list[Reading | None] = []
     for mistakes, spec, rows in specs:
-        one = _tried(mistakes[0], mistakes, spec, rows, questions, {})
-        if one is not None:
-            found += [one] if mistakes[0] == "OLS" else [one, _with_z(one, questions)]
+        name, last = ", ".join(mistakes), []
+        last.append(_tried(name, mistakes, spec, rows, questions, {}))
         if moved and mistakes[0] in ("OLS", "missing slope"):
-            found.append(_tried(mistakes[0], (*mistakes, "wrong reference"), spec, rows, questions, moved))
+            last.append(_tried(name, (*mistakes, "wrong reference"), spec, rows, questions, moved))
+        found += last
+        if mistakes[0] != "OLS":
+            found += [_with_z(one, questions) for one in last if one is not None]
     found += [_tried("aggregated", ("aggregated",), spec, data, questions, {}) for spec in _aggregated(data, parts)]
     return [one for one in found if one is not None]
 
 
 def _aggregated(data: pd.DataFrame, parts: Parts) -> list[GroupMeans]:
-    """Regressions of the means of each kind of unit, on those terms that are the same inside a unit."""
+    """Regressions of the means of each kind of unit: on all terms, and on those that are the same inside a unit."""
     found = []
     for group in dict.fromkeys(bar.group for bar in parts.bars):
         same = data.groupby(list(group), observed=True).nunique().max() <= 1
-        terms = [
-            t for t in terms_of(parts.fixed) if t == "1" or all(same.get(c.strip("`"), False) for c in t.split(":"))
-        ]
-        if len(terms) > 1:
-            found.append(GroupMeans(f"{parts.response} ~ {' + '.join(terms)}", by=label_of(group)))
+        terms = terms_of(parts.fixed)
+        between = [t for t in terms if t == "1" or all(same.get(c.strip("`"), False) for c in t.split(":"))]
+        for some in (terms, between) if len(between) < len(terms) else (terms,):
+            if len(some) > 1:
+                right = " + ".join(some if "1" in terms else ["0", *some])
+                found.append(GroupMeans(f"{parts.response} ~ {right}", unit=label_of(group)))
     return found
 
 
@@ -185,7 +189,8 @@ def _reading(
     for question in questions:
         if question.ask in OF_PART:
             value = components.get((question.ask, question.group, question.term), np.nan)
-            row = {question.ask: value, "estimate": value, "se": 0.0, "p": 1.0}
+            scatter = table.get(question.term, {}).get("se", 0.0) * np.sqrt(_count(fit, question.group))
+            row = {question.ask: value, "estimate": value, "se": scatter, "p": 1.0}
         elif question.id in asked:
             row = rows[str(asked[question.id])]
         else:
@@ -194,6 +199,11 @@ def _reading(
             values[question.id] = _value(question, row)
             estimates[question.id] = float(row["estimate"]), float(row["se"])
     return Reading(name, mistakes, values, estimates, bool(getattr(fit, "singular", False)))
+
+
+def _count(fit: Any, group: str) -> int:
+    """How many units of a grouping factor a fit has; none of the residual."""
+    return int(dict(getattr(fit, "ngroups", {})).get(group, 0))
 
 
 def _value(question: Question, row: Any) -> float | str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from lmmsim.course import feedback, files, secret
+from lmmsim.course.copies import Others
 from lmmsim.course.keys import read_key
 from lmmsim.course.marking import Marked, mark_one
 from lmmsim.course.submissions import collect
@@ -86,6 +87,7 @@ def mark(folder: files.Place, submissions: files.Place) -> Marks:
     key = read_key(teacher / "key.json", secret.read_secret(teacher / "secret"))
     asks = {question["id"]: question["ask"] for question in key["questions"]}
     found, strange = collect(submissions, key["students"], asks, key["id"])
-    marked = [mark_one(key, student, found.get(student)) for student in key["students"]]
+    others = Others(key)
+    marked = [mark_one(key, student, found.get(student), others) for student in key["students"]]
     pages = {one.student: feedback.page(one, key["title"], key["questions"]) for one in marked}
     return Marks(key["title"], marked, strange, pages)

@@ -28,8 +28,9 @@ WORDS = ("yes", "no")
 # How far an answer may be off: in standard errors, as a share of the value, or as it stands.
 IN_SE = {"estimate": 0.1, "low": 0.05, "high": 0.05}
 AS_SHARE = {"se": 0.03, "df": 0.1, "sd": 0.03, "t": 0.05}
-AS_IS = {"p": 0.002, "corr": 0.02}
+AS_IS = {"p": 0.0005, "corr": 0.02}  # a p-value with three decimals is right
 SHARE_OF_P = 0.1
+LEAST_OF_SD = 0.01  # of the sd that units would have in the data, where the estimated one is next to zero
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,14 @@ class Question:
         return self.text or f"{what[0].upper()}{what[1:]} {of}{self.about}."
 
     def margin(self, value: float, se: float) -> float:
-        """How far from a value an answer may be, given the standard error of what it is about."""
+        """How far from a value an answer may be.
+
+        `se` is the standard error of what the question is about; for "sd", how far the units' own estimates scatter.
+        """
         if self.ask in IN_SE:
             return (self.tolerance or IN_SE[self.ask]) * se
+        if self.ask == "sd":
+            return max((self.tolerance or AS_SHARE["sd"]) * abs(value), LEAST_OF_SD * se)
         if self.ask in AS_SHARE:
             return (self.tolerance or AS_SHARE[self.ask]) * abs(value)
         return max(self.tolerance or AS_IS[self.ask], SHARE_OF_P * value if self.ask == "p" else 0.0)

@@ -125,7 +125,7 @@ def test_margins_come_from_the_standard_error():
     assert Question("a", "estimate", "x", tolerance=0.2).margin(2.0, 0.5) == 0.1
     assert Question("a", "se", "x").margin(0.5, 0.5) == pytest.approx(0.015)
     assert Question("a", "p", "x").margin(0.4, 0.5) == pytest.approx(0.04)
-    assert Question("a", "p", "x").margin(1e-9, 0.5) == 0.002
+    assert Question("a", "p", "x").margin(1e-9, 0.5) == 0.0005
 
 
 def test_a_model_file_beside_the_assignment_is_its_world(tmp_path):
