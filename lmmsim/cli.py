@@ -310,6 +310,8 @@ def export(folder: str, moodle: str | None, nbgrader: str | None, force: bool) -
     from lmmsim.course import nbgrader as grader
     from lmmsim.course import quiz
 
+    if not moodle and not nbgrader:
+        raise click.UsageError("say where to: --moodle FILE or --nbgrader COURSE")
     if moodle:
         quiz.write_moodle(folder, moodle, force=force)
     if nbgrader:

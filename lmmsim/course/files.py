@@ -177,7 +177,9 @@ def harmless(cell: object) -> object:
     if not isinstance(cell, str):
         return cell
     text = "".join(c if c.isprintable() else " " for c in cell)
-    risky = unicodedata.normalize("NFKC", text.lstrip()[:1]) in ("=", "+", "-", "@") and not re.fullmatch(r"\s*[+-]?\d+([.,]\d+)?\s*", text)
+    risky = unicodedata.normalize("NFKC", text.lstrip()[:1]) in ("=", "+", "-", "@") and not re.fullmatch(
+        r"\s*[+-]?\d+([.,]\d+)?\s*", text
+    )
     return "'" + text if risky else text
 
 

@@ -94,7 +94,7 @@ def blank(task: Assignment, student: str) -> str:
 
 
 def _secret(folder: Path, course_secret: str | None, force: bool) -> str:
-    """The secret that was given; else that of the class that is replaced, whose data are in students' hands; else new."""
+    """The secret that was given; else that of the class that is replaced, whose data students have; else a new one."""
     if course_secret is not None:
         return secret.checked(course_secret)
     kept = folder / "teacher" / "secret"

@@ -71,7 +71,8 @@ def common(assignment: Assignment, book: pd.DataFrame) -> str:
 
         handed_in = json.loads(Path("answers.json").read_text())
         handed_in["answers"] = answers
-        Path("answers.json").write_text(json.dumps(handed_in, indent=2))
+        text = json.dumps(handed_in, indent=2, default=lambda number: number.item())
+        Path("answers.json").write_text(text)
         """
     )
     rows = "\n".join(f"| `{r['column']}` | {r['meaning']} | {r['unit']} |" for _, r in book.iterrows())

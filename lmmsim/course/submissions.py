@@ -7,7 +7,7 @@ too large, of the wrong type, hidden behind a link, or in somebody else's name i
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -151,7 +151,7 @@ def _read(student: str, there: list[Path], questions: Mapping[str, str], assignm
 
 def _add(
     one: Submission,
-    tables: list[tuple[str, Mapping[Any, Any]]],
+    tables: Sequence[tuple[str, Mapping[Any, Any]]],
     questions: Mapping[str, str],
     other: str,
     european: bool = False,

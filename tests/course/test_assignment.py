@@ -5,9 +5,10 @@ import pytest
 from small_class import EXAM
 
 from lmmsim.course import secret
-from lmmsim.course.assignment import assignment_of, drawn, read_assignment
+from lmmsim.course.assignment import assignment_of, read_assignment
 from lmmsim.course.keys import handout
 from lmmsim.course.questions import Question
+from lmmsim.course.ranges import drawn
 from lmmsim.course.roster import checked, read_roster
 from lmmsim.course.toml import Document
 
@@ -118,6 +119,38 @@ def test_ids_stay_as_they_are_written(tmp_path):
     assert read_roster(tmp_path / "roster.csv") == ["007", "42"]
     with pytest.raises(TypeError, match="a student's id is a text"):
         checked([7])
+
+
+def roster(tmp_path, content):
+    (tmp_path / "roster.csv").write_bytes(content)
+    return read_roster(tmp_path / "roster.csv")
+
+
+@pytest.mark.parametrize("code", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("between", [",", ";", "\t"])
+def test_a_roster_comes_from_any_spreadsheet(code, end, between, tmp_path):
+    rows = [["Name", "Student"], ["M\N{LATIN SMALL LETTER U WITH DIAERESIS}ller", "007"], ["", ""], ["\xc5sa", "a2"]]
+    assert roster(tmp_path, end.join(between.join(row) for row in rows).encode(code)) == ["007", "a2"]
+
+
+def test_letters_of_an_id_that_may_be_others_are_refused(tmp_path):
+    name = "j\xfcrgen"
+    assert roster(tmp_path, f"student\n{name}\n".encode()) == [name]
+    with pytest.raises(ValueError, match=r"row 2: the file is not in UTF-8, .* save it as CSV in UTF-8"):
+        roster(tmp_path, f"student\n{name}\n".encode("cp1252"))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'student\n"' + b"x" * 200_000 + b'"\n', b"\x00\x01\x02"])
+def test_a_roster_that_is_no_table_is_refused_in_words(content, tmp_path):
+    with pytest.raises(ValueError, match=r"roster\.csv"):
+        roster(tmp_path, content)
+
+
+@pytest.mark.parametrize("name", ["s\u200b1", "s1\u202e", "../s1", "CON", "s1.", "=1+1", "a/b", "s" * 65, "\u00a0s 1"])
+def test_an_id_with_something_hidden_in_it_is_refused(name, tmp_path):
+    with pytest.raises(ValueError, match="can't name a folder"):
+        roster(tmp_path, f"student\n{name}\n".encode())
 
 
 def test_margins_come_from_the_standard_error():

@@ -101,7 +101,9 @@ def test_numbers_that_nobody_could_get_are_not_recognized(marked):
 
 
 def test_the_answers_of_a_neighbour_are_named_as_such_and_the_page_names_nobody(school, marked):
-    table, marks = marked({"s01": worked(school / "students" / "s02"), "s03": worked(school / "students" / "s02", "OLS")})
+    table, marks = marked(
+        {"s01": worked(school / "students" / "s02"), "s03": worked(school / "students" / "s02", "OLS")}
+    )
     assert table.loc["s01", "points"] <= 2  # a yes may agree, and an sd by chance
     assert (table.loc[["s01", "s03"], "recognized"] == "data of s02").all()
     assert "another student's data" in marks.pages["s01"] and "s02" not in marks.pages["s01"]
@@ -142,7 +144,7 @@ def test_analyses_that_give_the_same_numbers_are_both_named():
     assert one.recognized == "OLS or missing level" and one.points == 0.5
     said = page(one, "Exam", questions)
     assert "come from an ordinary regression" in said and "that leaves out a level of grouping gives the same" in said
-    assert "right, incomplete" == mark_one(key, "s1", Submission("s1", {"a": 1.0})).recognized
+    assert mark_one(key, "s1", Submission("s1", {"a": 1.0})).recognized == "right, incomplete"
 
 
 def test_a_variance_of_zero_need_not_be_zero_to_the_last_digit(tmp_path):
@@ -169,7 +171,9 @@ def test_means_of_a_covariate_are_recognized_as_aggregated(tmp_path):
         table = GroupMeans("days ~ severity", unit="hospital")(data).coef
         answers = {"severity": "severity", "severity_se": "severity", "mean": "Intercept", "mean_se": "Intercept"}
         handed_in(
-            tmp_path / "in", student, {q: table.loc[t, "se" if q.endswith("se") else "estimate"] for q, t in answers.items()}
+            tmp_path / "in",
+            student,
+            {q: table.loc[t, "se" if q.endswith("se") else "estimate"] for q, t in answers.items()},
         )
     assert (course.mark(school, tmp_path / "in").table["recognized"] == "aggregated").all()
 
@@ -223,7 +227,7 @@ def test_a_class_that_somebody_joins_keeps_everybody_elses_data(exam, tmp_path):
 def test_force_replaces_no_folder_that_holds_anything_else(exam, tmp_path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home/thesis.txt").write_text("ten years")
-    with pytest.raises(FileExistsError, match="holds 'thesis.txt', which would be lost"):
+    with pytest.raises(FileExistsError, match=r"holds 'thesis\.txt', which would be lost"):
         assign(exam, ["a1"], tmp_path / "home", force=True)
     (tmp_path / "link").symlink_to(tmp_path / "home")
     with pytest.raises(FileExistsError, match="is no folder"):
@@ -322,6 +326,23 @@ def test_the_students_notebook_runs_and_fills_in_answers_json(school, tmp_path):
     assert marks.table.set_index("student").loc["s05", "recognized"] == "right"
     (folder / "answers.json").unlink()  # the notebook alone says the same, without being run
     assert course.mark(school, tmp_path).table.set_index("student").loc["s05", "points"] == 7
+
+
+def test_numbers_of_numpy_are_handed_in_by_the_students_notebook(school, tmp_path):
+    import shutil
+
+    folder = tmp_path / "s05"
+    shutil.copytree(school / "students/s05", folder)
+    path = folder / "assignment.ipynb"
+    text = path.read_text().replace("import pandas as pd", "import numpy as np, pandas as pd")
+    text = text.replace('\\"faster\\": None', '\\"faster\\": np.float32(0.5)')
+    text = text.replace('\\"se\\": None', '\\"se\\": np.int64(2)').replace(
+        '\\"yes\\": None', '\\"yes\\": np.bool_(True)'
+    )
+    path.write_text(text)
+    run_notebook(path, folder)
+    answers = json.loads((folder / "answers.json").read_text())["answers"]
+    assert (answers["faster"], answers["se"], answers["yes"], answers["low"]) == (0.5, 2, True, None)
 
 
 def test_the_model_solution_gets_all_points(school, tmp_path):

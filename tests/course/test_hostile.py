@@ -225,7 +225,9 @@ def test_a_number_may_be_pasted_from_print(said):
     assert answers.answer(said, "estimate") == -0.25
 
 
-@pytest.mark.parametrize(("said", "means"), [("TRUE", "yes"), (False, "no"), (" No ", "no"), ("NA", None), ("  ", None)])
+@pytest.mark.parametrize(
+    ("said", "means"), [("TRUE", "yes"), (False, "no"), (" No ", "no"), ("NA", None), ("  ", None)]
+)
 def test_yes_and_no_come_from_other_programs_too(said, means):
     assert answers.answer(said, "significant") == means
 
@@ -296,7 +298,9 @@ def test_a_table_of_the_class_is_as_strict(school, tmp_path):
         course.mark(school, tmp_path / "twice.csv")
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+cmd", "-cmd|x", "@SUM(A1)", "\t=1+1", "  =1", "\r=1", "+1+1", "\uff1d1+1", "\uff20SUM(A1)"])
+@pytest.mark.parametrize(
+    "cell", ["=1+1", "+cmd", "-cmd|x", "@SUM(A1)", "\t=1+1", "  =1", "\r=1", "+1+1", "\uff1d1+1", "\uff20SUM(A1)"]
+)
 def test_no_cell_of_the_marks_is_a_formula(cell):
     assert str(harmless(cell)).startswith("'")
     one = Marked("s01", [Mark("a", 0.0, 1.0, "no answer")], problems=[cell])
@@ -311,9 +315,7 @@ def test_usual_cells_stay_as_they_are(cell):
 
 
 def test_feedback_is_no_web_page_of_the_students():
-    one = Marked(
-        "s01", [Mark("a", 0.0, 1.0, "no answer")], problems=[answers.shown("<script>alert(1)</script>|`x`")]
-    )
+    one = Marked("s01", [Mark("a", 0.0, 1.0, "no answer")], problems=[answers.shown("<script>alert(1)</script>|`x`")])
     assert "<script" not in page(one, "Exam", [{"id": "a", "words": "what | is\nit"}])
 
 
