@@ -262,6 +262,7 @@ def assign(assignment: str, roster: str, folder: str, secret: str | None, jobs: 
 
     \b
     lmmsim assign exam.toml roster.csv -o class
+    lmmsim assign exam.toml roster.csv -o class --force       somebody joined; all others keep their data
     lmmsim assign exam.toml roster.csv -o again --secret class/teacher/secret
     """
     from lmmsim.course.handing_out import assign as hand_out
@@ -293,6 +294,7 @@ def mark(folder: str, submissions: str, output: str | None, force: bool) -> None
     put(repr(marks) + "\n")
     if output:
         marks.write(output, force=force)
+        put(f"{output}/marks.csv has the points, {output}/feedback a page for every student\n")
 
 
 @command.command()

@@ -52,7 +52,10 @@ def page(one: Marked, title: str, questions: Sequence[dict[str, Any]]) -> str:
         lines += [f"{which} is what a right analysis of your data says.", ""]
     words = {question["id"]: str(question["words"]).replace("|", "\\|").replace("\n", " ") for question in questions}
     lines += ["| question | points | |", "|---|---|---|"]
-    lines += [f"| {words[m.question]} | {m.points:g} of {m.most:g} | {SAID[m.verdict]} |" for m in one.marks]
+    for mark in one.marks:
+        unread = mark.verdict == "no answer" and any(told.startswith(f"{mark.question}: ") for told in one.problems)
+        said = "could not be read, see below" if unread else SAID[mark.verdict]
+        lines.append(f"| {words[mark.question]} | {mark.points:g} of {mark.most:g} | {said} |")
     if one.problems:
         lines += ["", "Not everything could be read:", "", *(f"- {problem}" for problem in one.problems)]
     return "\n".join(lines) + "\n"

@@ -81,12 +81,13 @@ def whole_folder(path: Place, *, force: bool = False, own: Collection[str] = ())
     own : collection of str
         The names of that.
     """
-    path = Path(os.path.abspath(path))
+    path = Path(path)
     if not force:
         check_free(path)
     elif os.path.lexists(path):
         _check_own(path, own)
-    part, old = (path.with_name(f".{path.name}.{secrets.token_hex(4)}.{what}") for what in ("part", "old"))
+    place = Path(os.path.abspath(path))  # "." has a name, too
+    part, old = (place.with_name(f".{place.name}.{secrets.token_hex(4)}.{what}") for what in ("part", "old"))
     part.mkdir(parents=True)
     try:
         yield part

@@ -86,9 +86,8 @@ class Marked:
         good = sum(verdict in ("right", "close") for verdict in answered)
         if good < len(answered):
             return "partly right" if 2 * good >= len(answered) else "not recognized"
-        return ("close" if "close" in answered else "right") + (
-            ", incomplete" if len(answered) < len(self.marks) else ""
-        )
+        how = "close" if "close" in answered else "right"
+        return how if len(answered) == len(self.marks) else f"{how} (incomplete)"
 
 
 def mark_one(

@@ -59,7 +59,7 @@ def test_what_statsmodels_prints_is_right_up_to_z(school, marked):
     table, _ = marked(answers)
     table = table.loc[list(answers)]
     assert len(answers) >= 4 and (table["faster"] == 2).all() and (table["se"] == 1).mean() > 0.7
-    assert table["recognized"].isin(["z", "right, incomplete"]).mean() > 0.7
+    assert table["recognized"].isin(["z", "right (incomplete)"]).mean() > 0.7
 
 
 def test_kenward_and_rogers_answers_are_right_too(school, marked):
@@ -118,7 +118,7 @@ def test_two_numbers_are_too_few_to_say_whose_data_they_are(school, marked):
 def test_right_answers_to_some_of_the_questions_are_right_and_incomplete(school, marked):
     right = worked(school / "students" / "s04")
     table, marks = marked({"s04": {"faster": right["faster"], "se": right["se"]}})
-    assert table.loc["s04", "recognized"] == "right, incomplete" and table.loc["s04", "points"] == 3
+    assert table.loc["s04", "recognized"] == "right (incomplete)" and table.loc["s04", "points"] == 3
     assert "What you answered is what a right analysis" in marks.pages["s04"]
 
 
@@ -144,7 +144,7 @@ def test_analyses_that_give_the_same_numbers_are_both_named():
     assert one.recognized == "OLS or missing level" and one.points == 0.5
     said = page(one, "Exam", questions)
     assert "come from an ordinary regression" in said and "that leaves out a level of grouping gives the same" in said
-    assert mark_one(key, "s1", Submission("s1", {"a": 1.0})).recognized == "right, incomplete"
+    assert mark_one(key, "s1", Submission("s1", {"a": 1.0})).recognized == "right (incomplete)"
 
 
 def test_a_variance_of_zero_need_not_be_zero_to_the_last_digit(tmp_path):
@@ -381,6 +381,7 @@ def test_the_command_takes_a_roster_and_gives_marks(exam, tmp_path, monkeypatch,
     table = pd.read_csv("marks/marks.csv", dtype={"student": str})
     assert table["student"].tolist() == ["007", "ben@uni.de"] and table["points"].tolist() == [7, 0]
     assert "7 of 7 points" in (tmp_path / "marks/feedback/007.md").read_text()
+    assert "marks/marks.csv has the points" in said
     assert main(["mark", "class", "in", "-o", "marks"]) == 1
 
 

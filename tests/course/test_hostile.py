@@ -80,8 +80,9 @@ def test_a_file_that_cannot_be_used_is_told_and_gets_nothing(content, mark):
     ],
 )
 def test_an_answer_that_is_no_number_is_told(value, said, mark):
-    table, _ = mark("s01.json", json.dumps({"answers": {"faster": value, "se": 0.5}}))
+    table, marks = mark("s01.json", json.dumps({"answers": {"faster": value, "se": 0.5}}))
     assert said in table.loc["s01", "problems"] and table.loc["s01", "faster"] == 0
+    assert "could not be read, see below" in marks.pages["s01"]
 
 
 def test_a_yes_has_to_be_one(mark):
