@@ -81,7 +81,7 @@ class Assignment:
     @property
     def id(self) -> str:
         """The title as a word, which is a part of every student's stream."""
-        return re.sub(r"\W+", "-", self.title.lower()).strip("-")
+        return id_of(self.title)
 
     def numbers(self, rng: np.random.Generator) -> dict[str, Any]:
         """Draw the numbers of one student's world."""
@@ -95,6 +95,17 @@ class Assignment:
     def observed(self, data: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
         """The data with what gets lost."""
         return lost(data, self.missing, rng)
+
+
+def id_of(title: str) -> str:
+    """A title as a word, which can name a folder.
+
+    Examples
+    --------
+    >>> id_of("Exam 3: plants, and more")
+    'exam-3-plants-and-more'
+    """
+    return re.sub(r"\W+", "-", title.lower()).strip("-")[:64].strip("-")
 
 
 def read_assignment(path: files.Place) -> Assignment:
@@ -128,6 +139,10 @@ def assignment_of(document: Document, folder: File | None = None) -> Assignment:
     document.check_keys((), KEYS)
     take = document.take
     title = take(("title",), str)
+    try:
+        files.safe_name(id_of(title))
+    except ValueError:
+        document.fail(("title",), f"{title!r} can't name a folder; use letters and digits")
     names, numbers, ranges = (dict(take((key,), dict, {})) for key in ("names", "numbers", "ranges"))
     source = _source(document, folder, numbers)
     for name in ranges:

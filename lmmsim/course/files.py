@@ -47,6 +47,8 @@ def write(path: Place, content: str | bytes, *, force: bool = False, private: bo
     path = Path(path)
     if not force:
         check_free(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}")
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)

@@ -69,8 +69,9 @@ def write_nbgrader(folder: files.Place, course: files.Place, *, force: bool = Fa
     task = read_assignment(folder / "teacher" / "assignment.toml")
     students = sorted(path.name for path in (folder / "students").iterdir())
     if not (course / "nbgrader_config.py").exists():
+        config = CONFIG.format(course=files.safe_name(course.resolve().name))
         course.mkdir(parents=True, exist_ok=True)
-        files.write(course / "nbgrader_config.py", CONFIG.format(course=files.safe_name(course.resolve().name)))
+        files.write(course / "nbgrader_config.py", config)
     (course / "source").mkdir(exist_ok=True)
     own = ("data", f"{task.id}.ipynb", ".ipynb_checkpoints")
     with files.whole_folder(course / "source" / task.id, force=force, own=own) as place:

@@ -121,6 +121,17 @@ def test_ids_stay_as_they_are_written(tmp_path):
         checked([7])
 
 
+@pytest.mark.parametrize("title", ["!!!", "con", " - "])
+def test_a_title_that_names_no_folder_is_refused(title):
+    with pytest.raises(ValueError, match=r"exam\.toml, line 2, title: .* can't name a folder"):
+        assignment_of(Document.read(EXAM.replace('"Fertilizers"', f'"{title}"'), "exam.toml"))
+
+
+def test_a_long_title_names_a_short_folder():
+    task = assignment_of(Document.read(EXAM.replace('"Fertilizers"', f'"{"Plants, again. " * 30}"'), "exam.toml"))
+    assert task.id.startswith("plants-again-plants") and len(task.id) <= 64 and not task.id.endswith("-")
+
+
 def roster(tmp_path, content):
     (tmp_path / "roster.csv").write_bytes(content)
     return read_roster(tmp_path / "roster.csv")
