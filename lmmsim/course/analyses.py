@@ -235,10 +235,11 @@ def _group(columns: Sequence[str]) -> str:
 
 
 def _different(found: Sequence[Reading]) -> list[Reading]:
-    """Drop what answers as an earlier one does."""
+    """Drop what answers as an earlier one does, if that explains it by nothing else, or is right."""
     kept: list[Reading] = []
     for one in found:
-        if one.values and not any(_same(one.values, other.values) for other in kept):
+        before = (other for other in kept if set(other.mistakes) <= set(one.mistakes))
+        if one.values and not any(_same(one.values, other.values) for other in before):
             kept.append(one)
     return kept
 

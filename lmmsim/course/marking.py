@@ -142,8 +142,7 @@ def recognized(analyses: Sequence[Mapping[str, Any]], answers: Mapping[str, Answ
         for one, rank in zip(wrong, ranks, strict=True)
         if rank[:2] == best[:2] and rank[2] <= best[2] + AS_NEAR and explained(one) == explained(first)
     ]
-    kinds = {tuple(one["mistakes"]): one for one in [*near, first]}
-    return sorted(kinds.values(), key=lambda one: one is not first)
+    return list({tuple(one["mistakes"]): one for one in near}.values())
 
 
 def agrees(one: Mapping[str, Any], question: str, value: Answer, factor: float = 1.0) -> bool:

@@ -24,6 +24,7 @@ OF_TERM = {
 OF_PART = {"sd": "standard deviation", "corr": "correlation"}
 KEYS = ("id", "ask", "term", "contrast", "group", "points", "text", "tolerance")
 WORDS = ("yes", "no")
+RESERVED = ("student", "id", "student_id", "assignment", "answers", "points", "of", "recognized", "problems")
 
 # How far an answer may be off: in standard errors, as a share of the value, or as it stands.
 IN_SE = {"estimate": 0.1, "low": 0.05, "high": 0.05}
@@ -115,7 +116,8 @@ def questions_of(
     ids = [question.id for question in found]
     if not ids:
         document.fail(path, "there is no question")
-    if repeats := {one for one in ids if ids.count(one) > 1}:
+    plain = [one.casefold() for one in ids]
+    if repeats := {one for one in ids if plain.count(one.casefold()) > 1}:
         document.fail(path, f"two questions have the id {listed(sorted(repeats))}")
     return found
 
@@ -125,6 +127,8 @@ def _question(document: Document, here: Path, told: Callable[[str], str], term: 
     name, ask = take((*here, "id"), str), take((*here, "ask"), str)
     if not re.fullmatch(r"[A-Za-z]\w{0,39}", name, re.ASCII):
         document.fail((*here, "id"), f"'{name}' is no id; use letters, digits and _, at most 40, a letter first")
+    if name.casefold() in RESERVED:
+        document.fail((*here, "id"), f"'{name}' is the name of another column of the marks; take another id")
     if ask not in OF_TERM | OF_PART:
         document.fail((*here, "ask"), f"'{ask}' can't be asked; what can is {listed(OF_TERM | OF_PART)}")
     group, own = take((*here, "group"), str, ""), take((*here, "term"), str, "")

@@ -132,6 +132,17 @@ def test_a_long_title_names_a_short_folder():
     assert task.id.startswith("plants-again-plants") and len(task.id) <= 64 and not task.id.endswith("-")
 
 
+@pytest.mark.parametrize("name", ["points", "Student", "of"])
+def test_a_question_takes_no_other_column_of_the_marks(name):
+    with pytest.raises(ValueError, match="is the name of another column of the marks"):
+        assignment_of(Document.read(EXAM.replace('id = "se"', f'id = "{name}"'), "exam.toml"))
+
+
+def test_two_questions_differ_in_more_than_capital_letters():
+    with pytest.raises(ValueError, match="two questions have the id 'SE', 'se'"):
+        assignment_of(Document.read(EXAM.replace('id = "low"', 'id = "SE"'), "exam.toml"))
+
+
 def roster(tmp_path, content):
     (tmp_path / "roster.csv").write_bytes(content)
     return read_roster(tmp_path / "roster.csv")

@@ -9,7 +9,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from small_class import EXAM, FORMULA, STUDENTS, handed_in, plainly, worked
+from small_class import EXAM, FORMULA, STUDENTS, answers_of, handed_in, plainly, worked
 
 from lmmsim import LMM, course, scenarios, simulate
 from lmmsim.cli import main
@@ -145,6 +145,25 @@ def test_analyses_that_give_the_same_numbers_are_both_named():
     said = page(one, "Exam", questions)
     assert "come from an ordinary regression" in said and "that leaves out a level of grouping gives the same" in said
     assert mark_one(key, "s1", Submission("s1", {"a": 1.0})).recognized == "right (incomplete)"
+
+
+def test_two_mistakes_that_come_to_the_same_in_these_data_are_both_in_the_key(tmp_path):
+    """Without a variance of intercepts, what a mixed model without the slope says is what ordinary regression says."""
+    exam = EXAM.replace("[ranges]", "sd_start = 0.0\nsd_growth = 0.0\n\n[ranges]")
+    (tmp_path / "flat.toml").write_text(exam)
+    names = [f"t{k}" for k in range(12)]
+    school = assign(tmp_path / "flat.toml", names, tmp_path / "class", course_secret=SECRET)
+    both = 0
+    for name in names:
+        data = plainly(school / "students" / name)
+        fit = LMM("height ~ week * fertilizer + (1 | plot)")(data)
+        if fit.components["sd", "plot", "Intercept"] < 1e-6:
+            handed_in(tmp_path / "in", name, answers_of(fit, slopes=False))
+            both += 1
+    table = course.mark(school, tmp_path / "in").table
+    told = table.loc[table["recognized"] != "nothing handed in", "recognized"]
+    assert both >= 2 and told.isin(["OLS or missing slope", "right (incomplete)"]).all()
+    assert (told == "OLS or missing slope").any()
 
 
 def test_a_variance_of_zero_need_not_be_zero_to_the_last_digit(tmp_path):
@@ -403,8 +422,6 @@ def test_missing_values_and_complete_cases(tmp_path):
         data = plainly(folder)
         whole = data[~data["height"].isna().groupby(data["plot"]).transform("any")]
         assert 0 < len(whole) < len(data)
-        from small_class import answers_of
-
         handed_in(tmp_path / "complete", student, answers_of(LMM(FORMULA)(whole)))
     assert (course.mark(school, tmp_path / "right").table["points"] == 7).all()
     assert set(course.mark(school, tmp_path / "complete").table["recognized"]) <= {
