@@ -74,6 +74,8 @@ def assign(
         teacher.mkdir(mode=0o700)
         notebook, records = "", {}
         for student, one in zip(ids, _made(task, key_secret, ids, n_jobs, progress), strict=True):
+            if force:
+                _check_same(Path(folder) / "students" / student / "data.csv", one.data)
             if not notebook:
                 notebook = notebooks.common(task, _table(one.book))
             _hand_out(place / "students" / student, one, notebook, task, student)
@@ -106,6 +108,15 @@ def _check_untouched(students: Path) -> None:
     for file in students.glob("*/*"):
         if file.name not in (*HANDED_OUT, *files.OF_SYSTEMS) or (file.name == "answers.json" and not _is_blank(file)):
             raise FileExistsError(f"{file} is somebody's work and was left as it is; choose another name for the class")
+
+
+def _check_same(file: Path, data: str) -> None:
+    """Refuse to replace data by others, as with a changed assignment: students may have them already."""
+    if file.is_file() and file.read_bytes() != data.encode():
+        raise FileExistsError(
+            f"{file} would hold other data than it does, which may be handed out already; choose another name for the "
+            "class, or remove it yourself"
+        )
 
 
 def _is_blank(file: Path) -> bool:

@@ -254,6 +254,20 @@ def test_force_replaces_no_folder_that_holds_anything_else(exam, tmp_path):
     assert (tmp_path / "home/thesis.txt").read_text() == "ten years"
 
 
+def test_force_changes_no_data_that_may_be_handed_out(exam, tmp_path):
+    school = assign(exam, ["a1"], tmp_path / "class")
+    before = (school / "students/a1/data.csv").read_bytes()
+    (tmp_path / "changed.toml").write_text(exam.read_text().replace("plots = 12", "plots = 15"))
+    for change in ({"assignment": tmp_path / "changed.toml"}, {"assignment": exam, "course_secret": SECRET}):
+        with pytest.raises(FileExistsError, match="would hold other data than it does"):
+            assign(students=["a1"], folder=tmp_path / "class", force=True, **change)
+    assert (school / "students/a1/data.csv").read_bytes() == before
+    words = exam.read_text().replace('text = "{plot}s got', 'text = "Many {plot}s got')
+    (tmp_path / "words.toml").write_text(words)
+    assign(tmp_path / "words.toml", ["a1"], tmp_path / "class", force=True)
+    assert "Many plots got" in (school / "students/a1/assignment.ipynb").read_text()
+
+
 @pytest.mark.parametrize("name", ["answers.json", "my.ipynb"])
 def test_force_replaces_no_class_in_which_somebody_has_worked(name, exam, tmp_path):
     school = assign(exam, ["a1"], tmp_path / "class")
