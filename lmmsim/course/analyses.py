@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lmmsim.course.orders import moved_levels
-from lmmsim.course.questions import OF_PART, Question
+from lmmsim.course.questions import AS_IS, OF_PART, Question
 from lmmsim.estimators.estimates import critical_value, p_value
 from lmmsim.estimators.least_squares import OLS, GroupMeans
 from lmmsim.estimators.lmm import LMM
@@ -55,6 +55,8 @@ class Reading:
     estimates : dict
         Estimate and standard error of what each question is about.
     singular : bool
+    undecided : tuple of str
+        Questions for a yes or no whose p is at 0.05, as far as other programs agree on it.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Reading:
     values: Values
     estimates: dict[str, tuple[float, float]]
     singular: bool = False
+    undecided: tuple[str, ...] = ()
 
 
 def readings(
@@ -100,6 +103,7 @@ def readings(
         found: list[Reading | None] = [first]
         if residual is None:
             found.append(_tried("REML, Kenward-Roger", (), LMM(formula, df="kenward-roger"), data, questions, {}))
+        found += [_decided_otherwise(one) for one in found if one is not None and one.undecided]
         found.append(_with_z(first, questions))
         if moved:
             other = _reading("REML, other reference", ("wrong reference",), best, questions, moved)
@@ -186,6 +190,7 @@ def _reading(
     rows = fit.contrast(distinct).to_dict("index") if distinct else {}
     values: Values = {}
     estimates: dict[str, tuple[float, float]] = {}
+    undecided = []
     for question in questions:
         if question.ask in OF_PART:
             value = components.get((question.ask, question.group, question.term), np.nan)
@@ -198,7 +203,15 @@ def _reading(
         if row and np.isfinite([row["estimate"], row["se"], row["p"]]).all():
             values[question.id] = _value(question, row)
             estimates[question.id] = float(row["estimate"]), float(row["se"])
-    return Reading(name, mistakes, values, estimates, bool(getattr(fit, "singular", False)))
+            if question.ask == "significant" and abs(row["p"] - 0.05) <= AS_IS["p"]:
+                undecided.append(question.id)
+    return Reading(name, mistakes, values, estimates, bool(getattr(fit, "singular", False)), tuple(undecided))
+
+
+def _decided_otherwise(one: Reading) -> Reading:
+    """The same analysis where a p-value at 0.05 comes out on the other side."""
+    words: Values = {name: "no" if one.values[name] == "yes" else "yes" for name in one.undecided}
+    return replace(one, name=f"{one.name}, other side of 0.05", values=one.values | words)
 
 
 def _count(fit: Any, group: str) -> int:

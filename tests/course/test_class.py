@@ -166,6 +166,28 @@ def test_two_mistakes_that_come_to_the_same_in_these_data_are_both_in_the_key(tm
     assert (told == "OLS or missing slope").any()
 
 
+@pytest.mark.parametrize(("wanted", "words"), [(0.0498, {"yes", "no"}), (0.0502, {"yes", "no"}), (0.055, {"no"})])
+def test_either_word_is_right_where_p_is_five_percent_to_the_last_digits(wanted, words):
+    """Programs differ in the fourth digit of p, and a student can't know on which side the key's lies."""
+    from scipy.optimize import brentq
+
+    from lmmsim.course.analyses import readings
+    from lmmsim.course.questions import Question
+
+    model, design = scenarios.teaching_methods(effect=0.0)
+    data = simulate(model, design, rng=3).data
+    new = (data["method"] == "new").to_numpy()
+
+    def p(effect):
+        return LMM(model.formula)(data.assign(score=data["score"] + effect * new)).coef.loc["method[T.new]", "p"]
+
+    null = LMM(model.formula)(data).coef.loc["method[T.new]", "estimate"]
+    effect = brentq(lambda x: p(x) - wanted, -null, -null + 20, xtol=1e-10)
+    asked = [Question("yes", "significant", "method[T.new]")]
+    found = readings(data.assign(score=data["score"] + effect * new), model.formula, asked)
+    assert {one.values["yes"] for one in found if not one.mistakes} == words
+
+
 def test_a_variance_of_zero_need_not_be_zero_to_the_last_digit(tmp_path):
     """Other programs stop a little above zero."""
     exam = EXAM.replace("[ranges]", "sd_growth = 0.0\nsd_start = 0.0\n\n[ranges]")
@@ -359,6 +381,17 @@ def test_the_students_notebook_runs_and_fills_in_answers_json(school, tmp_path):
     assert marks.table.set_index("student").loc["s05", "recognized"] == "right"
     (folder / "answers.json").unlink()  # the notebook alone says the same, without being run
     assert course.mark(school, tmp_path).table.set_index("student").loc["s05", "points"] == 7
+
+
+def test_the_students_notebook_reads_and_writes_unicode_on_every_system(exam, tmp_path):
+    """Windows would take its own code page, and send the work of Jürgen back as somebody else's."""
+    name = "j\xfcrgen"
+    school = assign(exam, [name], tmp_path / "class")
+    folder = school / "students" / name
+    assert name in (folder / "answers.json").read_text(encoding="utf-8")
+    cells = nbformat.read(folder / "assignment.ipynb", as_version=4).cells
+    [code] = [cell["source"] for cell in cells if "answers.json" in cell["source"] and cell["cell_type"] == "code"]
+    assert code.count('encoding="utf-8"') == code.count("_text(") == 2
 
 
 def test_numbers_of_numpy_are_handed_in_by_the_students_notebook(school, tmp_path):
