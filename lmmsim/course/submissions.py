@@ -69,6 +69,8 @@ def collect(
     path = Path(place)
     if path.is_file() and path.suffix.lower() == ".csv":
         return _from_table(path, students, questions)
+    if path.is_file():
+        raise ValueError(f"{path.name} is no folder and no .csv file: unpack what is packed, save a spreadsheet as CSV")
     if not path.is_dir():
         raise FileNotFoundError(f"there is no folder and no CSV file {path}")
     handed_in: dict[str, list[Path]] = {}

@@ -274,6 +274,13 @@ def test_a_table_of_the_class_comes_from_any_spreadsheet(text, code, school, tmp
     assert table.loc["s01", "points"] == 7 and not table.loc["s01", "problems"]
 
 
+@pytest.mark.parametrize("name", ["all.zip", "answers.xlsx"])
+def test_what_is_packed_has_to_be_unpacked_first(name, school, tmp_path):
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+    with pytest.raises(ValueError, match=f"{name} is no folder and no .csv file: unpack what is packed, save a spread"):
+        course.mark(school, tmp_path / name)
+
+
 def test_a_table_that_is_none_is_refused_in_words(school, tmp_path):
     (tmp_path / "in.csv").write_text('student,faster\n"' + "x" * 200_000 + '"\n')
     with pytest.raises(ValueError, match=r"in.csv is no table in CSV: field larger"):
