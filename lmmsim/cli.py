@@ -193,8 +193,7 @@ def find_size(
     """
     from lmmsim.course import printed
 
-    source = source_of(world, numbers, names)
-    put(printed.size(source, vary, range(least, most + 1, step), term, wanted, rng, jobs))
+    put(printed.size(source_of(world, numbers, names), vary, range(least, most + 1, step), term, wanted, rng, jobs))
 
 
 @command.command()
@@ -262,6 +261,7 @@ def assign(assignment: str, roster: str, folder: str, secret: str | None, jobs: 
 
     \b
     lmmsim assign exam.toml roster.csv -o class
+    lmmsim assign exam.toml roster.csv -o class --force       somebody joined; all others keep their data
     lmmsim assign exam.toml roster.csv -o again --secret class/teacher/secret
     """
     from lmmsim.course.handing_out import assign as hand_out
@@ -293,6 +293,7 @@ def mark(folder: str, submissions: str, output: str | None, force: bool) -> None
     put(repr(marks) + "\n")
     if output:
         marks.write(output, force=force)
+        put(f"{output}/marks.csv has the points, {output}/feedback a page for every student\n")
 
 
 @command.command()
@@ -307,13 +308,14 @@ def export(folder: str, moodle: str | None, nbgrader: str | None, force: bool) -
     lmmsim export class --moodle quiz.xml
     lmmsim export class --nbgrader course101
     """
-    from lmmsim.course import nbgrader as grader
-    from lmmsim.course import quiz
+    from lmmsim.course import write_moodle, write_nbgrader
 
+    if not moodle and not nbgrader:
+        raise click.UsageError("say where to: --moodle FILE or --nbgrader COURSE")
     if moodle:
-        quiz.write_moodle(folder, moodle, force=force)
+        write_moodle(folder, moodle, force=force)
     if nbgrader:
-        grader.write_nbgrader(folder, nbgrader, force=force)
+        write_nbgrader(folder, nbgrader, force=force)
 
 
 @command.command()
@@ -328,8 +330,7 @@ def completion(shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    kind = get_completion_class(shell)
-    assert kind is not None
+    kind: Any = get_completion_class(shell)
     put(kind(command, {}, "lmmsim", "_LMMSIM_COMPLETE").source() + "\n")
 
 

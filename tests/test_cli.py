@@ -175,7 +175,7 @@ def test_a_study_compares_analyses(capsys):
         (["simulate", "plant-growth", "--set", "plots"], 1, "'plots' sets nothing; write NAME=VALUE"),
         (["simulate", "none.toml"], 1, "there is no file none.toml"),
         (["simulate", "plant-growth", "-o", "a.txt"], 1, "a.txt ends in neither .csv nor .parquet"),
-        (["simulate", "plant-growth", "-o", "no/where.csv"], 1, "No such file or directory"),
+        (["simulate", "plant-growth", "-o", "no/where.csv"], 1, "there is no folder no for where.csv"),
         (["simulate", "plant-growth", "--picture", "a.gif"], 1, "a.gif ends in none of .svg, .png, .pdf"),
         (["fit", "none.csv", "y ~ x"], 1, "there is no file none.csv"),
         (["power", "plant-growth", "--contrast", "A-B"], 1, "'A-B' is no contrast"),

@@ -25,9 +25,10 @@ def built(tmp_path_factory):
     """A wheel and a source distribution, made from a copy of what belongs to the package."""
     pytest.importorskip("setuptools", minversion="77", reason="the package is built with setuptools")
     place = tmp_path_factory.mktemp("package")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff"):
         shutil.copyfile(TOP / name, place / name)
-    shutil.copytree(TOP / "lmmsim", place / "lmmsim", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("lmmsim", "tests", "benchmarks"):
+        shutil.copytree(TOP / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
     code = "from setuptools import build_meta as b; print(b.build_wheel('dist')); print(b.build_sdist('dist'))"
     done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -64,8 +65,9 @@ def test_the_source_holds_what_the_wheel_is_made_of(built):
     [source] = built.glob("*.tar.gz")
     with tarfile.open(source) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert modules() | {"pyproject.toml", "README.md", "LICENSE"} <= names
-    assert not any(name.startswith(("book", "tests", "_build")) for name in names)
+    assert modules() | {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff"} <= names
+    # a part of the tests, which setuptools would take along, can't run without the rest
+    assert not any(name.startswith(("book", "tests", "_build", "benchmarks")) for name in names)
 
 
 def test_the_wheel_works_without_the_repository(built, tmp_path):

@@ -2,10 +2,11 @@
 
 Read `files` (written whole or not at all), `codebooks` (what a column means) and `tables` (to a file and back with
 the same meaning); `toml`, `steps` and `worlds` (a model and its design as a file), `sources` (a world by its name) and
-`printed` (what the command writes). Then `secret` (where the chance of a student comes from), `roster`, `questions`
-(what is asked, and how close is close), `analyses` (the right ones, and the typical wrong ones), `ready`,
-`assignment`, `notebooks`, `keys` and `handing_out`; `submissions` (read, never run), `marking`, `feedback` and
-`classes`; `nbgrader` and `quiz` (for those who use them), and a `lecture`.
+`printed` (what the command writes). Then `secret` (where the chance of a student comes from), `spreadsheets`,
+`roster`, `questions` (what is asked, and how close is close), `orders` (of levels) and `analyses` (the right ones, and
+the typical wrong ones), `ready`, `ranges`, `losses`, `assignment`, `notebooks`, `keys` and `handing_out`; `answers` and
+`submissions` (read, never run), `copies`, `marking`, `feedback` and `classes`; `nbgrader` and `quiz` (for those who use
+them), and a `lecture`.
 """
 
 from lmmsim.course.assignment import Assignment, read_assignment

@@ -7,36 +7,36 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lmmsim.course.questions import OF_PART, Question
+from lmmsim.course.orders import moved_levels
+from lmmsim.course.questions import AS_IS, OF_PART, Question
 from lmmsim.estimators.estimates import critical_value, p_value
 from lmmsim.estimators.least_squares import OLS, GroupMeans
 from lmmsim.estimators.lmm import LMM
-from lmmsim.model.columns import build
 from lmmsim.model.formula import Parts, label_of, split, terms_of
 from lmmsim.model.residual import Residual
 
 Values = dict[str, float | str]
 
-# Mistakes: what to say of each, and the share of the points that an answer with it gets.
+# Mistakes: where the numbers come from, and the share of the points that an answer with it gets.
 MISTAKES: dict[str, tuple[str, float]] = {
-    "OLS": ("ordinary regression, which takes the rows for independent", 0.0),
+    "OLS": ("an ordinary regression, which takes the rows for independent", 0.0),
     "aggregated": ("a regression of unit means, which leaves out what happens inside the units", 0.25),
-    "missing slope": ("a mixed model without the random slope: only the intercepts differ between units", 0.25),
+    "missing slope": ("a mixed model without the random slope, in which units differ in their intercepts only", 0.25),
     "missing level": ("a mixed model that leaves out a level of grouping", 0.25),
-    "complete cases": ("only the units without a missing value, which throws measurements away", 0.25),
+    "complete cases": ("the units without a missing value alone, which throws measurements away", 0.25),
     "wrong reference": (
-        "another reference level: levels were sorted, so the coefficient compares with another one",
+        "a model whose levels are in another order, as after sorting, so the coefficient compares other levels",
         0.5,
     ),
-    "z": ("z in place of t: the normal distribution, which ignores how few units there are", 0.5),
-    "independent residuals": ("residuals taken for independent, which go together within a unit", 0.25),
-    "ML": ("full maximum likelihood in place of REML, whose variances are too small", 0.5),
+    "z": ("the normal distribution (z) in place of t, which ignores how few units there are", 0.5),
+    "independent residuals": ("a model with independent residuals, where they go together within a unit", 0.25),
+    "ML": ("full maximum likelihood in place of REML, which makes variances too small", 0.5),
     "variance": ("a variance where the standard deviation was asked for", 0.5),
 }
 
@@ -55,6 +55,8 @@ class Reading:
     estimates : dict
         Estimate and standard error of what each question is about.
     singular : bool
+    undecided : tuple of str
+        Questions for a yes or no whose p is at 0.05, as far as other programs agree on it.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Reading:
     values: Values
     estimates: dict[str, tuple[float, float]]
     singular: bool = False
+    undecided: tuple[str, ...] = ()
 
 
 def readings(
@@ -96,10 +99,11 @@ def readings(
         first = _reading("REML, Satterthwaite", (), best, questions, {})
         if lost := [question.id for question in questions if question.id not in first.values]:
             raise ValueError(f"the analysis {formula} has no answer to {', '.join(lost)}")
-        moved = _moved(data, formula, questions)
+        moved = moved_levels(data, formula, questions)
         found: list[Reading | None] = [first]
         if residual is None:
             found.append(_tried("REML, Kenward-Roger", (), LMM(formula, df="kenward-roger"), data, questions, {}))
+        found += [_decided_otherwise(one) for one in found if one is not None and one.undecided]
         found.append(_with_z(first, questions))
         if moved:
             other = _reading("REML, other reference", ("wrong reference",), best, questions, moved)
@@ -131,27 +135,31 @@ def _wrong(
         group = list(parts.bars[0].group)
         whole = ~data[parts.response].isna().groupby([data[name] for name in group], observed=True).transform("any")
         specs.append((("complete cases",), LMM(parts.formula, residual=residual), data[whole]))
+        specs.append((("OLS", "complete cases"), OLS(fixed), data[whole]))
     found: list[Reading | None] = []
     for mistakes, spec, rows in specs:
-        one = _tried(mistakes[0], mistakes, spec, rows, questions, {})
-        if one is not None:
-            found += [one] if mistakes[0] == "OLS" else [one, _with_z(one, questions)]
+        name, last = ", ".join(mistakes), []
+        last.append(_tried(name, mistakes, spec, rows, questions, {}))
         if moved and mistakes[0] in ("OLS", "missing slope"):
-            found.append(_tried(mistakes[0], (*mistakes, "wrong reference"), spec, rows, questions, moved))
+            last.append(_tried(name, (*mistakes, "wrong reference"), spec, rows, questions, moved))
+        found += last
+        if mistakes[0] != "OLS":
+            found += [_with_z(one, questions) for one in last if one is not None]
     found += [_tried("aggregated", ("aggregated",), spec, data, questions, {}) for spec in _aggregated(data, parts)]
     return [one for one in found if one is not None]
 
 
 def _aggregated(data: pd.DataFrame, parts: Parts) -> list[GroupMeans]:
-    """Regressions of the means of each kind of unit, on those terms that are the same inside a unit."""
+    """Regressions of the means of each kind of unit: on all terms, and on those that are the same inside a unit."""
     found = []
     for group in dict.fromkeys(bar.group for bar in parts.bars):
         same = data.groupby(list(group), observed=True).nunique().max() <= 1
-        terms = [
-            t for t in terms_of(parts.fixed) if t == "1" or all(same.get(c.strip("`"), False) for c in t.split(":"))
-        ]
-        if len(terms) > 1:
-            found.append(GroupMeans(f"{parts.response} ~ {' + '.join(terms)}", by=label_of(group)))
+        terms = terms_of(parts.fixed)
+        between = [t for t in terms if t == "1" or all(same.get(c.strip("`"), False) for c in t.split(":"))]
+        for some in (terms, between) if len(between) < len(terms) else (terms,):
+            if len(some) > 1:
+                right = " + ".join(some if "1" in terms else ["0", *some])
+                found.append(GroupMeans(f"{parts.response} ~ {right}", unit=label_of(group)))
     return found
 
 
@@ -182,10 +190,12 @@ def _reading(
     rows = fit.contrast(distinct).to_dict("index") if distinct else {}
     values: Values = {}
     estimates: dict[str, tuple[float, float]] = {}
+    undecided = []
     for question in questions:
         if question.ask in OF_PART:
             value = components.get((question.ask, question.group, question.term), np.nan)
-            row = {question.ask: value, "estimate": value, "se": 0.0, "p": 1.0}
+            scatter = table.get(question.term, {}).get("se", 0.0) * np.sqrt(_count(fit, question.group))
+            row = {question.ask: value, "estimate": value, "se": scatter, "p": 1.0}
         elif question.id in asked:
             row = rows[str(asked[question.id])]
         else:
@@ -193,7 +203,20 @@ def _reading(
         if row and np.isfinite([row["estimate"], row["se"], row["p"]]).all():
             values[question.id] = _value(question, row)
             estimates[question.id] = float(row["estimate"]), float(row["se"])
-    return Reading(name, mistakes, values, estimates, bool(getattr(fit, "singular", False)))
+            if question.ask == "significant" and abs(row["p"] - 0.05) <= AS_IS["p"]:
+                undecided.append(question.id)
+    return Reading(name, mistakes, values, estimates, bool(getattr(fit, "singular", False)), tuple(undecided))
+
+
+def _decided_otherwise(one: Reading) -> Reading:
+    """The same analysis where a p-value at 0.05 comes out on the other side."""
+    words: Values = {name: "no" if one.values[name] == "yes" else "yes" for name in one.undecided}
+    return replace(one, name=f"{one.name}, other side of 0.05", values=one.values | words)
+
+
+def _count(fit: Any, group: str) -> int:
+    """How many units of a grouping factor a fit has; none of the residual."""
+    return int(dict(getattr(fit, "ngroups", {})).get(group, 0))
 
 
 def _value(question: Question, row: Any) -> float | str:
@@ -219,51 +242,17 @@ def _with_z(one: Reading, questions: Sequence[Question]) -> Reading:
     return Reading(f"{one.name}, z", (*one.mistakes, "z"), values, one.estimates, one.singular)
 
 
-def _moved(data: pd.DataFrame, formula: str, questions: Sequence[Question]) -> dict[str, dict[str, float]]:
-    """What the coefficient that a question names is under another order of levels, in coefficients of the right one.
-
-    Levels that are not in alphabetical order are sorted, as a reader of CSV sorts them; others are turned around.
-    """
-    other = data.copy()
-    for name, column in data.items():
-        if isinstance(column.dtype, pd.CategoricalDtype) and name in split(formula).columns:
-            levels = list(column.cat.categories)
-            first = sorted(levels, key=str)
-            other[name] = column.cat.reorder_categories(first if first[0] != levels[0] else levels[::-1])
-    X, new = build(formula, data).X, build(formula, other).X
-    change = np.linalg.lstsq(new.to_numpy(), X.to_numpy(), rcond=None)[0]  # new coefficients = change @ old ones
-    found = {}
-    for question in questions:
-        term = _namesake(question.term, data, list(new.columns))
-        if question.contrast is None and question.ask not in OF_PART and term is not None:
-            row = change[list(new.columns).index(term)]
-            weights = {name: round(float(w), 9) for name, w in zip(X.columns, row, strict=True) if abs(w) > 1e-9}
-            if weights != {question.term: 1.0}:
-                found[question.id] = weights
-    return found
-
-
-def _namesake(term: str, data: pd.DataFrame, names: list[str]) -> str | None:
-    """The coefficient of that name; where its level has become the reference, the one of the level that was it."""
-    if term in names:
-        return term
-    parts = []
-    for part in term.split(":"):
-        column, _, level = part.removesuffix("]").partition("[T.")
-        parts.append(f"{column}[T.{data[column].cat.categories[0]}]" if level and column in data else part)
-    return other if (other := ":".join(parts)) in names else None
-
-
 def _group(columns: Sequence[str]) -> str:
     """A grouping factor as a formula writes it."""
     return ":".join(column if column.isidentifier() and column.isascii() else f"`{column}`" for column in columns)
 
 
 def _different(found: Sequence[Reading]) -> list[Reading]:
-    """Drop what answers as an earlier one does."""
+    """Drop what answers as an earlier one does, if that explains it by nothing else, or is right."""
     kept: list[Reading] = []
     for one in found:
-        if one.values and not any(_same(one.values, other.values) for other in kept):
+        before = (other for other in kept if set(other.mistakes) <= set(one.mistakes))
+        if one.values and not any(_same(one.values, other.values) for other in before):
             kept.append(one)
     return kept
 

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import is_number, listed
+from lmmsim.checks import listed
 from lmmsim.course import files
 from lmmsim.course.analyses import MISTAKES
+from lmmsim.course.losses import losses_of, lost
 from lmmsim.course.questions import OF_PART, Question, questions_of
+from lmmsim.course.ranges import check_range, drawn
 from lmmsim.course.ready import ready_text
 from lmmsim.course.sources import Source
 from lmmsim.course.tables import check_travels
@@ -24,7 +26,6 @@ from lmmsim.course.worlds import residual_of
 from lmmsim.model.columns import build
 from lmmsim.model.model import Model
 from lmmsim.model.residual import Residual
-from lmmsim.simulation.missing import drop_out, knock_out
 from lmmsim.stories import Words, tell
 
 KEYS = (
@@ -80,7 +81,7 @@ class Assignment:
     @property
     def id(self) -> str:
         """The title as a word, which is a part of every student's stream."""
-        return re.sub(r"\W+", "-", self.title.lower()).strip("-")
+        return id_of(self.title)
 
     def numbers(self, rng: np.random.Generator) -> dict[str, Any]:
         """Draw the numbers of one student's world."""
@@ -93,12 +94,18 @@ class Assignment:
 
     def observed(self, data: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
         """The data with what gets lost."""
-        for what, arguments in self.missing.items():
-            if what == "knock_out":
-                data = knock_out(data, rng=rng, **arguments)
-            else:
-                data = drop_out(data, rng=rng, **_with_rule(arguments, str(data.attrs["response"])))
-        return data
+        return lost(data, self.missing, rng)
+
+
+def id_of(title: str) -> str:
+    """A title as a word, which can name a folder.
+
+    Examples
+    --------
+    >>> id_of("Exam 3: plants, and more")
+    'exam-3-plants-and-more'
+    """
+    return re.sub(r"\W+", "-", title.lower()).strip("-")[:64].strip("-")
 
 
 def read_assignment(path: files.Place) -> Assignment:
@@ -132,10 +139,14 @@ def assignment_of(document: Document, folder: File | None = None) -> Assignment:
     document.check_keys((), KEYS)
     take = document.take
     title = take(("title",), str)
+    try:
+        files.safe_name(id_of(title))
+    except ValueError:
+        document.fail(("title",), f"{title!r} can't name a folder; use letters and digits")
     names, numbers, ranges = (dict(take((key,), dict, {})) for key in ("names", "numbers", "ranges"))
     source = _source(document, folder, numbers)
     for name in ranges:
-        _check_range(document, ("ranges", name))
+        check_range(document, ("ranges", name))
     rng = np.random.default_rng(1)  # a world to hold the questions against
     try:
         plain, rows = source.with_numbers({name: drawn(one, rng) for name, one in ranges.items()}).world(rng=rng)
@@ -172,33 +183,12 @@ def assignment_of(document: Document, folder: File | None = None) -> Assignment:
         formula=formula,
         residual=own,
         questions=tuple(questions),
-        missing=_missing(document, words),
+        missing=losses_of(document, words),
         decimals=take(("decimals",), int) if "decimals" in document.values else None,
         credit={name: shares.get(name, share) for name, (_, share) in MISTAKES.items()},
         digest=hashlib.sha256(document.text.encode()).hexdigest(),
         texts={"assignment.toml": document.text} | _model_file(source),
     )
-
-
-def drawn(one: Any, rng: np.random.Generator) -> Any:
-    """Draw a number from a range, one of several, or a list of such.
-
-    Examples
-    --------
-    >>> drawn({"from": 1, "to": 3, "step": 0.5}, np.random.default_rng(1)) in (1, 1.5, 2, 2.5, 3)
-    True
-    """
-    if isinstance(one, list):
-        return [drawn(part, rng) for part in one]
-    if not isinstance(one, dict):
-        return one
-    if "of" in one:
-        return one["of"][int(rng.integers(len(one["of"])))]
-    low, high = one["from"], one["to"]
-    if "step" not in one:
-        return round(float(rng.uniform(low, high)), 4)
-    value = low + one["step"] * int(rng.integers(int((high - low) / one["step"] + 1e-9) + 1))
-    return value if all(isinstance(part, int) for part in (low, one["step"])) else round(float(value), 10)
 
 
 def _source(document: Document, folder: File | None, numbers: Mapping[str, Any]) -> Source:
@@ -222,24 +212,6 @@ def _model_file(source: Source) -> dict[str, str]:
     return {} if source.document is None else {source.document.name: source.document.text}
 
 
-def _check_range(document: Document, path: Path) -> None:
-    """Refuse what is no range."""
-    values = document.take(path[:-1], dict if isinstance(path[-1], str) else list)[path[-1]]
-    if isinstance(values, list):
-        for k in range(len(values)):
-            _check_range(document, (*path, k))
-        return
-    if is_number(values) and isinstance(path[-1], int):
-        return
-    bounds = set(values) if isinstance(values, dict) else set()
-    numbers = bounds in ({"from", "to"}, {"from", "to", "step"}) and all(map(is_number, values.values()))
-    if numbers and values["from"] <= values["to"] and values.get("step", 1) > 0:
-        return
-    if bounds == {"of"} and isinstance(values["of"], list) and values["of"]:
-        return
-    document.fail(path, f"this is {values}; a range is {{ from = 1, to = 3, step = 0.5 }} or {{ of = [18, 24, 30] }}")
-
-
 def _check_terms(document: Document, formula: str, design: pd.DataFrame, questions: list[Question]) -> None:
     """Refuse questions about what the right analysis does not have."""
     try:
@@ -256,38 +228,6 @@ def _check_terms(document: Document, formula: str, design: pd.DataFrame, questio
         if question.term and not question.group and question.term not in matrices.X:
             known = listed(matrices.X.columns)
             document.fail(("question", i, "term"), f"'{question.term}' is no coefficient of {formula}: {known}")
-
-
-def _missing(document: Document, words: Words) -> dict[str, dict[str, Any]]:
-    """What gets lost, with its columns in the words of the story."""
-    found = {}
-    for what in document.take(("missing",), dict, {}):
-        known = {"drop_out": ("unit", "time", "hazard", "by", "above"), "knock_out": ("share", "probability", "by")}
-        if what not in known:
-            document.fail(("missing", what), f"'{what}' loses nothing; write {listed(known)}")
-        arguments = dict(document.take(("missing", what), dict))
-        document.check_keys(("missing", what), known[what])
-        for key in ("unit", "time", "by"):
-            if key in arguments:
-                arguments[key] = words.term(document.take(("missing", what, key), str))
-        try:
-            knock_out(**arguments) if what == "knock_out" else drop_out(**_with_rule(arguments, ""))
-        except (ValueError, TypeError) as error:
-            document.fail(("missing", what), error)
-        found[what] = arguments
-    return found
-
-
-def _with_rule(arguments: Mapping[str, Any], response: str) -> dict[str, Any]:
-    """`above = 160, hazard = [0.05, 0.4]`: who was last seen above this leaves with the second probability."""
-    if "above" not in arguments:
-        return dict(arguments)
-    rest = {key: value for key, value in arguments.items() if key not in ("above", "hazard")}
-    if not isinstance(arguments.get("hazard"), list) or len(arguments["hazard"]) != 2:
-        raise ValueError("with above, hazard is a list of two: the probability of leaving up to it, and above it")
-    low, high = arguments["hazard"]
-    limit = arguments["above"]
-    return {**rest, "sees": "past", "hazard": lambda seen: np.where(seen[response] > limit, high, low)}
 
 
 def _guilty(message: str, *tables: Mapping[str, Any]) -> Path:

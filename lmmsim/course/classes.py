@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from lmmsim.course import feedback, files, secret
+from lmmsim.course.copies import Others
 from lmmsim.course.keys import read_key
 from lmmsim.course.marking import Marked, mark_one
 from lmmsim.course.submissions import collect
@@ -51,7 +52,7 @@ class Marks:
 
     def write(self, folder: files.Place, *, force: bool = False) -> Path:
         """Write marks.csv, and a page of feedback for every student, into a new folder."""
-        with files.whole_folder(folder, force=force) as place:
+        with files.whole_folder(folder, force=force, own=("marks.csv", "feedback", "not-marked.txt")) as place:
             (place / "marks.csv").write_text(as_csv(self.table), encoding="utf-8", newline="\n")
             (place / "feedback").mkdir()
             for student, page in self.pages.items():
@@ -85,7 +86,8 @@ def mark(folder: files.Place, submissions: files.Place) -> Marks:
     teacher = Path(folder) / "teacher"
     key = read_key(teacher / "key.json", secret.read_secret(teacher / "secret"))
     asks = {question["id"]: question["ask"] for question in key["questions"]}
-    found, strange = collect(submissions, key["students"], asks)
-    marked = [mark_one(key, student, found.get(student)) for student in key["students"]]
+    found, strange = collect(submissions, key["students"], asks, key["id"])
+    others = Others(key)
+    marked = [mark_one(key, student, found.get(student), others) for student in key["students"]]
     pages = {one.student: feedback.page(one, key["title"], key["questions"]) for one in marked}
     return Marks(key["title"], marked, strange, pages)

@@ -41,13 +41,26 @@ def page(one: Marked, title: str, questions: Sequence[dict[str, Any]]) -> str:
     lines = [f"# {title}", "", f"Student {one.student}: {one.points:g} of {one.most:g} points.", ""]
     if not one.handed_in:
         lines += ["Nothing was handed in.", ""]
-    for mistake in one.mistakes:
-        lines += [f"Your numbers are those of {MISTAKES[mistake][0]}.", ""]
-    if one.recognized == "right":
-        lines += ["Every answer is what a right analysis of your data says.", ""]
+    if one.neighbour:
+        lines += ["Your numbers fit another student's data, and not yours. Was it the right file?", ""]
+    if one.mistakes:
+        lines += [f"Your numbers come from {_told(one.mistakes)}.", ""]
+    lines += [f"With your data, {_told(other)} gives the same numbers." for other in one.also]
+    lines += [""] if one.also else []
+    if one.recognized.startswith("right"):
+        which = "Every answer" if one.recognized == "right" else "What you answered"
+        lines += [f"{which} is what a right analysis of your data says.", ""]
     words = {question["id"]: str(question["words"]).replace("|", "\\|").replace("\n", " ") for question in questions}
     lines += ["| question | points | |", "|---|---|---|"]
-    lines += [f"| {words[m.question]} | {m.points:g} of {m.most:g} | {SAID[m.verdict]} |" for m in one.marks]
+    for mark in one.marks:
+        unread = mark.verdict == "no answer" and any(told.startswith(f"{mark.question}: ") for told in one.problems)
+        said = "could not be read, see below" if unread else SAID[mark.verdict]
+        lines.append(f"| {words[mark.question]} | {mark.points:g} of {mark.most:g} | {said} |")
     if one.problems:
         lines += ["", "Not everything could be read:", "", *(f"- {problem}" for problem in one.problems)]
     return "\n".join(lines) + "\n"
+
+
+def _told(mistakes: Sequence[str]) -> str:
+    """Where numbers come from, in a sentence."""
+    return "; and besides from ".join(MISTAKES[mistake][0] for mistake in mistakes)

@@ -7,12 +7,16 @@ import re
 import secrets
 import shutil
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lmmsim.checks import listed
+
 Place = str | os.PathLike[str]
 LARGEST = 10_000_000  # bytes of a text that anybody hands in
+
+OF_SYSTEMS = (".DS_Store", "Thumbs.db", "desktop.ini")  # files that appear in a folder when somebody looks at it
 
 # Names that Windows keeps for devices, whatever stands behind the dot.
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{k}" for port in ("com", "lpt") for k in range(1, 10))}
@@ -41,8 +45,10 @@ def write(path: Place, content: str | bytes, *, force: bool = False, private: bo
         If something of that name is there; it stays as it was.
     """
     path = Path(path)
-    if not force and os.path.lexists(path):
-        raise _there(path)
+    if not force:
+        check_free(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}")
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
@@ -66,38 +72,80 @@ def check_free(*paths: Place | None) -> None:
 
 
 @contextmanager
-def whole_folder(path: Place, *, force: bool = False) -> Iterator[Path]:
-    """Give an empty folder to fill, which gets its name when everything is in it, and vanishes if something fails."""
+def whole_folder(path: Place, *, force: bool = False, own: Collection[str] = ()) -> Iterator[Path]:
+    """Give an empty folder to fill, which gets its name when everything is in it, and vanishes if something fails.
+
+    Parameters
+    ----------
+    path : path
+    force : bool
+        Replace a folder that is there, if it holds nothing but what such a folder holds.
+    own : collection of str
+        The names of that.
+    """
     path = Path(path)
-    if not force and os.path.lexists(path):
-        raise _there(path)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    if not force:
+        check_free(path)
+    elif os.path.lexists(path):
+        _check_own(path, own)
+    place = Path(os.path.abspath(path))  # "." has a name, too
+    part, old = (place.with_name(f".{place.name}.{secrets.token_hex(4)}.{what}") for what in ("part", "old"))
     part.mkdir(parents=True)
     try:
         yield part
-        old = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
-        if force and path.exists():
+        if not force:
+            check_free(path)
+        elif path.exists():
+            _check_own(path, own)
             os.replace(path, old)
-        elif os.path.lexists(path):
-            raise _there(path)
-        os.replace(part, path)
+        try:
+            os.replace(part, path)
+        except OSError:
+            if old.exists():
+                os.replace(old, path)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def _check_own(path: Path, own: Collection[str]) -> None:
+    """Refuse to replace a folder that somebody else's work is in, or no folder."""
+    if path.is_symlink() or not path.is_dir():
+        raise FileExistsError(f"{path} is no folder, and was left as it is; choose another name")
+    strange = sorted(one.name for one in path.iterdir() if one.name not in own and one.name not in OF_SYSTEMS)
+    if strange:
+        raise FileExistsError(
+            f"{path} holds {listed(strange[:3])}, which would be lost with it, and was left as it is; choose another "
+            "name"
+        )
+
+
+def check_there(path: Place) -> Path:
+    """Refuse a path that is no file."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    return Path(path)
+
+
+def read_bytes(path: Place, most: int = LARGEST) -> bytes:
+    """Read a file that is no larger than `most` bytes."""
+    path = check_there(path)
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"{path.name} has more than the {most:,} bytes that are read")
+    return content
+
+
 def read_text(path: Place, most: int = LARGEST) -> str:
     """Read a text of UTF-8 that is no larger than `most` bytes; anything else is refused in words."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    size = path.stat().st_size
-    if size > most:
-        raise ValueError(f"{path.name} has {size:,} bytes, more than the {most:,} that are read")
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_bytes(path, most).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is not a text in UTF-8: byte {error.start} can't be read") from None
+        raise ValueError(
+            f"{Path(path).name} is not a text in UTF-8: byte {error.start} can't be read; save it in UTF-8"
+        ) from None
 
 
 def safe_name(name: str) -> str:
@@ -132,7 +180,9 @@ def harmless(cell: object) -> object:
     if not isinstance(cell, str):
         return cell
     text = "".join(c if c.isprintable() else " " for c in cell)
-    risky = text.lstrip()[:1] in ("=", "+", "-", "@") and not re.fullmatch(r"\s*[+-]?\d+([.,]\d+)?\s*", text)
+    risky = unicodedata.normalize("NFKC", text.lstrip()[:1]) in ("=", "+", "-", "@") and not re.fullmatch(
+        r"\s*[+-]?\d+([.,]\d+)?\s*", text
+    )
     return "'" + text if risky else text
 
 

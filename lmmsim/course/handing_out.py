@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from lmmsim.course.keys import Handout, handout, key_of, overview
 from lmmsim.course.printed import as_json
 from lmmsim.course.tables import as_csv
 
+HANDED_OUT = ("data.csv", "data.codebook.csv", "assignment.ipynb", "answers.json")
 CHUNK = 8  # students that one process makes at a time
 
 
@@ -41,13 +43,14 @@ def assign(
         Where everything goes. `students/<id>/` is what each of them gets: data.csv, its codebook, the notebook,
         answers.json. `teacher/` is never handed out: key.json, secret, a solution, an overview, the assignment.
     course_secret : str, optional
-        From which all data are made; a new one by default. With the same one, the same data come again.
+        From which all data are made. By default that of the class that is replaced, else a new one. With the same
+        one, the same data come again.
     n_jobs : int
         Processes; -1 is one per core.
     progress : bool
         Show a bar.
     force : bool
-        Replace the folder.
+        Replace the class that is there, as when somebody joins it late.
 
     Returns
     -------
@@ -57,18 +60,22 @@ def assign(
     Raises
     ------
     FileExistsError
-        If the folder is there.
+        If the folder is there; with `force`, if it holds anything but an untouched class.
     ValueError
         If an id cannot name a folder or stands twice, or the right analysis has no answer for somebody's data.
     """
     task = assignment if isinstance(assignment, Assignment) else read_assignment(assignment)
     ids = roster.read_roster(students) if isinstance(students, str | os.PathLike) else roster.checked(students)
-    key_secret = secret.new_secret() if course_secret is None else secret.checked(course_secret)
-    with files.whole_folder(folder, force=force) as place:
+    key_secret = _secret(Path(folder), course_secret, force)
+    if force:
+        _check_untouched(Path(folder) / "students")
+    with files.whole_folder(folder, force=force, own=("students", "teacher")) as place:
         teacher = place / "teacher"
         teacher.mkdir(mode=0o700)
         notebook, records = "", {}
         for student, one in zip(ids, _made(task, key_secret, ids, n_jobs, progress), strict=True):
+            if force:
+                _check_same(Path(folder) / "students" / student / "data.csv", one.data)
             if not notebook:
                 notebook = notebooks.common(task, _table(one.book))
             _hand_out(place / "students" / student, one, notebook, task, student)
@@ -88,15 +95,42 @@ def blank(task: Assignment, student: str) -> str:
     return as_json({"assignment": task.id, "student": student, "answers": empty})
 
 
+def _secret(folder: Path, course_secret: str | None, force: bool) -> str:
+    """The secret that was given; else that of the class that is replaced, whose data students have; else a new one."""
+    if course_secret is not None:
+        return secret.checked(course_secret)
+    kept = folder / "teacher" / "secret"
+    return secret.read_secret(kept) if force and kept.is_file() else secret.new_secret()
+
+
+def _check_untouched(students: Path) -> None:
+    """Refuse to replace folders in which somebody has worked."""
+    for file in students.glob("*/*"):
+        if file.name not in (*HANDED_OUT, *files.OF_SYSTEMS) or (file.name == "answers.json" and not _is_blank(file)):
+            raise FileExistsError(f"{file} is somebody's work and was left as it is; choose another name for the class")
+
+
+def _check_same(file: Path, data: str) -> None:
+    """Refuse to replace data by others, as with a changed assignment: students may have them already."""
+    if file.is_file() and file.read_bytes() != data.encode():
+        raise FileExistsError(
+            f"{file} would hold other data than it does, which may be handed out already; choose another name for the "
+            "class, or remove it yourself"
+        )
+
+
+def _is_blank(file: Path) -> bool:
+    """Whether an answers.json is as it was handed out."""
+    try:
+        return all(value is None for value in json.loads(files.read_text(file))["answers"].values())
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return False
+
+
 def _hand_out(place: Path, one: Handout, notebook: str, task: Assignment, student: str) -> None:
     """Fill the folder of one student."""
     place.mkdir(parents=True)
-    for name, content in (
-        ("data.csv", one.data),
-        ("data.codebook.csv", one.book),
-        ("assignment.ipynb", notebook),
-        ("answers.json", blank(task, student)),
-    ):
+    for name, content in zip(HANDED_OUT, (one.data, one.book, notebook, blank(task, student)), strict=True):
         (place / name).write_text(content, encoding="utf-8", newline="\n")
 
 

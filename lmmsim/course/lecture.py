@@ -57,10 +57,12 @@ def write_figures(folder: files.Place, *, form: str = "svg", force: bool = False
     import matplotlib.pyplot as plt
 
     printed.check_picture(f"figure.{form}")
-    with files.whole_folder(folder, force=force) as place:
-        for number, (name, draw) in enumerate(_figures().items(), start=1):
+    figures = {f"{number}-{name}": draw for number, (name, draw) in enumerate(_figures().items(), start=1)}
+    own = [f"{name}{ending}" for name in figures for ending in printed.PICTURES]
+    with files.whole_folder(folder, force=force, own=own) as place:
+        for name, draw in figures.items():
             plt.close("all")
-            printed.picture(place / f"{number}-{name}.{form}", draw())
+            printed.picture(place / f"{name}.{form}", draw())
         plt.close("all")
     return Path(folder)
 

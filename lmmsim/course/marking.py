@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lmmsim.course.analyses import MISTAKES
-from lmmsim.course.submissions import Answer, Submission
+from lmmsim.course.answers import Answer
+from lmmsim.course.copies import Others
+from lmmsim.course.submissions import Submission
 
-CLOSE, FOR_CLOSE = 3.0, 0.5  # within three margins an answer is close: rounded, or from an optimiser that stopped early
+CLOSE, FOR_CLOSE = 3.0, 0.5  # within three margins an answer is close: rounded, or from an optimizer that stopped early
+AS_NEAR = 0.1  # margins by which two analyses may differ and pass for the same
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ class Marked:
         Of the analysis that the numbers are those of; none if it is a right one, or none is recognized.
     problems : list of str
     handed_in : bool
+    also : tuple of tuple of str
+        Mistakes of other analyses that give the same numbers here.
+    neighbour : str
+        Another student whose data the numbers fit to the last digit; empty if there is none.
     """
 
     student: str
@@ -53,6 +60,8 @@ class Marked:
     mistakes: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
     handed_in: bool = True
+    also: tuple[tuple[str, ...], ...] = ()
+    neighbour: str = ""
 
     @property
     def points(self) -> float:
@@ -65,18 +74,25 @@ class Marked:
     @property
     def recognized(self) -> str:
         """The analysis in a few words."""
+        answered = [mark.verdict for mark in self.marks if mark.verdict != "no answer"]
         if not self.handed_in:
             return "nothing handed in"
+        if self.neighbour:
+            return f"data of {self.neighbour}"
         if self.mistakes:
-            return " + ".join(self.mistakes)
-        answered = [mark for mark in self.marks if mark.verdict != "no answer"]
+            return " or ".join(" + ".join(one) for one in (self.mistakes, *self.also))
         if not answered:
             return "nothing readable" if self.problems else "no answers"
-        good = sum(mark.verdict in ("right", "close") for mark in answered)
-        return "right" if good == len(answered) else "partly right" if 2 * good >= len(answered) else "not recognized"
+        good = sum(verdict in ("right", "close") for verdict in answered)
+        if good < len(answered):
+            return "partly right" if 2 * good >= len(answered) else "not recognized"
+        how = "close" if "close" in answered else "right"
+        return how if len(answered) == len(self.marks) else f"{how} (incomplete)"
 
 
-def mark_one(key: Mapping[str, Any], student: str, submission: Submission | None) -> Marked:
+def mark_one(
+    key: Mapping[str, Any], student: str, submission: Submission | None, others: Others | None = None
+) -> Marked:
     """Mark one student.
 
     Parameters
@@ -86,6 +102,8 @@ def mark_one(key: Mapping[str, Any], student: str, submission: Submission | None
     student : str
     submission : Submission or None
         None if nothing was handed in.
+    others : Others, optional
+        The class, so that the numbers of another student's data are seen.
 
     Returns
     -------
@@ -97,27 +115,34 @@ def mark_one(key: Mapping[str, Any], student: str, submission: Submission | None
     right = [one for one in analyses if not one["mistakes"]]
     wrong = recognized(analyses, answers)
     marks = [_mark(question, answers.get(question["id"]), right, wrong, key["credit"]) for question in key["questions"]]
-    named = tuple(wrong["mistakes"]) if wrong is not None else ()
-    return Marked(student, marks, named, problems, submission is not None)
+    named, *also = [tuple(one["mistakes"]) for one in wrong] or [()]
+    neighbour = others.whose(student, answers) if others is not None else ""
+    return Marked(student, marks, named, problems, submission is not None, tuple(also), neighbour)
 
 
-def recognized(analyses: Sequence[Mapping[str, Any]], answers: Mapping[str, Answer]) -> Mapping[str, Any] | None:
-    """The wrong analysis whose numbers these are, if one explains more answers than the right ones do.
+def recognized(analyses: Sequence[Mapping[str, Any]], answers: Mapping[str, Answer]) -> list[Mapping[str, Any]]:
+    """The wrong analyses whose numbers these are, if they explain more answers than the right ones do.
 
-    It has to explain more than half of what was answered, so that a lucky number is not taken for a mistake.
+    They have to explain more than half of what was answered, so that a lucky number is not taken for a mistake. Of
+    those that explain as much, the ones with the fewest mistakes are taken, then the nearest, and those as near.
     """
     given = [name for name, value in answers.items() if value is not None]
 
-    def explained(one: Mapping[str, Any]) -> int:
-        return sum(agrees(one, name, answers[name]) for name in given)
+    def explained(one: Mapping[str, Any]) -> list[str]:
+        return [name for name in given if agrees(one, name, answers[name])]
 
-    best_right = max((explained(one) for one in analyses if not one["mistakes"]), default=0)
+    best_right = max((len(explained(one)) for one in analyses if not one["mistakes"]), default=0)
     wrong = [one for one in analyses if one["mistakes"]]
-    # of those that explain as much, the one with the fewest mistakes, then the nearest
-    best = max(wrong, key=lambda one: (explained(one), -len(one["mistakes"]), -distance(one, answers)), default=None)
-    if best is None or explained(best) <= best_right or 2 * explained(best) <= len(given):
-        return None
-    return best
+    ranks = [(-len(explained(one)), len(one["mistakes"]), distance(one, answers)) for one in wrong]
+    if not wrong or -(best := min(ranks))[0] <= best_right or -2 * best[0] <= len(given):
+        return []
+    first = wrong[ranks.index(best)]
+    near = [
+        one
+        for one, rank in zip(wrong, ranks, strict=True)
+        if rank[:2] == best[:2] and rank[2] <= best[2] + AS_NEAR and explained(one) == explained(first)
+    ]
+    return list({tuple(one["mistakes"]): one for one in near}.values())
 
 
 def agrees(one: Mapping[str, Any], question: str, value: Answer, factor: float = 1.0) -> bool:
@@ -141,7 +166,7 @@ def _mark(
     question: Mapping[str, Any],
     value: Answer,
     right: Sequence[Mapping[str, Any]],
-    wrong: Mapping[str, Any] | None,
+    wrong: Sequence[Mapping[str, Any]],
     credit: Mapping[str, float],
 ) -> Mark:
     name, most = question["id"], float(question["points"])
@@ -149,8 +174,8 @@ def _mark(
         return Mark(name, 0.0, most, "no answer")
     if any(agrees(one, name, value) for one in right):
         return Mark(name, most, most, "right")
-    if wrong is not None and agrees(wrong, name, value):
-        share = min(credit.get(mistake, MISTAKES[mistake][1]) for mistake in wrong["mistakes"])
+    if wrong and agrees(wrong[0], name, value):
+        share = max(min(credit.get(mistake, MISTAKES[mistake][1]) for mistake in one["mistakes"]) for one in wrong)
         return Mark(name, share * most, most, "mistake")
     if not isinstance(value, str) and any(agrees(one, name, value, CLOSE) for one in right):
         return Mark(name, FOR_CLOSE * most, most, "close")

@@ -17,10 +17,11 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.course import files, notebooks, secret
+from lmmsim.course.answers import answer
 from lmmsim.course.assignment import Assignment, read_assignment
 from lmmsim.course.keys import read_key
 from lmmsim.course.marking import mark_one
-from lmmsim.course.submissions import Submission, answer
+from lmmsim.course.submissions import Submission
 
 CONFIG = """\
 c = get_config()
@@ -68,10 +69,12 @@ def write_nbgrader(folder: files.Place, course: files.Place, *, force: bool = Fa
     task = read_assignment(folder / "teacher" / "assignment.toml")
     students = sorted(path.name for path in (folder / "students").iterdir())
     if not (course / "nbgrader_config.py").exists():
+        config = CONFIG.format(course=files.safe_name(course.resolve().name))
         course.mkdir(parents=True, exist_ok=True)
-        files.write(course / "nbgrader_config.py", CONFIG.format(course=files.safe_name(course.resolve().name)))
+        files.write(course / "nbgrader_config.py", config)
     (course / "source").mkdir(exist_ok=True)
-    with files.whole_folder(course / "source" / task.id, force=force) as place:
+    own = ("data", f"{task.id}.ipynb", ".ipynb_checkpoints")
+    with files.whole_folder(course / "source" / task.id, force=force, own=own) as place:
         (place / "data").mkdir()
         for student in students:
             shutil.copyfile(folder / "students" / student / "data.csv", place / "data" / f"{student}.csv")

@@ -69,9 +69,11 @@ def common(assignment: Assignment, book: pd.DataFrame) -> str:
         import json
         from pathlib import Path
 
-        handed_in = json.loads(Path("answers.json").read_text())
+        place = Path("answers.json")
+        handed_in = json.loads(place.read_text(encoding="utf-8"))
         handed_in["answers"] = answers
-        Path("answers.json").write_text(json.dumps(handed_in, indent=2))
+        text = json.dumps(handed_in, indent=2, default=lambda number: number.item())
+        place.write_text(text, encoding="utf-8")
         """
     )
     rows = "\n".join(f"| `{r['column']}` | {r['meaning']} | {r['unit']} |" for _, r in book.iterrows())

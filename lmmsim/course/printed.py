@@ -170,11 +170,15 @@ def analyses_of(
 
 def picture(path: files.Place, ax: Axes, force: bool = False) -> Path:
     """Save the figure of some Axes, in the form that the ending names."""
+    from matplotlib.figure import Figure
+
     path = Path(path)
     check_picture(path)
     buffer = io.BytesIO()
     stamp = {} if path.suffix == ".png" else {"Date": None} if path.suffix == ".svg" else {"CreationDate": None}
-    ax.figure.savefig(buffer, format=path.suffix[1:], dpi=150, metadata=stamp)  # type: ignore[union-attr]
+    figure = ax.figure
+    assert isinstance(figure, Figure)  # and no part of one
+    figure.savefig(buffer, format=path.suffix[1:], dpi=150, metadata=stamp)
     return files.write(path, buffer.getvalue(), force=force)
 
 
@@ -196,7 +200,8 @@ def picture_of_data(data: pd.DataFrame, formula: str) -> Axes:
     for unit, x in slopes:
         if data[x].dtype.kind in "iuf" and not data.duplicated([unit, x]).any():
             axes = plot.trajectories(data, x, y, unit, hue=hue, xlabel=label(data, x), ylabel=label(data, y))
-            return axes  # type: ignore[return-value]
+            first: Axes = np.ravel(np.asarray(axes, dtype=object))[0]
+            return first
     ax = plt.figure(layout="constrained").subplots()
     unit = parts.bars[0].group[0] if parts.bars else data.columns[0]
     order = data.groupby(unit, observed=True)[y].mean().sort_values().index

@@ -24,12 +24,14 @@ OF_TERM = {
 OF_PART = {"sd": "standard deviation", "corr": "correlation"}
 KEYS = ("id", "ask", "term", "contrast", "group", "points", "text", "tolerance")
 WORDS = ("yes", "no")
+RESERVED = ("student", "id", "student_id", "assignment", "answers", "points", "of", "recognized", "problems")
 
 # How far an answer may be off: in standard errors, as a share of the value, or as it stands.
 IN_SE = {"estimate": 0.1, "low": 0.05, "high": 0.05}
 AS_SHARE = {"se": 0.03, "df": 0.1, "sd": 0.03, "t": 0.05}
-AS_IS = {"p": 0.002, "corr": 0.02}
+AS_IS = {"p": 0.0005, "corr": 0.02}  # a p-value with three decimals is right
 SHARE_OF_P = 0.1
+LEAST_OF_SD = 0.01  # of the sd that units would have in the data, where the estimated one is next to zero
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,14 @@ class Question:
         return self.text or f"{what[0].upper()}{what[1:]} {of}{self.about}."
 
     def margin(self, value: float, se: float) -> float:
-        """How far from a value an answer may be, given the standard error of what it is about."""
+        """How far from a value an answer may be.
+
+        `se` is the standard error of what the question is about; for "sd", how far the units' own estimates scatter.
+        """
         if self.ask in IN_SE:
             return (self.tolerance or IN_SE[self.ask]) * se
+        if self.ask == "sd":
+            return max((self.tolerance or AS_SHARE["sd"]) * abs(value), LEAST_OF_SD * se)
         if self.ask in AS_SHARE:
             return (self.tolerance or AS_SHARE[self.ask]) * abs(value)
         return max(self.tolerance or AS_IS[self.ask], SHARE_OF_P * value if self.ask == "p" else 0.0)
@@ -109,7 +116,8 @@ def questions_of(
     ids = [question.id for question in found]
     if not ids:
         document.fail(path, "there is no question")
-    if repeats := {one for one in ids if ids.count(one) > 1}:
+    plain = [one.casefold() for one in ids]
+    if repeats := {one for one in ids if plain.count(one.casefold()) > 1}:
         document.fail(path, f"two questions have the id {listed(sorted(repeats))}")
     return found
 
@@ -119,6 +127,8 @@ def _question(document: Document, here: Path, told: Callable[[str], str], term: 
     name, ask = take((*here, "id"), str), take((*here, "ask"), str)
     if not re.fullmatch(r"[A-Za-z]\w{0,39}", name, re.ASCII):
         document.fail((*here, "id"), f"'{name}' is no id; use letters, digits and _, at most 40, a letter first")
+    if name.casefold() in RESERVED:
+        document.fail((*here, "id"), f"'{name}' is the name of another column of the marks; take another id")
     if ask not in OF_TERM | OF_PART:
         document.fail((*here, "ask"), f"'{ask}' can't be asked; what can is {listed(OF_TERM | OF_PART)}")
     group, own = take((*here, "group"), str, ""), take((*here, "term"), str, "")

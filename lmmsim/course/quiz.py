@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import base64
 import html
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from lmmsim.course import files, secret
 from lmmsim.course.keys import read_key
+from lmmsim.course.questions import WORDS
 
 
 def write_moodle(folder: files.Place, path: files.Place, *, force: bool = False) -> Path:
@@ -38,9 +41,8 @@ def write_moodle(folder: files.Place, path: files.Place, *, force: bool = False)
     questions = "\n".join(
         _question(key, student, Path(folder) / "students" / student / "data.csv") for student in key["students"]
     )
-    category = (
-        f'<question type="category"><category><text>$course$/top/{_xml(key["title"])}</text></category></question>'
-    )
+    place = _xml("$course$/top/" + key["title"].replace("/", "//"))  # one slash would begin a category within
+    category = f'<question type="category"><category><text>{place}</text></category></question>'
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n<quiz>\n{category}\n{questions}\n</quiz>\n'
     return files.write(path, text, force=force, private=True)
 
@@ -48,7 +50,11 @@ def write_moodle(folder: files.Place, path: files.Place, *, force: bool = False)
 def _question(key: Mapping[str, Any], student: str, data: Path) -> str:
     """One student's data as a question with a gap for every number."""
     analyses = key["students"][student]["analyses"]
-    gaps = "".join(f"<p>{html.escape(q['words'])} {gap(q, analyses, key['credit'])}</p>" for q in key["questions"])
+    weights = weights_of([question["points"] for question in key["questions"]])
+    gaps = "".join(
+        f"<p>{html.escape(question['words'])} {gap(question, analyses, key['credit'], weight)}</p>"
+        for question, weight in zip(key["questions"], weights, strict=True)
+    )
     story = f'<p>{_xml(key["title"])}: your data are in <a href="@@PLUGINFILE@@/data.csv">data.csv</a>.</p>'
     content = base64.b64encode(data.read_bytes()).decode("ascii")
     return (
@@ -59,29 +65,51 @@ def _question(key: Mapping[str, Any], student: str, data: Path) -> str:
     )
 
 
-def gap(question: Mapping[str, Any], analyses: list[Mapping[str, Any]], credit: Mapping[str, float]) -> str:
+def weights_of(points: Sequence[float]) -> list[int]:
+    """Whole numbers in the same proportions, as Moodle weighs gaps.
+
+    Examples
+    --------
+    >>> weights_of([2, 1, 0.5]), weights_of([2, 4])
+    ([4, 2, 1], [1, 2])
+    """
+    shares = [Fraction(one).limit_denominator(100) for one in points]
+    whole = [int(share * math.lcm(*(one.denominator for one in shares))) for share in shares]
+    return [max(1, one // max(1, math.gcd(*whole))) for one in whole]
+
+
+def gap(
+    question: Mapping[str, Any], analyses: list[Mapping[str, Any]], credit: Mapping[str, float], weight: int = 1
+) -> str:
     """A gap in the notation of Moodle: right answers with their margins, and those of usual mistakes for a share.
+
+    Moodle takes the first answer that fits, so those with more credit stand before those with less.
 
     Examples
     --------
     >>> right = {"mistakes": [], "values": {"se": 0.25}, "margins": {"se": 0.01}}
-    >>> gap({"id": "se", "ask": "se", "points": 1}, [right], {})
+    >>> gap({"id": "se", "ask": "se"}, [right], {})
     '{1:NUMERICAL:=0.25:0.01}'
     """
-    name, weight = question["id"], max(1, round(question["points"]))
+    name = question["id"]
     there = [one for one in analyses if name in one["values"]]
     right = [one for one in there if not one["mistakes"]]
     if question["ask"] == "significant":
-        good = right[0]["values"][name]
-        return f"{{{weight}:MULTICHOICE:={good}~{'no' if good == 'yes' else 'yes'}}}"
+        good = {one["values"][name] for one in right}
+        return f"{{{weight}:MULTICHOICE:{'~'.join(('=' if word in good else '') + word for word in WORDS)}}}"
     answers = [f"={_number(one['values'][name])}:{_number(one['margins'][name])}" for one in right]
+    shared = []
     for one in there:
         share = min((credit[mistake] for mistake in one["mistakes"]), default=0.0)
         if share > 0 and not any(_inside(one, other, name) for other in right):
             said = _cloze(" + ".join(one["mistakes"]))
-            answers.append(
-                f"%{round(100 * share)}%{_number(one['values'][name])}:{_number(one['margins'][name])}#{said}"
+            shared.append(
+                (
+                    -share,
+                    f"%{round(100 * share)}%{_number(one['values'][name])}:{_number(one['margins'][name])}#{said}",
+                )
             )
+    answers += [text for _, text in sorted(shared, key=lambda one: one[0])]
     return f"{{{weight}:NUMERICAL:{'~'.join(dict.fromkeys(answers))}}}"
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from lmmsim.checks import listed
 from lmmsim.course import files
+from lmmsim.course.spreadsheets import column_of, read_sheet
 
 COLUMNS = ("student", "id", "student_id")  # what the column with the ids may be called
 LARGEST = 100_000
 
 
 def read_roster(path: files.Place) -> list[str]:
-    """Read the ids of a roster: the column `student` (or `id`) of a CSV file with commas or semicolons.
+    """Read the ids of a roster: the column `student` (or `id`) of a CSV file as a spreadsheet saves it.
 
     Returns
     -------
@@ -28,19 +27,24 @@ def read_roster(path: files.Place) -> list[str]:
     ValueError
         If there is no such column, an id is empty, stands twice, or cannot name a folder.
     """
-    name, text = Path(path).name, files.read_text(path)
-    first = text.partition("\n")[0]
-    rows = list(csv.reader(io.StringIO(text), delimiter=";" if first.count(";") > first.count(",") else ","))
-    head = [cell.strip().lower() for cell in rows[0]] if rows else []
-    column = next((head.index(one) for one in COLUMNS if one in head), None)
+    name = Path(path).name
+    rows, _, is_unicode = read_sheet(path)
+    head = rows[0] if rows else []
+    column = column_of(head, COLUMNS)
     if column is None:
-        raise ValueError(f"{name} has no column 'student' (or 'id'); its columns are {listed(head) or 'none'}")
+        known = listed(cell.strip() for cell in head)
+        raise ValueError(f"{name} has no column 'student' (or 'id'); its columns are {known or 'none'}")
     ids = []
     for number, row in enumerate(rows[1:], start=2):
         if not any(cell.strip() for cell in row):
             continue
         if len(row) <= column or not row[column].strip():
             raise ValueError(f"{name}, row {number}: no student")
+        if not is_unicode and not row[column].isascii():
+            raise ValueError(
+                f"{name}, row {number}: the file is not in UTF-8, so the letters of {row[column].strip()!r} are "
+                "uncertain; save it as CSV in UTF-8"
+            )
         ids.append(row[column].strip())
     return checked(ids, name)
 

@@ -1,4 +1,4 @@
-"""Submissions: read what students hand in, as data and never as code.
+"""Submissions: find what students hand in, each under its owner's name, and read it as data, never as code.
 
 A submission is a small JSON, a row of a table, or a notebook whose cell of answers is read and not run. Whatever is
 too large, of the wrong type, hidden behind a link, or in somebody else's name is told and not trusted.
@@ -6,30 +6,24 @@ too large, of the wrong type, hidden behind a link, or in somebody else's name i
 
 from __future__ import annotations
 
-import ast
-import csv
-import io
-import json
-import math
-import re
 import unicodedata
-import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from lmmsim.checks import listed
 from lmmsim.course import files
-from lmmsim.course.notebooks import ANSWERS
+from lmmsim.course.answers import Answer, answer, from_json, from_notebook, has_two_meanings, parsed, same_name, shown
+from lmmsim.course.roster import COLUMNS
+from lmmsim.course.spreadsheets import column_of, read_sheet
 
-LARGEST = 1_000_000  # bytes of a JSON or a CSV
+LARGEST = 1_000_000  # bytes of a JSON
 LARGEST_NOTEBOOK = 20_000_000  # with its pictures
 MOST = 500  # files in one student's folder
-LONGEST = 40  # characters of an answer
-NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d{1,3})?")
-
-Answer = float | str | None
+READ = (".json", ".ipynb")
+PACKED = (".zip", ".7z", ".rar", ".gz", ".tar", ".tgz")
 
 
 @dataclass
@@ -43,18 +37,15 @@ class Submission:
         By id of the question: a number, "yes" or "no", None where nothing can be used.
     problems : list of str
         What was wrong with it, in words.
-    places : list of str
-        Files it came from.
     """
 
     student: str
     answers: dict[str, Answer] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
-    places: list[str] = field(default_factory=list)
 
 
 def collect(
-    place: files.Place, students: Collection[str], questions: Mapping[str, str]
+    place: files.Place, students: Collection[str], questions: Mapping[str, str], assignment: str | None = None
 ) -> tuple[dict[str, Submission], list[str]]:
     """Read all submissions.
 
@@ -67,6 +58,8 @@ def collect(
         Who takes the course; nobody else is heard.
     questions : mapping
         {id: what is asked}.
+    assignment : str, optional
+        Its id; a JSON that names another one is refused.
 
     Returns
     -------
@@ -76,119 +69,54 @@ def collect(
     path = Path(place)
     if path.is_file() and path.suffix.lower() == ".csv":
         return _from_table(path, students, questions)
+    if path.is_file():
+        raise ValueError(f"{path.name} is no folder and no .csv file: unpack what is packed, save a spreadsheet as CSV")
     if not path.is_dir():
         raise FileNotFoundError(f"there is no folder and no CSV file {path}")
-    found: dict[str, Submission] = {}
+    handed_in: dict[str, list[Path]] = {}
     strange: list[str] = []
-    for owner, file in _files(path, strange):
+    for entry in _entries(path):
+        owner = entry.name if entry.is_dir() else entry.stem
+        there = _files(entry, strange)
+        if not there:
+            continue
         student = _match(owner, students)
         if student is None:
             strange.append(f"{shown(owner)}: nobody of this name is on the roster")
-            continue
-        one = found.setdefault(student, Submission(student))
-        _read_file(file, one, questions)
-    return found, strange
+        else:
+            handed_in.setdefault(student, []).extend(there)
+    return {student: _read(student, there, questions, assignment) for student, there in handed_in.items()}, strange
 
 
-def parsed(text: str) -> Any:
-    """Read JSON strictly: no NaN, no key twice, no depth that breaks the reader."""
+def _files(entry: Path, strange: list[str]) -> list[Path]:
+    """The files that one entry of the folder is or holds; links are told in `strange` and left alone.
 
-    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        table = dict(items)
-        if len(table) < len(items):
-            raise ValueError("a key stands twice")
-        return table
-
-    def constant(name: str) -> Any:
-        raise ValueError(f"{name} is no number")
-
-    try:
-        return json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"it is no JSON: {error}") from None
-
-
-def shown(value: object) -> str:
-    """What somebody wrote, short and harmless enough to be told."""
-    text = value if isinstance(value, str) else type(value).__name__
-    clean = "".join(c if c.isprintable() and c not in "`<>|\\" else "?" for c in text)
-    return repr(clean[:LONGEST] + ("..." if len(clean) > LONGEST else ""))
-
-
-def answer(value: Any, ask: str) -> Answer:
-    """One answer as a number, or "yes" or "no".
-
-    Raises
-    ------
-    ValueError
-        If it is neither.
-
-    Examples
-    --------
-    >>> answer("0,25", "estimate"), answer(" Yes", "significant")
-    (0.25, 'yes')
+    A folder may hold one more, as nbgrader's submitted/<student>/<assignment>.
     """
-    if value is None or value == "":
-        return None
-    if ask == "significant":
-        if isinstance(value, bool):
-            return "yes" if value else "no"
-        if isinstance(value, str) and value.strip().lower() in ("yes", "no"):
-            return value.strip().lower()
-        raise ValueError(f'{shown(value)} is neither "yes" nor "no"')
-    if isinstance(value, str):
-        text = value.strip()
-        if len(text) > LONGEST or not NUMBER.fullmatch(text):
-            raise ValueError(f"{shown(value)} is no number")
-        value = float(text.replace(",", "."))
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"a {type(value).__name__} is no number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise ValueError("it is not finite")
-    return number
-
-
-def _files(folder: Path, strange: list[str]) -> Iterator[tuple[str, Path]]:
-    """Every file that may be a submission, with the name of its owner: of the file, or of the folder it is in.
-
-    A folder may hold one more, as nbgrader's submitted/<student>/<assignment>. JSON comes before notebooks, and counts.
-    """
-    for entry in _entries(folder):
-        if entry.is_symlink():
-            strange.append(f"{shown(entry.name)} is a link, which is not followed")
-            continue
-        inside = _entries(entry)[: MOST + 1] if entry.is_dir() else [entry]
-        deeper = (file for one in inside if one.is_dir() and not one.is_symlink() for file in _entries(one))
-        there = list(islice(chain(inside, deeper), MOST + 1))
-        if len(there) > MOST:
-            strange.append(f"{shown(entry.name)} holds more than {MOST} files, and is not read")
-            continue
-        for file in sorted(there, key=_notebooks_last):
-            owner = entry.name if entry.is_dir() else file.stem
-            if file.suffix.lower() not in (".json", ".ipynb") or file.name.startswith("."):
-                continue
-            if file.is_symlink() or not file.is_file():
-                strange.append(f"{shown(owner)}: {shown(file.name)} is a link or no file, and is not read")
-                continue
-            yield owner, file
+    if entry.is_symlink():
+        strange.append(f"{shown(entry.name)} is a link, which is not followed")
+        return []
+    inside = _entries(entry)[: MOST + 1] if entry.is_dir() else [entry]
+    deeper = (file for one in inside if one.is_dir() and not one.is_symlink() for file in _entries(one))
+    there = list(islice(chain(inside, deeper), MOST + 1))
+    if len(there) > MOST:
+        strange.append(f"{shown(entry.name)} holds more than {MOST} files, and is not read")
+        return []
+    found = []
+    for file in there:
+        if file.is_symlink() or not (file.is_file() or file.is_dir()) or (file.is_dir() and file.suffix in READ):
+            strange.append(f"{shown(entry.stem)}: {shown(file.name)} is a link or no file, and is not read")
+        elif file.is_file():
+            found.append(file)
+    return found
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What a folder holds, notebooks last; nothing if it cannot be read."""
+    """What a folder holds that is not hidden; nothing if it cannot be read."""
     try:
-        return sorted(folder.iterdir(), key=_notebooks_last)
+        return sorted(one for one in folder.iterdir() if not one.name.startswith((".", "__MACOSX")))
     except OSError:
         return []
-
-
-def _notebooks_last(file: Path) -> tuple[bool, str]:
-    return file.suffix.lower() == ".ipynb", file.name
 
 
 def _match(owner: str, students: Collection[str]) -> str | None:
@@ -196,127 +124,99 @@ def _match(owner: str, students: Collection[str]) -> str | None:
     owner = unicodedata.normalize("NFC", owner)
     if owner in students:
         return owner
-    same = [student for student in students if student.casefold() == owner.casefold()]
+    same = [student for student in students if same_name(owner, student)]
     return same[0] if len(same) == 1 else None
 
 
-def _read_file(file: Path, one: Submission, questions: Mapping[str, str]) -> None:
-    """Add the answers of a file to a submission; what is wrong becomes a problem of it."""
-    is_notebook = file.suffix.lower() == ".ipynb"
-    try:
-        content = parsed(files.read_text(file, most=LARGEST_NOTEBOOK if is_notebook else LARGEST))
-        answers = from_notebook(content) if is_notebook else from_json(content, one.student)
-    except (ValueError, OSError) as error:
-        one.problems.append(f"{shown(file.name)}: {_in_words(error)}")
-        return
-    if answers is None:
-        return
-    _add(one, answers, file.name, questions)
+def _read(student: str, there: list[Path], questions: Mapping[str, str], assignment: str | None) -> Submission:
+    """The answers in the files of one student: those of JSON, and of notebooks where JSON has none."""
+    one, before = Submission(student), 0
+    for ending, largest in zip(READ, (LARGEST, LARGEST_NOTEBOOK), strict=True):
+        before, tables = len(one.answers), []
+        for file in there:
+            if file.suffix.lower() != ending:
+                continue
+            try:
+                content = parsed(files.read_text(file, most=largest))
+                own = from_json(content, student, assignment) if ending == ".json" else from_notebook(content)
+                tables.append((file.name, own or {}))
+            except (ValueError, OSError) as error:
+                if not before:  # a notebook beside JSON that was read need not be readable
+                    one.problems.append(f"{shown(file.name)}: {_in_words(error)}")
+        _add(one, tables, questions, "the notebook says something else than the JSON, which counts")
+    if not any(file.suffix.lower() in READ for file in there):
+        names = listed(shown(file.name) for file in there[:3])
+        way = "unpack it" if there[0].suffix.lower() in PACKED else "what is read is .json or .ipynb"
+        one.problems.append(f"nothing but {names} was handed in: {way}")
+    return one
 
 
-def from_json(content: Any, student: str) -> Mapping[str, Any]:
-    """The answers of a JSON: under "answers", or the whole of it."""
-    if not isinstance(content, dict):
-        raise ValueError(f"it holds a {type(content).__name__}, where answers by name are needed")
-    told = content.get("student", student)
-    if told != student:
-        raise ValueError(f"it says that it is the work of {shown(told)}")
-    answers = content.get("answers", {k: v for k, v in content.items() if k not in ("student", "assignment")})
-    if not isinstance(answers, dict):
-        raise ValueError(f"its answers are a {type(answers).__name__}, where a name for each is needed")
-    return answers
-
-
-def from_notebook(content: Any) -> Mapping[str, Any] | None:
-    """The answers of a notebook: the cell with the tag "answers", read as literals and never run; None without one.
-
-    Raises
-    ------
-    ValueError
-        If the cell holds anything but a table of numbers and words.
-    """
-    cells = content.get("cells") if isinstance(content, dict) else None
-    if not isinstance(cells, list):
-        raise ValueError("it is no notebook of Jupyter's format 4")
-    for cell in cells:
-        metadata = cell.get("metadata") if isinstance(cell, dict) else None
-        tags = metadata.get("tags") if isinstance(metadata, dict) else None
-        if isinstance(tags, list) and ANSWERS in tags:
-            source = cell.get("source", "")
-            text = "".join(part for part in source if isinstance(part, str)) if isinstance(source, list) else source
-            return literal(text)
-    return None
-
-
-def literal(text: Any) -> Mapping[str, Any]:
-    """The table in `answers = {...}`, which may hold numbers and words and nothing that could run."""
-    if not isinstance(text, str) or len(text) > 20_000:
-        raise ValueError("its cell of answers is no text, or longer than 20,000 characters")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Python thinks of the style of a student is not told to the teacher
-            tree = ast.parse(text.strip())
-        [statement] = tree.body
-        value = statement.value if isinstance(statement, ast.Assign | ast.Expr) else None
-        table = ast.literal_eval(value) if isinstance(value, ast.Dict) else None
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        table = None
-    if not isinstance(table, dict):
-        raise ValueError("its cell of answers has to be answers = {...} with numbers or words, and nothing to compute")
-    return table
-
-
-def _add(one: Submission, answers: Mapping[Any, Any], place: str, questions: Mapping[str, str]) -> None:
-    """Take answers over, one by one; two files have to agree."""
-    one.places.append(place)
-    unknown = [key for key in answers if key not in questions]
-    if unknown:
-        one.problems.append(f"{shown(place)}: {len(unknown)} unknown names, such as {shown(unknown[0])}")
+def _add(
+    one: Submission,
+    tables: Sequence[tuple[str, Mapping[Any, Any]]],
+    questions: Mapping[str, str],
+    other: str,
+    european: bool = False,
+) -> None:
+    """Take over what several tables say that came in the same way; they have to agree, and what is known counts."""
+    for place, answers in tables:
+        if unknown := [key for key in answers if key not in questions]:
+            one.problems.append(f"{shown(place)}: {len(unknown)} unknown names, such as {shown(unknown[0])}")
     for name, ask in questions.items():
-        try:
-            value = answer(answers.get(name), ask)
-        except ValueError as error:
-            one.problems.append(f"{name}: {error}")
-            continue
-        if value is None:
-            continue
-        if one.answers.get(name, value) != value and place.lower().endswith(".ipynb"):
-            one.problems.append(f"{name}: the notebook says something else than the JSON, which counts")
-        elif one.answers.get(name, value) != value:
+        known, said = name in one.answers, []
+        for _, answers in tables:
+            try:
+                if (value := answer(answers.get(name), ask)) is not None:
+                    said.append(value)
+                    if has_two_meanings(answers[name]) and not european:
+                        one.problems.append(f"{name}: {shown(answers[name])} was read as {value:g}")
+            except ValueError as error:
+                if not known:
+                    one.problems.append(f"{name}: {error}")
+        if known and any(value != one.answers[name] for value in said):
+            one.problems.append(f"{name}: {other}")
+        elif len(set(said)) > 1:
             one.problems.append(f"{name}: two files say different things, so neither counts")
             one.answers[name] = None
-        else:
-            one.answers[name] = value
+        elif said:
+            one.answers[name] = said[0]
 
 
 def _from_table(
     path: Path, students: Collection[str], questions: Mapping[str, str]
 ) -> tuple[dict[str, Submission], list[str]]:
     """Read the CSV of a class."""
-    text = files.read_text(path)
-    first = text.partition("\n")[0]
-    try:
-        rows = list(csv.reader(io.StringIO(text), delimiter=";" if first.count(";") > first.count(",") else ","))
-    except csv.Error as error:
-        raise ValueError(f"{path.name} is no table in CSV: {error}") from None
+    rows, separator, _ = read_sheet(path)
     head = [cell.strip() for cell in rows[0]] if rows else []
-    if "student" not in head:
+    first = column_of(head, COLUMNS)
+    if first is None:
         raise ValueError(f"{path.name} has no column 'student'")
-    if lost := [name for name in questions if name not in head]:
+    columns = {name: column_of(head, [name]) for name in questions}
+    if lost := [name for name, column in columns.items() if column is None]:
         raise ValueError(f"{path.name} has no column for {', '.join(lost)}")
-    if any(head.count(name) > 1 for name in ["student", *questions]):
+    plain = [cell.casefold() for cell in head]
+    if any(plain.count(name.casefold()) > 1 for name in [head[first], *questions]):
         raise ValueError(f"{path.name} has two columns of one name")
-    found: dict[str, Submission] = {}
+    tables: dict[str, list[tuple[str, dict[str, str]]]] = {}
     strange: list[str] = []
     for number, row in enumerate(rows[1:], start=2):
-        cells = dict(zip(head, row, strict=False))
-        student = _match(cells.get("student", "").strip(), students)
-        if student is None:
-            if any(cell.strip() for cell in row):
-                strange.append(f"row {number}: {shown(cells.get('student', ''))} is not on the roster")
+        if not any(cell.strip() for cell in row):
             continue
-        one = found.setdefault(student, Submission(student))
-        _add(one, {name: cells.get(name, "").strip() for name in questions}, f"row {number}", questions)
+        cells = [*row, *[""] * (len(head) - len(row))]
+        student = _match(cells[first].strip(), students)
+        if student is None:
+            strange.append(f"row {number}: {shown(cells[first])} is not on the roster")
+        elif any(cell.strip() for cell in cells[len(head) :]):
+            strange.append(
+                f"row {number}: {len(row)} cells under {len(head)} columns, so it is not read; are there commas in "
+                "numbers?"
+            )
+        else:
+            own = {name: cells[column] for name, column in columns.items() if column is not None}
+            tables.setdefault(student, []).append((f"row {number}", own))
+    found = {student: Submission(student) for student in tables}
+    for student, one in found.items():
+        _add(one, tables[student], questions, "", european=separator == ";")
     return found, strange
 
 

@@ -91,8 +91,8 @@ def write_table(
     if path.suffix not in (".csv", ".parquet"):
         raise ValueError(f"{path.name} ends in neither .csv nor .parquet")
     beside = codebook_of(path)
-    if book is not None and not force and beside.exists():
-        raise FileExistsError(f"{beside} is there already and was left as it is; choose another name, or say force")
+    if not force:
+        files.check_free(path, beside if book is not None else None)
     files.write(path, as_csv(data) if path.suffix == ".csv" else as_parquet(data), force=force)
     if book is not None:
         files.write(beside, as_csv(book), force=force)
@@ -118,9 +118,7 @@ def read_table(path: files.Place, book: files.Place | pd.DataFrame | None = None
     FileNotFoundError, ValueError
         If there is no such file, it can't be read, or data and codebook do not fit together.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+    path = files.check_there(path)
     if book is None and codebook_of(path).is_file():
         book = codebook_of(path)
     if book is not None and not isinstance(book, pd.DataFrame):

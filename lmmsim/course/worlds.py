@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path as File
 from typing import Any
 
@@ -230,7 +230,8 @@ def random_table(effect: Random) -> dict[str, Any]:
 def residual_table(residual: Residual) -> Any:
     """A number, where that says it all."""
     table: dict[str, Any] = {"kind": type(residual).__name__}
-    for field in fields(residual):  # type: ignore[arg-type]
+    assert is_dataclass(residual)
+    for field in fields(residual):
         value = getattr(residual, field.name)
         if field.name != "shape" and value is not None:
             table[field.name] = _plain(value)

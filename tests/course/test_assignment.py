@@ -5,9 +5,10 @@ import pytest
 from small_class import EXAM
 
 from lmmsim.course import secret
-from lmmsim.course.assignment import assignment_of, drawn, read_assignment
+from lmmsim.course.assignment import assignment_of, read_assignment
 from lmmsim.course.keys import handout
 from lmmsim.course.questions import Question
+from lmmsim.course.ranges import drawn
 from lmmsim.course.roster import checked, read_roster
 from lmmsim.course.toml import Document
 
@@ -120,12 +121,66 @@ def test_ids_stay_as_they_are_written(tmp_path):
         checked([7])
 
 
+@pytest.mark.parametrize("title", ["!!!", "con", " - "])
+def test_a_title_that_names_no_folder_is_refused(title):
+    with pytest.raises(ValueError, match=r"exam\.toml, line 2, title: .* can't name a folder"):
+        assignment_of(Document.read(EXAM.replace('"Fertilizers"', f'"{title}"'), "exam.toml"))
+
+
+def test_a_long_title_names_a_short_folder():
+    task = assignment_of(Document.read(EXAM.replace('"Fertilizers"', f'"{"Plants, again. " * 30}"'), "exam.toml"))
+    assert task.id.startswith("plants-again-plants") and len(task.id) <= 64 and not task.id.endswith("-")
+
+
+@pytest.mark.parametrize("name", ["points", "Student", "of"])
+def test_a_question_takes_no_other_column_of_the_marks(name):
+    with pytest.raises(ValueError, match="is the name of another column of the marks"):
+        assignment_of(Document.read(EXAM.replace('id = "se"', f'id = "{name}"'), "exam.toml"))
+
+
+def test_two_questions_differ_in_more_than_capital_letters():
+    with pytest.raises(ValueError, match="two questions have the id 'SE', 'se'"):
+        assignment_of(Document.read(EXAM.replace('id = "low"', 'id = "SE"'), "exam.toml"))
+
+
+def roster(tmp_path, content):
+    (tmp_path / "roster.csv").write_bytes(content)
+    return read_roster(tmp_path / "roster.csv")
+
+
+@pytest.mark.parametrize("code", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("between", [",", ";", "\t"])
+def test_a_roster_comes_from_any_spreadsheet(code, end, between, tmp_path):
+    rows = [["Name", "Student"], ["M\N{LATIN SMALL LETTER U WITH DIAERESIS}ller", "007"], ["", ""], ["\xc5sa", "a2"]]
+    assert roster(tmp_path, end.join(between.join(row) for row in rows).encode(code)) == ["007", "a2"]
+
+
+def test_letters_of_an_id_that_may_be_others_are_refused(tmp_path):
+    name = "j\xfcrgen"
+    assert roster(tmp_path, f"student\n{name}\n".encode()) == [name]
+    with pytest.raises(ValueError, match=r"row 2: the file is not in UTF-8, .* save it as CSV in UTF-8"):
+        roster(tmp_path, f"student\n{name}\n".encode("cp1252"))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'student\n"' + b"x" * 200_000 + b'"\n', b"\x00\x01\x02"])
+def test_a_roster_that_is_no_table_is_refused_in_words(content, tmp_path):
+    with pytest.raises(ValueError, match=r"roster\.csv"):
+        roster(tmp_path, content)
+
+
+@pytest.mark.parametrize("name", ["s\u200b1", "s1\u202e", "../s1", "CON", "s1.", "=1+1", "a/b", "s" * 65, "\u00a0s 1"])
+def test_an_id_with_something_hidden_in_it_is_refused(name, tmp_path):
+    with pytest.raises(ValueError, match="can't name a folder"):
+        roster(tmp_path, f"student\n{name}\n".encode())
+
+
 def test_margins_come_from_the_standard_error():
     assert Question("a", "estimate", "x").margin(2.0, 0.5) == 0.05
     assert Question("a", "estimate", "x", tolerance=0.2).margin(2.0, 0.5) == 0.1
     assert Question("a", "se", "x").margin(0.5, 0.5) == pytest.approx(0.015)
     assert Question("a", "p", "x").margin(0.4, 0.5) == pytest.approx(0.04)
-    assert Question("a", "p", "x").margin(1e-9, 0.5) == 0.002
+    assert Question("a", "p", "x").margin(1e-9, 0.5) == 0.0005
 
 
 def test_a_model_file_beside_the_assignment_is_its_world(tmp_path):

@@ -116,11 +116,11 @@ def test_a_quiz_holds_everybodys_numbers(bank, tmp_path):
     for student, one in zip(STUDENTS, cloze, strict=True):
         attached = base64.b64decode(one.findtext("questiontext/file"))
         assert attached == (school / "students" / student / "data.csv").read_bytes()
-        gaps = re.findall(r"\{\d+:(NUMERICAL|MULTICHOICE):=([^:~}]+)", one.findtext("questiontext/text"))
+        gaps = re.findall(r"\{\d+:(NUMERICAL:|MULTICHOICE:(?:yes~)?)=([^:~}]+)", one.findtext("questiontext/text"))
         assert len(gaps) == len(task.questions)
         for (kind, said), question in zip(gaps, task.questions, strict=True):
             right = key["students"][student]["analyses"][0]["values"][question.id]
-            assert said == right if kind == "MULTICHOICE" else float(said) == pytest.approx(right, rel=1e-5)
+            assert said == right if kind.startswith("MULTICHOICE") else float(said) == pytest.approx(right, rel=1e-5)
     with pytest.raises(FileExistsError):
         course.write_moodle(school, path)
 
@@ -148,10 +148,46 @@ def test_gaps_give_a_share_for_usual_mistakes():
     wrong = {"mistakes": ["ML"], "values": {"se": 0.2}, "margins": {"se": 0.008}}
     none = {"mistakes": ["OLS"], "values": {"se": 0.1}, "margins": {"se": 0.008}}
     same = {"mistakes": ["z"], "values": {"se": 0.25}, "margins": {"se": 0.01}}
-    gap = quiz.gap(
-        {"id": "se", "ask": "se", "points": 2}, [right, wrong, none, same], {"ML": 0.5, "OLS": 0.0, "z": 0.5}
-    )
+    gap = quiz.gap({"id": "se", "ask": "se"}, [right, wrong, none, same], {"ML": 0.5, "OLS": 0.0, "z": 0.5}, 2)
     assert gap == "{2:NUMERICAL:=0.25:0.01~%50%0.2:0.008#ML}"
+
+
+NUMBER = r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+ANSWER = rf"(?:=|%\d+%){NUMBER}:{NUMBER}(?:#[^~}}#]*)?"
+GAP = re.compile(rf"\{{[1-9]\d*:(?:NUMERICAL:{ANSWER}(?:~{ANSWER})*|MULTICHOICE:=?yes~=?no)\}}")
+
+
+def test_a_quiz_has_the_structure_that_moodle_documents(bank, tmp_path):
+    """docs.moodle.org: Moodle XML format; Embedded Answers (Cloze) question type."""
+    _, school = bank
+    path = course.write_moodle(school, tmp_path / "quiz.xml")
+    assert path.read_text().startswith('<?xml version="1.0" encoding="UTF-8"?>\n<quiz>')  # nothing may stand before
+    first, *others = ET.parse(path).getroot()
+    assert first.get("type") == "category" and first.findtext("category/text").startswith("$course$/top/")
+    for one in others:
+        assert one.get("type") == "cloze" and [part.tag for part in one] == ["name", "questiontext", "penalty"]
+        asked = one.find("questiontext")
+        assert asked.get("format") == "html" and [part.tag for part in asked] == ["text", "file"]
+        assert asked.find("file").attrib == {"name": "data.csv", "path": "/", "encoding": "base64"}
+        text = asked.findtext("text")
+        assert "@@PLUGINFILE@@/data.csv" in text
+        assert "{" not in GAP.sub("", text) and "}" not in GAP.sub("", text)
+        ET.fromstring(f"<div>{GAP.sub('', text)}</div>")  # the text is well formed in its turn
+
+
+def test_a_title_with_a_slash_is_one_category_of_moodle(tmp_path):
+    (tmp_path / "t.toml").write_text(ready_text("clinics").replace('"A therapy in clinics"', '"T & <b> 1/2"'))
+    school = assign(tmp_path / "t.toml", ["u1"], tmp_path / "class", course_secret=SECRET)
+    root = ET.parse(course.write_moodle(school, tmp_path / "quiz.xml")).getroot()
+    assert root.findtext("question/category/text") == "$course$/top/T & <b> 1//2"
+    assert "T &amp; &lt;b&gt; 1/2" in root.findtext("question[2]/questiontext/text")
+
+
+def test_the_right_word_of_a_gap_has_no_place_of_its_own():
+    """A list whose right entry always comes first would need no statistics."""
+    for word, gap in (("yes", "{1:MULTICHOICE:=yes~no}"), ("no", "{1:MULTICHOICE:yes~=no}")):
+        right = {"mistakes": [], "values": {"a": word}, "margins": {}}
+        assert quiz.gap({"id": "a", "ask": "significant"}, [right], {}) == gap
 
 
 def test_the_command_lists_writes_and_exports(tmp_path, monkeypatch, capsys):
@@ -165,5 +201,6 @@ def test_the_command_lists_writes_and_exports(tmp_path, monkeypatch, capsys):
     assert main(["export", "class", "--moodle", "quiz.xml", "--nbgrader", "course101"]) == 0
     assert (tmp_path / "quiz.xml").exists() and (tmp_path / "course101/source").exists()
     assert main(["export", "class", "--moodle", "quiz.xml"]) == 1
+    assert main(["export", "class"]) == 2 and "say where to" in capsys.readouterr().err
     assert main(["assign", "nothing", "roster.csv", "-o", "other"]) == 1
     assert "'nothing' is no .toml file and no ready assignment" in capsys.readouterr().err
