@@ -107,7 +107,9 @@ class Questions:
         elif choice == "kenward-roger":
             freedom = KenwardRoger(lambda L: engine.kenward_roger(s, L)[1], known)
         matrices = prepared.matrices
-        lost = absorbed(matrices.X, matrices.terms, matrices.untested) if matrices.untested else None
+        lost = (
+            absorbed(matrices.values, matrices.names, matrices.terms, matrices.untested) if matrices.untested else None
+        )
         return self.beside(found, [(usable, self.answers(s.beta, vcov, freedom, lost))])
 
 

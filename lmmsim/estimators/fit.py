@@ -140,7 +140,7 @@ class Fit(Asked, Spellings):
         """Directions (p, c) of the coefficients in which their variance is unknown; None if there are none."""
         if not self.matrices.untested:
             return None
-        return absorbed(self.matrices.X, self.matrices.terms, self.matrices.untested)
+        return absorbed(self.matrices.values, self.matrices.names, self.matrices.terms, self.matrices.untested)
 
     @cached_property
     def vcov(self) -> pd.DataFrame:

@@ -5,7 +5,7 @@ What cannot be analysed is refused before any arithmetic, with the names of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -113,22 +113,22 @@ def doubts(X: np.ndarray, names: Sequence[str], terms: Sequence[RandomTerm], rem
     return found
 
 
-def absorbed(X: pd.DataFrame, terms: Sequence[RandomTerm], untested: Sequence[str]) -> np.ndarray:
+def absorbed(X: np.ndarray, names: Iterable[str], terms: Sequence[RandomTerm], untested: Sequence[str]) -> np.ndarray:
     """Directions (p, c) of the coefficients in which their variance is unknown: what the effects of a group do there.
 
     A combination of coefficients that weighs none of them has a test even where its coefficients have none: with one
     field for two of four varieties, and one for the other two, the varieties of one field can be compared.
     """
-    values, p = X.to_numpy(), X.shape[1]
+    p = X.shape[1]
     found = [np.zeros((p, 0))]
     for term in terms:
         if len(term.levels) <= p:
-            u, within, _ = _split(values, term)
+            u, within, _ = _split(X, term)
             found.append((u @ within.T).reshape(p, -1) if len(within) else found[0])
     directions = np.hstack(found)
     size = np.abs(directions).max(initial=0.0)
     directions = np.where(np.abs(directions) > 1e-8 * size, directions, 0.0)
-    alone = X.columns.isin(list(untested)) & ~directions.any(axis=1)  # in doubt for another reason
+    alone = np.isin(list(names), list(untested)) & ~directions.any(axis=1)  # in doubt for another reason
     return np.hstack([directions, np.eye(p)[:, alone]])
 
 
