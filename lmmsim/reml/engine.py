@@ -21,7 +21,7 @@ from lmmsim.reml.degrees_of_freedom import kenward_roger, satterthwaite
 from lmmsim.reml.identified import FLAT, indistinct, no_bound, taken_up
 from lmmsim.reml.nested import Nested
 from lmmsim.reml.one_component import OneComponent
-from lmmsim.reml.report import criterion_out, report, variance_gradient
+from lmmsim.reml.report import ROUGH, criterion_out, report, variance_gradient, without_digits
 from lmmsim.reml.search import START, Search
 from lmmsim.reml.solution import Solution, join, replaced
 from lmmsim.reml.standard_form import Problem, Responses
@@ -30,6 +30,9 @@ from lmmsim.reml.structure import Structure, StructureOfAll
 
 FEW_DIGITS = 1e8  # a sum of squares over the residual variance from which its digits are counted
 AWAY = 0.05  # a start is never nearer to a zero on the diagonal: every derivative is zero there
+STEEP = 1e6  # the largest ratio of standard deviations at which coefficients to go on from are computed
+ROUNDS = 2  # of a fit about coefficients that the one before has found
+BESIDE = (0.5, 0.99, 1.01, 2.0)  # theta times these has no lower criterion, where its digits can be trusted
 PIECE = 2**19  # numbers of Y that are read together
 
 
@@ -195,7 +198,7 @@ class Engine:
         failed = np.isnan(responses.scale)
         few = np.flatnonzero(~(responses.magnitude <= FEW_DIGITS * point.sigma2) & ~failed)
         if few.size and (reml or not self._no_bound):
-            beta = (responses.base + responses.scale[:, None] * point.beta)[few]
+            beta = coefficients(search, responses, found.theta, few)
             solution = replaced(solution, few, self._fit_exactly(Y[:, few], responses.take(few), beta, start, reml, df))
         if reml and self._surely_distinct and (determined > FLAT).all():
             return solution
@@ -208,16 +211,18 @@ class Engine:
         """Fit responses whose residual is so small beside them that sums of their squares have lost its digits.
 
         What is left after the first fit's coefficients is small in every direction but those of Z, and what least
-        squares within groups leaves of that has all digits. The second round starts from better coefficients.
+        squares within groups leaves of that has all digits. Every round starts from better coefficients.
         """
         structure = self._structure(responses.observed)
-        for _ in range(2):
+        for _ in range(ROUNDS):
             around = self.problem.around(Y, np.where(np.isfinite(beta), beta, responses.base), responses)
             search = Search(self.problem, structure, around, structure.moments(around), reml)
             found = search.minimum(search.guess(start, search.everything)[0])
-            point = found.point or search.at(found.theta, search.everything)
-            beta = around.base + around.scale[:, None] * point.beta
-        return report(self.problem, point, found, around, reml, df)
+            beta = coefficients(search, around, found.theta, search.everything)
+        point = found.point or search.at(found.theta, search.everything)
+        beside = [search.at(found.theta * factor, search.everything).value for factor in BESIDE]
+        lower = ~(np.min(beside, axis=0) >= point.value - ROUGH)
+        return without_digits(report(self.problem, point, found, around, reml, df), lower)
 
     def _with_doubts(self, solution: Solution, flat: np.ndarray, failed: np.ndarray) -> Solution:
         """Say where the likelihood is flat or has no bound: no optimum is one."""
@@ -316,3 +321,11 @@ def what_cannot_be_told_apart(X: np.ndarray, terms: Sequence[RandomTerm], reml: 
     'the fixed effects take up all that (1 | school) could explain; drop one of the two'
     """
     return Engine(X, terms).what_cannot_be_told_apart(reml)
+
+
+def coefficients(search: Search, responses: Responses, theta: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Coefficients (m, p) of some responses at their theta, or as near to it as their equations keep their digits."""
+    theta = theta[which]
+    steepness = np.abs(theta).max(axis=1, keepdims=True)
+    point = search.at(theta * (STEEP / np.maximum(steepness, STEEP)), which)
+    return responses.base[which] + responses.scale[which, None] * point.beta

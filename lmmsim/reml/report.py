@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lmmsim.reml.mixed_model_equations import ROUNDING
@@ -47,6 +49,15 @@ def report(problem: Problem, point: Point, found: Minimum, responses: Responses,
         indistinct=np.zeros(len(theta), dtype=bool),
         variance_gradient=variance_gradient(problem, theta, point, problem.contrasts(None)) if df else None,
     )
+
+
+def without_digits(solution: Solution, doubtful: np.ndarray) -> Solution:
+    """The solution with the responses said in which too few digits are the residual's."""
+    doubtful = doubtful & solution.converged
+    if not doubtful.any():
+        return solution
+    message = np.where(doubtful, FEW_DIGITS_LEFT, solution.message)
+    return replace(solution, message=message, converged=solution.converged & ~doubtful)
 
 
 def criterion_out(problem: Problem, point: Point, responses: Responses, reml: bool) -> np.ndarray:

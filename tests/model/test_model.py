@@ -228,7 +228,9 @@ def test_a_residual_without_a_unit_is_an_error(residual):
 
 def test_dates_are_no_times_for_ar1():
     design = PLOTS.assign(day=pd.Timestamp("2024-01-01") + pd.to_timedelta(PLOTS["week"], "D"))
-    with pytest.raises(ValueError, match=r"'day' holds no numbers .* needs the time between two rows"):
+    with pytest.raises(
+        ValueError, match=r"'day' holds dates or times .*: count the days first, .* AR\(1\) needs numbers"
+    ):
         growth(residual=AR1(sd=1.0, rho=0.5, unit="plot", time="day")).V(design)
 
 

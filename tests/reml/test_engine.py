@@ -584,16 +584,17 @@ ONE_WAY = {
     1e6: (318.85624204729, 349011.2791, 0.8717247198),
     1e7: (351.09243781581, 3490113.911, 0.8717247194),
     1e8: (383.3286297143, 34901140.23, 0.8717247213),
+    1e9: (415.5648214885, 349011403.4, 0.8717247268),
 }
 
 
 @pytest.mark.parametrize("ratio", ONE_WAY)
-def test_groups_a_hundred_million_times_as_different_as_their_rows_cost_no_digits(ratio):
+def test_groups_a_billion_times_as_different_as_their_rows_cost_no_digits(ratio):
     engine, y = one_way(ratio)
     criterion, se, sigma = ONE_WAY[ratio]
     for fits in (engine.fit(y), engine.fit(np.column_stack([y, y]))):
         assert fits.converged.all()
-        assert fits.criterion == pytest.approx(criterion, abs=1e-6)
+        assert fits.criterion == pytest.approx(criterion, abs=1e-6 if ratio < 1e9 else 1e-5)
         assert np.sqrt(fits.vcov[:, 0, 0]) == pytest.approx(se, rel=1e-5)
         assert fits.sigma == pytest.approx(sigma, rel=1e-6)
         np.testing.assert_allclose(engine.satterthwaite(fits), [[7.0, 34.0]] * len(fits.beta), rtol=1e-4)
@@ -616,6 +617,40 @@ def test_a_residual_below_the_digits_of_the_response_is_said(ratio):
     for fits in (engine.fit(y), engine.fit(np.column_stack([y, y]))):
         assert not fits.converged.any()
         assert all("sixteen digits" in message for message in fits.message)
+
+
+def small_residual(kind, seed, ratio):
+    """A design of one of five kinds and a response whose groups differ so many times as much as its rows."""
+    rng = np.random.default_rng(seed)
+    g = np.repeat(np.arange(8), rng.integers(3, 8, 8) if kind == "unbalanced" else 6)
+    h = {"nested": np.arange(g.size) // 2, "crossed": np.tile(np.arange(6), 8), "blocks": rng.integers(0, 5, g.size)}
+    x = rng.normal(size=g.size)
+    X = np.column_stack([np.ones(g.size), x])
+    terms = [term("g", X if kind == "slopes" else X[:, 0], g)]
+    y = x + rng.normal(size=g.size) + ratio * rng.normal(size=8)[g]
+    if kind == "slopes":
+        y += ratio * rng.normal(size=8)[g] * x
+    if kind in h:
+        terms.append(term("h", X[:, 0], h[kind]))
+        y += ratio * rng.normal(size=g.size)[h[kind]]
+    return Engine(X, terms), y
+
+
+@pytest.mark.parametrize("reml", [True, False])
+@pytest.mark.parametrize("kind", ["unbalanced", "slopes", "nested", "crossed", "blocks"])
+def test_a_fit_of_a_small_residual_has_its_sd_or_says_that_it_has_not(kind, reml):
+    for seed in range(2):
+        engine, y = small_residual(kind, seed, 1e3)
+        sigma, told = engine.fit(y, reml=reml).sigma, 0
+        for ratio in (1e5, 1e7, 1e8, 1e9, 1e10, 1e12):
+            engine, y = small_residual(kind, seed, ratio)
+            fits = engine.fit(y, reml=reml)
+            if fits.converged[0]:
+                assert fits.sigma == pytest.approx(sigma, rel=1e-4), (seed, ratio)
+                told += 1
+            else:
+                assert fits.message[0], (seed, ratio)
+        assert told >= (0 if kind == "blocks" else 3), seed
 
 
 @pytest.mark.parametrize("ratio", [1e3, 4e3, 1e4, 1e5])
