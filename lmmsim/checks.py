@@ -95,7 +95,15 @@ def check_columns(data: pd.DataFrame, names: Iterable[object], what: str = "data
         raise TypeError(f"{lists[0]!r} is a list; name one column, or combine several into one first")
     if absent := [name for name in names if name not in data.columns]:
         are = "is not a column" if len(absent) == 1 else "are not columns"
-        raise ValueError(f"{listed(absent)} {are} of the {what}; the columns are {listed(data.columns)}")
+        texts = "" if all(isinstance(name, str) for name in data.columns) else _as_texts(data, absent, what)
+        raise ValueError(f"{listed(absent)} {are} of the {what}; the columns are {listed(data.columns)}{texts}")
+
+
+def _as_texts(data: pd.DataFrame, absent: Sequence[object], what: str) -> str:
+    """The way out where a column is called 1 and asked for as '1'."""
+    if not {*map(str, absent)} & {str(name) for name in data.columns if not isinstance(name, str)}:
+        return ""
+    return f", not all of which are text; a formula finds them after {what}.columns = {what}.columns.map(str)"
 
 
 def check_frame(data: Any, what: str) -> None:
