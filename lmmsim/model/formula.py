@@ -269,6 +269,7 @@ def _expand(formula: str, summand: list[Token]) -> Iterator[tuple[str, list[Toke
 def _readable(formula: str, terms: Sequence[Token], everything: Sequence[Token], uses: dict[str, Use]) -> str:
     """The text of these terms as formulaic can read it; the columns that they use are added to `uses`."""
     also_numbers = {token.value for i, token in enumerate(everything) if token.is_column and not _in_C(everything, i)}
+    taken = {token.value for token in everything}
     text, place = "", terms[0].start
     for i, token in enumerate(terms):
         if not token.is_column:
@@ -278,6 +279,8 @@ def _readable(formula: str, terms: Sequence[Token], everything: Sequence[Token],
             name = token.value
         else:
             name = f"{'factor' if factor else 'column'}_{token.value.encode().hex()}_"
+            while name in taken:
+                name += "_"
         uses[name] = Use(name, token.value, token.text, factor)
         text += formula[place : token.start] + name
         place = token.end

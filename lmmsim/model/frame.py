@@ -120,8 +120,8 @@ def whole(values: Values, column: pd.Series | None = None) -> pd.Categorical:
     """
     if isinstance(values, pd.Categorical):
         return values
-    large = column is not None and np.nanmax(np.abs(values), initial=0.0) >= 2**53
-    if large and pd.api.types.infer_dtype(column, skipna=True) == "integer":
+    large = np.nanmax(np.abs(values), initial=0.0) >= 2**53
+    if large and column is not None and pd.api.types.infer_dtype(column, skipna=True) == "integer":
         return pd.Categorical.from_codes(*grouped(str(column.name), column))
     seen = values[~np.isnan(values)]
     if len(seen) and np.abs(seen).max() < 2**53 and (seen == np.rint(seen)).all():

@@ -138,6 +138,8 @@ def test_types_of_arrow_are_read_too(complete):
 def test_a_polars_frame_is_read_at_every_door(complete):
     polars = pytest.importorskip("polars")
     theirs = polars.DataFrame({name: complete[name].tolist() for name in complete})
+    enum = theirs.with_columns(polars.col("arm").cast(polars.Enum(["C", "A", "B"])))
+    assert LMM("height ~ week + arm + (1 | plot)")(enum).terms[2:] == ("arm[T.A]", "arm[T.B]")
     for analysis in (
         LMM("height ~ week + arm + (1 | plot)"),
         OLS("height ~ week", cluster="plot"),
@@ -152,6 +154,20 @@ def test_a_polars_frame_is_read_at_every_door(complete):
     np.testing.assert_array_equal(within.predict(theirs, kind="conditional"), within.predict(kind="conditional"))
     lost = knock_out(theirs, share=0.5, response="height", rng=1)["height"]
     np.testing.assert_array_equal(lost, knock_out(complete, share=0.5, response="height", rng=1)["height"])
+
+
+def test_what_is_no_frame_is_told_how_to_become_one(complete):
+    for other, says in (
+        (complete.to_dict("list"), r"a dict; .* pd.DataFrame\(data\) makes one"),
+        (complete.to_records(), r"a recarray; .* pd.DataFrame\(data\) makes one"),
+        (complete["height"].to_list(), "a list; an analysis needs a pandas DataFrame with a row per observation$"),
+    ):
+        with pytest.raises(TypeError, match=says):
+            LMM("height ~ week + (1 | plot)")(other)
+    polars = pytest.importorskip("polars")
+    lazy = polars.DataFrame({name: complete[name].tolist() for name in complete}).lazy()
+    with pytest.raises(TypeError, match=r"a LazyFrame; .* data.collect\(\) makes one"):
+        LMM("height ~ week + (1 | plot)")(lazy)
 
 
 def test_a_year_is_squared_without_overflow():
@@ -660,6 +676,19 @@ def test_a_name_is_the_same_column_with_backticks_and_without(complete):
     plain = LMM("height ~ week * arm + I(week**2) + (week | plot)")(complete)
     assert fit.terms == plain.terms
     assert fit.criterion == plain.criterion
+
+
+def test_no_column_is_taken_for_the_stand_in_of_another(complete):
+    """Odd names go through formulaic in hexadecimal; a column may be called just so."""
+    odd = complete.assign(**{"a b": complete["week"], "column_612062_": np.sin(complete.index), "week2": 0})
+    odd["week2"], odd["factor_7765656b32_"] = odd["week"] % 3, np.cos(3.0 * odd.index)
+    fit = LMM("height ~ `a b` + column_612062_ + (1 | plot)")(odd)
+    assert fit.terms == ("Intercept", "a b", "column_612062_")
+    assert fit.coef["estimate"]["a b"] == pytest.approx(
+        LMM("height ~ week + column_612062_ + (1 | plot)")(odd).coef["estimate"]["week"]
+    )
+    both = LMM("height ~ C(week2) + week2:week + factor_7765656b32_ + (1 | plot)")(odd)
+    assert both.terms[-2:] == ("factor_7765656b32_", "week2:week")
 
 
 def test_a_column_that_has_a_number_for_a_name_is_told_how_to_be_found(complete):
