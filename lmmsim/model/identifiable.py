@@ -144,6 +144,8 @@ def _no_test(untested: Sequence[str], term: RandomTerm) -> str:
 
 def _strangers(term: RandomTerm) -> list[tuple[str, str]]:
     """Effects of a term that no group has both of: nothing tells their correlation."""
+    if len(term.names) - ("Intercept" in term.names) < 2:
+        return []  # an intercept meets every other effect
     there = term.columns != 0
     partial = np.flatnonzero(~there.all(axis=0))
     if len(partial) < 2:
