@@ -83,7 +83,9 @@ def evaluated(
         reader = PandasMaterializer(pd.DataFrame(frame))  # which, unlike the formula itself, minds `drop_rows`
         matrices = reader.get_model_matrix(source, drop_rows=lost, na_action="ignore", output="numpy")
     except (FormulaicError, TypeError, ValueError) as error:
-        raise ValueError(f"'{parts.formula}' cannot be evaluated: {error}") from error
+        text = "; what a function writes is a factor inside C(), as C(np.where(x > 3, 'high', 'low'))"
+        is_text = isinstance(error, TypeError) and "ufunc" in str(error) and "str" in str(error)
+        raise ValueError(f"'{parts.formula}' cannot be evaluated: {error}{text * is_text}") from error
     made = _made(parts, matrices)
     arrays = [np.asarray(side, dtype=float) for side in _sides(parts, matrices)]
     arrays[0] = np.asfortranarray(arrays[0])

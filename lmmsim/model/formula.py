@@ -15,11 +15,15 @@ from functools import lru_cache
 from lmmsim.model import plain
 from lmmsim.model.tokens import Token, check_terms, fail, tokens
 
-# Functions that look at other rows than the one they are asked about.
+# Functions that look at other rows than the one they are asked about, and those of them that a fit does not forget.
 # fmt: off
-OTHER_ROWS = frozenset([
-    "center", "scale", "standardize", "poly", "bs", "cc", "cr", "cs", "lag", "mean", "std", "var", "median", "min",
-    "max", "sum", "quantile", "percentile", "average", "ptp", "rank", "shift", "diff", "cumsum", "len",
+REMEMBERED = frozenset(["center", "scale", "standardize", "poly", "bs", "cc", "cr", "cs"])
+OTHER_ROWS = REMEMBERED | frozenset([
+    "lag", "mean", "std", "var", "median", "min", "max", "sum", "prod", "quantile", "percentile", "average", "ptp",
+    "amin", "amax", "nanmean", "nanstd", "nanvar", "nanmedian", "nanmin", "nanmax", "nansum", "nanquantile",
+    "nanpercentile", "rank", "argsort", "sort", "sort_values", "unique", "shift", "roll", "diff", "pct_change",
+    "gradient", "convolve", "cumsum", "cumprod", "cummax", "cummin", "rolling", "expanding", "ewm", "groupby",
+    "transform", "mode", "size", "shape", "iloc", "norm", "random", "len",
 ])
 # fmt: on
 
@@ -71,6 +75,8 @@ class Parts:
         Columns that stand as terms or groups, and names inside functions, which may be columns.
     moving : tuple of str
         Functions whose columns mean something else on other rows: center(x), poly(x, 2).
+    forgotten : tuple of str
+        Those of which not even a fit keeps the numbers: np.mean(x).
     """
 
     formula: str
@@ -82,6 +88,7 @@ class Parts:
     columns: frozenset[str]
     inside: frozenset[str]
     moving: tuple[str, ...]
+    forgotten: tuple[str, ...] = ()
 
     def __hash__(self) -> int:
         return hash(self.formula)
@@ -160,7 +167,8 @@ def _split(formula: str) -> Parts:
             *(group for _, _, group in bars)
         ),
         inside=frozenset(token.value for token in names if token.is_column and token.code),
-        moving=tuple(dict.fromkeys(_moving(formula, names))),
+        moving=tuple(dict.fromkeys(text for text, _ in _moving(formula, names))),
+        forgotten=tuple(dict.fromkeys(text for text, kept in _moving(formula, names) if not kept)),
     )
 
 
@@ -261,6 +269,7 @@ def _expand(formula: str, summand: list[Token]) -> Iterator[tuple[str, list[Toke
 def _readable(formula: str, terms: Sequence[Token], everything: Sequence[Token], uses: dict[str, Use]) -> str:
     """The text of these terms as formulaic can read it; the columns that they use are added to `uses`."""
     also_numbers = {token.value for i, token in enumerate(everything) if token.is_column and not _in_C(everything, i)}
+    taken = {token.value for token in everything}
     text, place = "", terms[0].start
     for i, token in enumerate(terms):
         if not token.is_column:
@@ -270,6 +279,8 @@ def _readable(formula: str, terms: Sequence[Token], everything: Sequence[Token],
             name = token.value
         else:
             name = f"{'factor' if factor else 'column'}_{token.value.encode().hex()}_"
+            while name in taken:
+                name += "_"
         uses[name] = Use(name, token.value, token.text, factor)
         text += formula[place : token.start] + name
         place = token.end
@@ -312,14 +323,14 @@ def _terms(text: str, uses: Container[str]) -> list[str]:
     return [str(term) for term in Formula(text)]
 
 
-def _moving(formula: str, terms: Sequence[Token]) -> Iterator[str]:
-    """Yield the functions among the terms whose values for a row depend on the other rows."""
+def _moving(formula: str, terms: Sequence[Token]) -> Iterator[tuple[str, bool]]:
+    """Yield the functions whose values for a row depend on the other rows, and whether a fit keeps what they learn."""
     for i, token in enumerate(terms):
         if token.code or token.role != "function" or (i and terms[i - 1].text == "."):
             continue
         end = next(j for j in range(i, len(terms)) if terms[j].text == ")" and terms[j].depth == token.depth)
         call = terms[i : end + 1]
-        used = {one.text for one in call if one.role in ("function", "argument")}
+        used = {one.text for one in call if one.role in ("function", "argument", "attribute")}
         fixed = {"raw"} <= used or {"knots", "lower_bound", "upper_bound"} <= used
         if used & OTHER_ROWS and not fixed:
-            yield formula[token.start : call[-1].end]
+            yield formula[token.start : call[-1].end], not used & (OTHER_ROWS - REMEMBERED)

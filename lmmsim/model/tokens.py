@@ -86,9 +86,11 @@ class Token:
 
     @property
     def is_plain(self) -> bool:
-        """Whether formulaic and Python read it as the name of a column, as it stands."""
-        name = self.text
-        return self.kind == "name" and name.isascii() and not keyword.iskeyword(name) and name not in FUNCTIONS
+        """Whether formulaic and Python read it as the name of a column, without backticks if it has some."""
+        if self.kind != "name" and not self.text.startswith("`"):
+            return False
+        name = self.value
+        return name.isidentifier() and name.isascii() and not keyword.iskeyword(name) and name not in FUNCTIONS
 
 
 def fail(formula: str, position: int, problem: str) -> NoReturn:
@@ -155,6 +157,8 @@ def check_terms(formula: str, terms: Sequence[Token], response: str = "") -> Non
             continue
         if token.is_column and token.value == response:
             fail(formula, token.start, f"'{response}' stands on both sides of '~'")
+        if token.role == "function" and i + 1 < len(terms) and terms[i + 1].text == "(":
+            _check_call(formula, terms, i)
         if token.text in BETWEEN:
             _check_operator(formula, terms, i)
         elif token.kind in OPERANDS or token.text == "(":
@@ -176,6 +180,17 @@ def _check_operator(formula: str, terms: Sequence[Token], i: int) -> None:
     after = terms[i + 1].text if i + 1 < len(terms) else ")"
     if after == ")" or (before in ("(", *BETWEEN) and token.text not in ("+", "-")):
         fail(formula, token.end if after == ")" else token.start, "a term is missing here")
+
+
+def _check_call(formula: str, terms: Sequence[Token], i: int) -> None:
+    """Refuse a function of no column, such as C(True)."""
+    end = next(j for j in range(i, len(terms)) if terms[j].text == ")" and terms[j].depth == terms[i].depth)
+    inside = terms[i + 1 : end + 1]
+    if any(token.is_column for token in inside):
+        return
+    word = next((token.text for token in inside if token.role == "keyword"), None)
+    way = f"; '{word}' is a word of Python, and a column of that name stands in backticks" if word else ""
+    fail(formula, terms[i].start, f"this function is of no column, so it is the same in every row{way}")
 
 
 def _check_operand(formula: str, terms: Sequence[Token], i: int) -> None:
