@@ -85,7 +85,9 @@ def evaluated(
     except (FormulaicError, TypeError, ValueError) as error:
         text = "; what a function writes is a factor inside C(), as C(np.where(x > 3, 'high', 'low'))"
         is_text = isinstance(error, TypeError) and "ufunc" in str(error) and "str" in str(error)
-        raise ValueError(f"'{parts.formula}' cannot be evaluated: {error}{text * is_text}") from error
+        short = f"; a function has to give one value for each of the {len(next(iter(frame.values())))} rows"
+        is_short = "same shape" in str(error)
+        raise ValueError(f"'{parts.formula}' cannot be evaluated: {error}{text * is_text}{short * is_short}") from error
     made = _made(parts, matrices)
     arrays = [np.asarray(side, dtype=float) for side in _sides(parts, matrices)]
     arrays[0] = np.asfortranarray(arrays[0])

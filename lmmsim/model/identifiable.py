@@ -108,7 +108,7 @@ def doubts(X: np.ndarray, names: Sequence[str], terms: Sequence[RandomTerm], rem
             if mixed.any():
                 untested = tuple(name for name, is_mixed in zip(names, mixed, strict=True) if is_mixed)
                 found.append(Doubt(_no_test(untested, term), untested))
-    apart = [Doubt(_never_together(term, *pair), ()) for term in terms for pair in _strangers(term)]
+    apart = [Doubt(_never_together(term, pairs), ()) for term in terms if (pairs := _strangers(term))]
     q = sum(len(term.levels) * len(term.names) for term in terms)
     if not found and p + q >= n and n <= SMALL:
         found += [Doubt(reason, tuple(names)) for reason in _residual_lost(X, terms, reml)]
@@ -159,10 +159,11 @@ def _strangers(term: RandomTerm) -> list[tuple[str, str]]:
     ]
 
 
-def _never_together(term: RandomTerm, one: str, other: str) -> str:
+def _never_together(term: RandomTerm, pairs: Sequence[tuple[str, str]]) -> str:
+    which = "; ".join(f"{one} and {other}" for one, other in pairs[:5]) + "; and others" * (len(pairs) > 5)
     return (
-        f"the correlation of {one} and {other} is a number that the data tell nothing of: no '{term.group}' has both; "
-        "the other numbers do not depend on it, and effects in bars of their own have none"
+        f"the data tell nothing of the correlation of {which}: no '{term.group}' has both, so the number in its place "
+        "has no meaning; the others do not depend on it, and effects in bars of their own have none"
     )
 
 

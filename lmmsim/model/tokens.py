@@ -157,7 +157,8 @@ def check_terms(formula: str, terms: Sequence[Token], response: str = "") -> Non
             continue
         if token.is_column and token.value == response:
             fail(formula, token.start, f"'{response}' stands on both sides of '~'")
-        if token.role == "function" and i + 1 < len(terms) and terms[i + 1].text == "(":
+        is_method = before is not None and before.text == "."
+        if token.role == "function" and not is_method and i + 1 < len(terms) and terms[i + 1].text == "(":
             _check_call(formula, terms, i)
         if token.text in BETWEEN:
             _check_operator(formula, terms, i)
@@ -209,6 +210,8 @@ def _check_operand(formula: str, terms: Sequence[Token], i: int) -> None:
 def _check_name(formula: str, terms: Sequence[Token], i: int) -> None:
     """Refuse a function that is not known, and a name with a dot that is not in backticks."""
     token = terms[i]
+    if token.text == "." and not token.code and i and terms[i - 1].text == ")":
+        fail(formula, token.start, "one call after the other stands inside I(), as I(x.clip(0).round())")
     if (
         token.text == "."
         and not token.code

@@ -309,18 +309,39 @@ def test_a_world_made_of_a_fit_keeps_its_basis(fixed):
     np.testing.assert_allclose(replace(world, residual=2.0).on(few).mean, world.on(few).mean)
 
 
-@pytest.mark.parametrize("fixed", ["I(week - np.mean(week))", "np.cumsum(week)", "I(week / week.max())", "lag(week)"])
+@pytest.mark.parametrize(
+    "fixed",
+    [
+        "I(week - np.mean(week))",
+        "np.cumsum(week)",
+        "I(week / week.max())",
+        "lag(week)",
+        "week.rank()",
+        "I(week - week[0])",
+    ],
+)
 def test_what_a_fit_does_not_remember_is_not_computed_from_other_rows(complete, fixed):
-    if fixed.startswith("lag"):
-        fit = LMM(f"height ~ arm + np.nan_to_num({fixed}) + (1 | plot)")(complete)
-    else:
-        fit = LMM(f"height ~ arm + {fixed} + (1 | plot)")(complete)
+    fixed = f"np.nan_to_num({fixed})" if "lag" in fixed else fixed
+    fit = LMM(f"height ~ arm + {fixed} + (1 | plot)")(complete)
     np.testing.assert_allclose(fit.predict(complete)["mean"], fit.matrices.X @ fit.beta)
     for ask in (lambda: fit.predict(complete[:1]), lambda: fit.predict(complete[::-1]), lambda: fit.means("arm")):
         with pytest.raises(ValueError, match=r"looks at all rows, and would mean something else .*write center\(x\)"):
             ask()
     with pytest.warns(UserWarning, match=r"keeps center\(x\) but not np.mean\(x\)"):
         Model.from_fit(fit)
+
+
+@pytest.mark.parametrize(
+    "fixed", ["C(arm, contr.sum)", "C(arm, contr.poly())", "np.clip(week, min=1, max=5)", "I(week ** 2)"]
+)
+def test_what_looks_at_its_own_row_only_is_the_same_for_one_row(complete, fixed):
+    fit = LMM(f"height ~ {fixed} + soil + (1 | plot)")(complete)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Model.from_fit(fit)
+        Model(fit.formula, dict.fromkeys(fit.terms, 1.0), random={"plot": 1})
+    alone = [fit.predict(complete[i : i + 1])["mean"].item() for i in (0, 11, 40)]
+    np.testing.assert_allclose(alone, (fit.matrices.X @ fit.beta).iloc[[0, 11, 40]])
 
 
 def test_a_world_whose_numbers_move_with_the_design_says_so():
@@ -384,7 +405,7 @@ def test_restricted_likelihood_of_what_is_left_is_that_of_least_squares(complete
 
 def test_a_correlation_of_effects_that_no_group_has_both_of_is_named(complete):
     part = complete.assign(early=1.0 * (complete["plot"] < 6), late=1.0 * (complete["plot"] >= 6))
-    with pytest.warns(UserWarning, match="the correlation of early and late is a number .* no 'plot' has both"):
+    with pytest.warns(UserWarning, match="tell nothing of the correlation of early and late: no 'plot' has both"):
         fit = LMM("height ~ week + (0 + early + late | plot)")(part)
     apart = LMM("height ~ week + (0 + early | plot) + (0 + late | plot)")(part)
     assert fit.criterion == pytest.approx(apart.criterion, abs=1e-6)
@@ -524,6 +545,8 @@ def test_two_coefficients_of_one_name_are_refused(complete):
     [
         ("height ~ week**2 + (1 | plot)", r"week\*\*2 as a term is week alone; its power is I\(week \*\* 2\)"),
         ("height ~ height + (1 | plot)", "'height' stands on both sides"),
+        ("height ~ week + (height | plot)", "'height' stands on both sides"),
+        ("height ~ week + (1 | plot:height)", "'height' stands on both sides .* makes no groups"),
         ("height ~ week + (1 | plot/plot)", "'plot' is in this group already"),
         ("height ~ 0 + (1 | plot)", "the fixed part has no coefficient"),
         ("height ~ week + (0 | plot)", "leaves 'plot' no random effect"),
@@ -696,6 +719,11 @@ def test_a_column_that_has_a_number_for_a_name_is_told_how_to_be_found(complete)
         LMM("height ~ `1` + (1 | plot)")(complete.rename(columns={"week": 1}))
 
 
+def test_a_function_that_gives_too_few_values_is_told_how_many(complete):
+    with pytest.raises(ValueError, match=r"one value for each of the \d+ rows"):
+        LMM("height ~ np.diff(week) + (1 | plot)")(complete)
+
+
 def test_what_a_function_writes_becomes_a_factor_in_C(complete):
     with pytest.raises(ValueError, match=r"is a factor inside C\(\), as C\(np.where"):
         LMM("height ~ np.where(week > 3, 'late', 'early') + (1 | plot)")(complete)
@@ -732,7 +760,8 @@ def test_a_quoted_name_of_patsy_is_read_with_its_gaps(complete):
         ("y ~ x + (x g || g)", "an operator is missing between 'x' and 'g'"),
         ("y ~ __import__('os').getcwd() + (1 | g)", "the function '__import__' is not known"),
         ("y ~ C(True) + (1 | g)", "is of no column, .*'True' is a word of Python, .* stands in backticks"),
-        ("y ~ x + np.ones(3)", "this function is of no column"),
+        ("y ~ x + I(3) + (1 | g)", "this function is of no column"),
+        ("y ~ x.clip(0).round() + (1 | g)", r"one call after the other stands inside I\(\)"),
         ("y ~ x + + z", "a term is missing here"),
         ("y ~ x * ", "a term is missing here"),
         ("y ~ `x + (1 | g)", "` is never closed"),
