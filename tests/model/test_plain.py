@@ -171,7 +171,8 @@ def test_a_plain_analysis_loads_no_formulaic():
 @pytest.mark.parametrize("random", ["(x | g)", "(1 | g)", "(1 | g) + (1 | x)"])
 def test_a_small_fit_loads_no_scipy_until_it_is_asked_for_p(random):
     assert loaded(f"fit = LMM('y ~ arm + {random}')(data)") == []
-    assert loaded(f"fit = LMM('y ~ arm + {random}')(data).coef") == ["scipy.special"]
+    after = loaded(f"fit = LMM('y ~ arm + {random}')(data).coef")
+    assert "scipy.special" in after and "formulaic" not in after
 
 
 def test_a_function_is_left_to_formulaic():
