@@ -18,7 +18,7 @@ from lmmsim.course.questions import AS_IS, OF_PART, Question
 from lmmsim.estimators.estimates import critical_value, p_value
 from lmmsim.estimators.least_squares import OLS, GroupMeans
 from lmmsim.estimators.lmm import LMM
-from lmmsim.model.formula import Parts, label_of, split, terms_of
+from lmmsim.model.formula import Parts, split, terms_of
 from lmmsim.model.residual import Residual
 
 Values = dict[str, float | str]
@@ -150,17 +150,34 @@ def _wrong(
 
 
 def _aggregated(data: pd.DataFrame, parts: Parts) -> list[GroupMeans]:
-    """Regressions of the means of each kind of unit: on all terms, and on those that are the same inside a unit."""
-    found = []
-    for group in dict.fromkeys(bar.group for bar in parts.bars):
-        same = data.groupby(list(group), observed=True).nunique().max() <= 1
-        terms = terms_of(parts.fixed)
-        between = [t for t in terms if t == "1" or all(same.get(c.strip("`"), False) for c in t.split(":"))]
+    """Regressions of means, on all terms and on those that are the same inside of what is averaged."""
+    found, terms = [], terms_of(parts.fixed)
+    for unit in _averaged(data, parts):
+        same = data.groupby(unit, observed=True).nunique().max() <= 1
+        between = [t for t in terms if t == "1" or all(c in unit or same.get(c, False) for c in _plain(t).split(":"))]
         for some in (terms, between) if len(between) < len(terms) else (terms,):
             if len(some) > 1:
                 right = " + ".join(some if "1" in terms else ["0", *some])
-                found.append(GroupMeans(f"{parts.response} ~ {right}", unit=label_of(group)))
+                found.append(GroupMeans(f"{parts.response} ~ {right}", unit=unit))
     return found
+
+
+def _averaged(data: pd.DataFrame, parts: Parts) -> list[list[str]]:
+    """Whose rows students average: those of a unit, of a unit under each treatment, and of each cell of a figure."""
+    columns = list(dict.fromkeys(c for term in terms_of(parts.fixed) for c in _plain(term).split(":") if c in data))
+    units = [list(group) for group in dict.fromkeys(bar.group for bar in parts.bars)]
+    factors = [c for c in columns if isinstance(data[c].dtype, pd.CategoricalDtype)]
+    cells = [columns] if units and columns else []
+    for unit in units:
+        varies = data.groupby(unit, observed=True)[[c for c in factors if c not in unit]].nunique().max() > 1
+        if inside := [str(c) for c in varies.index[varies]]:
+            cells.append([*unit, *inside])
+    return [*units, *(one for one in cells if 2 * data.groupby(one, observed=True).ngroups <= len(data))]
+
+
+def _plain(term: str) -> str:
+    """The columns of a term as the data name them."""
+    return term.replace("`", "")
 
 
 def _tried(

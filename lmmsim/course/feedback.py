@@ -47,6 +47,8 @@ def page(one: Marked, title: str, questions: Sequence[dict[str, Any]]) -> str:
         lines += [f"Your numbers come from {_told(one.mistakes)}.", ""]
     lines += [f"With your data, {_told(other)} gives the same numbers." for other in one.also]
     lines += [""] if one.also else []
+    if one.mistakes and all(mark.verdict in ("right", "no answer") for mark in one.marks):
+        lines += ["With your data this changes so little that the answers count as right.", ""]
     if one.recognized.startswith("right"):
         which = "Every answer" if one.recognized == "right" else "What you answered"
         lines += [f"{which} is what a right analysis of your data says.", ""]

@@ -202,7 +202,9 @@ def _put(part: Path, path: Path, force: bool) -> None:
 
 
 def _there(path: Path) -> FileExistsError:
-    return FileExistsError(f"{path} is there already and was left as it is; choose another name, or say force")
+    return FileExistsError(
+        f"{path} is there already and was left as it is; choose another name, or replace it with --force (force=True)"
+    )
 
 
 def _umask() -> int:

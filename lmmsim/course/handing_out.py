@@ -107,7 +107,10 @@ def _check_untouched(students: Path) -> None:
     """Refuse to replace folders in which somebody has worked."""
     for file in students.glob("*/*"):
         if file.name not in (*HANDED_OUT, *files.OF_SYSTEMS) or (file.name == "answers.json" and not _is_blank(file)):
-            raise FileExistsError(f"{file} is somebody's work and was left as it is; choose another name for the class")
+            raise FileExistsError(
+                f"{file} is somebody's work and was left as it is; choose another name for the class, and give it the "
+                "secret of this one (--secret, course_secret=), so that everybody keeps their data"
+            )
 
 
 def _check_same(file: Path, data: str) -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from lmmsim.course.analyses import MISTAKES
 from lmmsim.course.answers import Answer
-from lmmsim.course.copies import Others
+from lmmsim.course.copies import DIGITS, Others
 from lmmsim.course.submissions import Submission
 
 CLOSE, FOR_CLOSE = 3.0, 0.5  # within three margins an answer is close: rounded, or from an optimizer that stopped early
@@ -124,23 +125,28 @@ def recognized(analyses: Sequence[Mapping[str, Any]], answers: Mapping[str, Answ
     """The wrong analyses whose numbers these are, if they explain more answers than the right ones do.
 
     They have to explain more than half of what was answered, so that a lucky number is not taken for a mistake. Of
-    those that explain as much, the ones with the fewest mistakes are taken, then the nearest, and those as near.
+    those that explain as much, the ones that do so to the last digit are taken, then those with the fewest mistakes,
+    then the nearest, and those as near. To the last digit, a wrong analysis is also named where the right ones are
+    close enough for all points, as p from z is in a large sample, but none of them says these digits.
     """
     given = [name for name, value in answers.items() if value is not None]
 
     def explained(one: Mapping[str, Any]) -> list[str]:
         return [name for name in given if agrees(one, name, answers[name])]
 
-    best_right = max((len(explained(one)) for one in analyses if not one["mistakes"]), default=0)
+    def rank(one: Mapping[str, Any]) -> tuple[int, bool]:
+        return -len(explained(one)), not to_the_digit(one, answers)
+
+    best_right = min((rank(one) for one in analyses if not one["mistakes"]), default=(0, True))
     wrong = [one for one in analyses if one["mistakes"]]
-    ranks = [(-len(explained(one)), len(one["mistakes"]), distance(one, answers)) for one in wrong]
-    if not wrong or -(best := min(ranks))[0] <= best_right or -2 * best[0] <= len(given):
+    ranks = [(*rank(one), len(one["mistakes"]), distance(one, answers)) for one in wrong]
+    if not wrong or (best := min(ranks))[:2] >= best_right or -2 * best[0] <= len(given):
         return []
     first = wrong[ranks.index(best)]
     near = [
         one
-        for one, rank in zip(wrong, ranks, strict=True)
-        if rank[:2] == best[:2] and rank[2] <= best[2] + AS_NEAR and explained(one) == explained(first)
+        for one, own in zip(wrong, ranks, strict=True)
+        if own[:3] == best[:3] and own[3] <= best[3] + AS_NEAR and explained(one) == explained(first)
     ]
     return list({tuple(one["mistakes"]): one for one in near}.values())
 
@@ -154,6 +160,30 @@ def agrees(one: Mapping[str, Any], question: str, value: Answer, factor: float =
         return bool(said == value)
     # a hair for numbers that were rounded to the last digit that counts
     return abs(float(value) - said) <= factor * one["margins"][question] + 1e-9 * abs(said)
+
+
+def to_the_digit(one: Mapping[str, Any], answers: Mapping[str, Answer]) -> bool:
+    """Whether the numbers that an analysis explains are its own, as far as they were written out."""
+    pairs = [
+        (float(value), float(one["values"][name]))
+        for name, value in answers.items()
+        if isinstance(value, float) and agrees(one, name, value)
+    ]
+    return bool(pairs) and all(
+        abs(value - said) <= max(_half_a_digit(value), DIGITS * abs(said)) for value, said in pairs
+    )
+
+
+def _half_a_digit(value: float) -> float:
+    """What rounding to the digits that a number has changes at most, and a hair.
+
+    Examples
+    --------
+    >>> _half_a_digit(0.25), _half_a_digit(1200.0)
+    (0.00505, 50.5)
+    """
+    exponent = Decimal(repr(value)).normalize().as_tuple().exponent
+    return 0.505 * 10.0 ** int(exponent)
 
 
 def distance(one: Mapping[str, Any], answers: Mapping[str, Answer]) -> float:

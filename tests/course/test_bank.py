@@ -143,6 +143,36 @@ def test_an_autoregressive_residual_that_is_forgotten_is_named(tmp_path):
     assert table["recognized"].str.startswith("independent residuals").all()
 
 
+@pytest.mark.parametrize(
+    ("name", "averaged", "formula", "names"),
+    [
+        ("words", ["subject", "frequency"], "rt ~ frequency", {"effect": "frequency[T.rare]"}),
+        ("classrooms", ["school", "method"], "score ~ method", {"effect": "method[T.new]"}),
+        ("fertilizers", ["fertilizer", "week"], "height ~ week * fertilizer", {"faster": "week:fertilizer[T.B]"}),
+    ],
+)
+def test_means_of_units_under_a_treatment_and_of_the_cells_of_a_figure_are_aggregated(
+    name, averaged, formula, names, tmp_path
+):
+    """Means by pandas and a regression by statsmodels, as somebody does it who has a table of means."""
+    import statsmodels.formula.api as smf
+
+    school = assign(course.read_assignment(name), STUDENTS, tmp_path / "class", course_secret=SECRET)
+    answers = {}
+    for student in STUDENTS:
+        data = course.read_table(school / "students" / student / "data.csv")
+        fit = smf.ols(formula, data.groupby(averaged, observed=True).mean(numeric_only=True).reset_index()).fit()
+        one = {}
+        for what, term in names.items():
+            low, high = fit.conf_int().loc[term]
+            one |= {what: fit.params[term], f"{what}_se": fit.bse[term], f"{what}_low": low, f"{what}_high": high}
+            one |= {f"{what}_df": fit.df_resid, f"{what}_p": fit.pvalues[term]}
+        asked = {question.id for question in course.read_assignment(name).questions}
+        answers[student] = {what: value for what, value in one.items() if what in asked}
+    table = course.mark(school, handed_in(tmp_path / "in", answers)).table
+    assert (table["recognized"] == "aggregated").all() and (table["points"] < table["of"]).all()
+
+
 def test_gaps_give_a_share_for_usual_mistakes():
     right = {"mistakes": [], "values": {"se": 0.25}, "margins": {"se": 0.01}}
     wrong = {"mistakes": ["ML"], "values": {"se": 0.2}, "margins": {"se": 0.008}}

@@ -166,6 +166,27 @@ def test_two_mistakes_that_come_to_the_same_in_these_data_are_both_in_the_key(tm
     assert (told == "OLS or missing slope").any()
 
 
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [(0.2905, "z"), (0.29, "z"), (0.2999, "right"), (0.3, "right"), (0.296, "right"), (0.31, "right")],
+)
+def test_z_is_named_by_its_digits_where_it_is_close_enough_for_all_points(said, named):
+    """p from z is off by less than a tenth with eighteen degrees of freedom; a rounded p says nothing about it."""
+    from lmmsim.course.feedback import page
+    from lmmsim.course.marking import mark_one
+    from lmmsim.course.submissions import Submission
+
+    margins = {"se": 0.03, "p": 0.03}
+    right = {"mistakes": [], "values": {"se": 1.0, "p": 0.29985}, "margins": margins}
+    z = {"mistakes": ["z"], "values": {"se": 1.0, "p": 0.29048}, "margins": margins}
+    both = {"mistakes": ["ML", "z"], "values": {"se": 1.01, "p": 0.2906}, "margins": margins}
+    questions = [{"id": name, "ask": name, "points": 1.0, "words": name} for name in ("se", "p")]
+    key = {"students": {"s1": {"analyses": [right, z, both]}}, "questions": questions, "credit": {}}
+    one = mark_one(key, "s1", Submission("s1", {"se": 1.0, "p": said}))
+    assert one.recognized == named and one.points == 2
+    assert ("so little that the answers count" in page(one, "Exam", questions)) == (named == "z")
+
+
 @pytest.mark.parametrize(("wanted", "words"), [(0.0498, {"yes", "no"}), (0.0502, {"yes", "no"}), (0.055, {"no"})])
 def test_either_word_is_right_where_p_is_five_percent_to_the_last_digits(wanted, words):
     """Programs differ in the fourth digit of p, and a student can't know on which side the key's lies."""
