@@ -332,7 +332,22 @@ def test_what_a_fit_does_not_remember_is_not_computed_from_other_rows(complete, 
 
 
 @pytest.mark.parametrize(
-    "fixed", ["C(arm, contr.sum)", "C(arm, contr.poly())", "np.clip(week, min=1, max=5)", "I(week ** 2)"]
+    "analysis",
+    [
+        OLS("height ~ I(week - np.mean(week))"),
+        Within("height ~ I(week - np.mean(week))", unit="plot"),
+        LMM("height ~ week + (0 + I(week - np.mean(week)) | plot)"),
+    ],
+)
+def test_no_analysis_takes_the_mean_of_new_rows_for_that_of_the_fit(complete, analysis):
+    kind = "population" if isinstance(analysis, OLS) else "conditional"
+    with pytest.raises(ValueError, match="looks at all rows, and would mean something else"):
+        analysis(complete).predict(complete[:1], kind=kind)
+
+
+@pytest.mark.parametrize(
+    "fixed",
+    ["C(arm, contr.sum)", "C(arm, contr.poly())", "np.clip(week, min=1, max=5)", "I(week ** 2)", "week.clip(1)"],
 )
 def test_what_looks_at_its_own_row_only_is_the_same_for_one_row(complete, fixed):
     fit = LMM(f"height ~ {fixed} + soil + (1 | plot)")(complete)
@@ -581,6 +596,12 @@ def test_models_are_nested_by_their_correlations_not_their_names(complete):
         compare(correlated, larger)
     for small in ("(1 | plot)", "(week || plot)", "(0 + week | plot)"):
         assert compare(LMM(f"height ~ week + {small}")(complete), correlated)["df"].iloc[1] >= 1
+
+
+def test_fits_of_the_same_rows_in_another_order_are_told_so(complete):
+    one, other = LMM("height ~ week + (1 | plot)")(complete), LMM("height ~ week + (week | plot)")(complete[::-1])
+    with pytest.raises(ValueError, match="fit both models to the same rows, in the same order"):
+        compare(one, other)
 
 
 def test_the_same_effects_in_other_columns_are_the_same_effects(complete):
