@@ -95,14 +95,24 @@ def check_columns(data: pd.DataFrame, names: Iterable[object], what: str = "data
         raise TypeError(f"{lists[0]!r} is a list; name one column, or combine several into one first")
     if absent := [name for name in names if name not in data.columns]:
         are = "is not a column" if len(absent) == 1 else "are not columns"
-        raise ValueError(f"{listed(absent)} {are} of the {what}; the columns are {listed(data.columns)}")
+        texts = "" if all(isinstance(name, str) for name in data.columns) else _as_texts(data, absent, what)
+        raise ValueError(f"{listed(absent)} {are} of the {what}; the columns are {listed(data.columns)}{texts}")
+
+
+def _as_texts(data: pd.DataFrame, absent: Sequence[object], what: str) -> str:
+    """The way out where a column is called 1 and asked for as '1'."""
+    if not {*map(str, absent)} & {str(name) for name in data.columns if not isinstance(name, str)}:
+        return ""
+    return f", not all of which are text; a formula finds them after {what}.columns = {what}.columns.map(str)"
 
 
 def check_frame(data: Any, what: str) -> None:
     """Refuse what is no DataFrame, or has two columns of one name."""
     if not isinstance(data, pd.DataFrame):
         got = type(data).__name__
-        raise TypeError(f"the {what} must be a pandas DataFrame with one row per measurement; got {got}")
+        raise TypeError(
+            f"the {what} must be a pandas DataFrame with one row per measurement; got {got}{way_to_frame(data)}"
+        )
     if data.columns.nlevels > 1:
         raise ValueError(
             f"the columns of the {what} have {data.columns.nlevels} levels of names; give each one name, as "
@@ -120,13 +130,23 @@ def as_frame(data: Any) -> Any:
     return pd.DataFrame({column.name: _from_polars(column) for column in data.get_columns()})
 
 
+def way_to_frame(data: Any) -> str:
+    """How something that is no DataFrame becomes one, as the end of a sentence; empty where nobody knows."""
+    if hasattr(data, "collect"):
+        return ": data.collect() makes one"
+    if hasattr(data, "to_pandas"):
+        return ": data.to_pandas() makes one"
+    has_names = isinstance(data, dict) or getattr(getattr(data, "dtype", None), "names", None) is not None
+    return ": pd.DataFrame(data) makes one" if has_names else ""
+
+
 def _from_polars(column: Any) -> Any:
     """Values of a polars column; those of an Enum keep their order."""
     if column.dtype.is_numeric() and not column.dtype.is_decimal():
         return column.to_numpy() if column.null_count() == 0 else column.cast(float).fill_null(np.nan).to_numpy()
     values = column.to_list()
     if type(column.dtype).__name__ == "Enum":
-        return pd.Categorical(values, categories=column.cat.get_categories().to_list())
+        return pd.Categorical(values, categories=list(column.dtype.categories))
     return pd.Series(values, dtype="boolean" if type(column.dtype).__name__ == "Boolean" else None)
 
 

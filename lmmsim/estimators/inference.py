@@ -131,7 +131,8 @@ def check_comparable(fit0: Fit, fit1: Fit) -> bool:
     """Refuse fits whose likelihoods cannot be compared; say whether they are REML's."""
     if fit0.nobs != fit1.nobs or not np.array_equal(fit0.y, fit1.y):
         raise ValueError(
-            f"the fits are not of the same data ({fit0.nobs} and {fit1.nobs} rows): fit both models to the same rows"
+            f"the fits are not of the same data ({fit0.nobs} and {fit1.nobs} rows): fit both models to the same rows, "
+            "in the same order"
         )
     if fit0.absorbed or fit1.absorbed:
         raise ValueError("an analysis within groups has no likelihood to compare: use OLS or LMM")

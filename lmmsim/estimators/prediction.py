@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import as_frame, check_choice, check_columns, check_level
+from lmmsim.checks import as_frame, check_choice, check_columns, check_frame, check_level
 from lmmsim.estimators.contrasts import standard_errors
 from lmmsim.estimators.estimates import critical_value
 from lmmsim.model.columns import Matrices, RandomTerm, levels_of, rebuild
@@ -94,6 +94,7 @@ def predict(
             f"kind='{kind}' has no meaning for {fit.method}: an analysis of means knows neither the effect of a group "
             "nor the spread within it; use kind='population', or LMM"
         )
+    data = as_frame(data)
     if fit.absorbed:
         return _within(fit, data, kind, level)
     rows = fit.matrices if data is None else new_rows(fit, with_groups(fit.matrices, data, kind))
@@ -107,7 +108,7 @@ def predict(
     if kind == "conditional":
         for term in rows.terms:
             if new_groups == "raise":
-                check_known(term.group, term.codes, rows.X.index)
+                check_known(term.group, term.codes, rows.X.index, why_unknown(term.by, term.keys, data))
         mean = mean + sum(_effects(term, u) for term, u in zip(rows.terms, fit.modes, strict=True))
     if not interval:
         return pd.DataFrame({"mean": mean}, index=rows.X.index)
@@ -155,8 +156,10 @@ def _within(fit: Any, data: pd.DataFrame | None, kind: Kind, level: float) -> pd
     rows = fit.matrices if data is None else new_rows(fit, data)
     frame = fit.data if data is None else data
     check_columns(frame, unit)
+    check_frame(frame[list(unit)], "data")
     codes = _known_units(fit.data, frame, unit)
-    check_known(":".join(unit), codes, rows.X.index)
+    known = [pd.Index(fit.data[name].unique(), tupleize_cols=False) for name in unit]
+    check_known(":".join(unit), codes, rows.X.index, why_unknown(unit, known, data))
     own = levels_of(unit, fit.data)[1]
     size = np.bincount(own)
     X_all, X = fit.matrices.X[list(fit.terms)].to_numpy(), rows.X[list(fit.terms)].to_numpy()
@@ -177,7 +180,6 @@ def _known_units(old: pd.DataFrame, new: pd.DataFrame, unit: Sequence[str]) -> n
 
 def with_groups(matrices: Matrices, data: pd.DataFrame, kind: Kind) -> pd.DataFrame:
     """Return the data; a conditional prediction needs their groups, and predictions for no group in particular none."""
-    data = as_frame(data)
     if not isinstance(data, pd.DataFrame):
         raise TypeError(f"data is a {type(data).__name__}; rows are predicted from a DataFrame, as pd.DataFrame([row])")
     absent = [name for term in matrices.terms for name in term.by if name not in data.columns]
@@ -191,11 +193,35 @@ def new_rows(fit: Any, data: pd.DataFrame) -> Matrices:
     return rebuild(fit.matrices, data)
 
 
-def check_known(group: str, codes: np.ndarray, index: pd.Index) -> None:
+def check_known(group: str, codes: np.ndarray, index: pd.Index, why: str = "") -> None:
     """Refuse rows whose group has no predicted effect."""
     unknown = np.flatnonzero(codes < 0)
     if len(unknown):
+        way = "kind='new group' predicts for those, and new_groups='zero' uses what is known of their other groups"
         raise ValueError(
             f"{len(unknown)} rows (the first: {index[unknown[0]]}) are in a '{group}' that the fit has not seen; "
-            "kind='new group' predicts for those, and new_groups='zero' uses what is known of their other groups"
+            f"{why or way}"
         )
+
+
+def why_unknown(by: Sequence[str], keys: Sequence[pd.Index], data: pd.DataFrame | None) -> str:
+    """What is the matter with groups that are written like known ones, or not at all; empty if they are new."""
+    for name, known in zip(by, keys, strict=True):
+        if data is None or name not in data.columns:
+            continue
+        column = data[name]
+        if column.isna().any():
+            return f"'{name}' is missing in {column.isna().sum()} of {len(column)} rows: leave them out, or fill them"
+        values = pd.Index(column.unique(), tupleize_cols=False)
+        new = values[~values.isin(known)]
+        if like := sorted({*map(str, new)} & {*map(str, known)}):
+            return (
+                f"'{name}' is {like[0]} in these rows and in the fit, but of another type ({values.dtype} here, "
+                f"{known.dtype} in the fit): convert one to the other, as data['{name}'].astype({_type_of(known)})"
+            )
+    return ""
+
+
+def _type_of(known: pd.Index) -> str:
+    """A type as `astype` is told it."""
+    return "str" if pd.api.types.infer_dtype(known) == "string" else repr(str(known.dtype))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import as_frame, check_columns, check_frame, listed
+from lmmsim.checks import as_frame, check_columns, check_frame, listed, way_to_frame
 from lmmsim.estimators.projection import Groups, Projection, patterns
 from lmmsim.model.columns import Matrices, used_columns
 from lmmsim.model.evaluation import dependent_columns
@@ -108,6 +108,7 @@ def _complete(
     if not isinstance(data, pd.DataFrame):
         raise TypeError(
             f"data is a {type(data).__name__}; an analysis needs a pandas DataFrame with a row per observation"
+            f"{way_to_frame(data)}"
         )
     if len(data) == 0:
         raise ValueError("the data have no rows: there is nothing to analyse")

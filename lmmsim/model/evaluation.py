@@ -83,7 +83,11 @@ def evaluated(
         reader = PandasMaterializer(pd.DataFrame(frame))  # which, unlike the formula itself, minds `drop_rows`
         matrices = reader.get_model_matrix(source, drop_rows=lost, na_action="ignore", output="numpy")
     except (FormulaicError, TypeError, ValueError) as error:
-        raise ValueError(f"'{parts.formula}' cannot be evaluated: {error}") from error
+        text = "; what a function writes is a factor inside C(), as C(np.where(x > 3, 'high', 'low'))"
+        is_text = isinstance(error, TypeError) and "ufunc" in str(error) and "str" in str(error)
+        short = f"; a function has to give one value for each of the {len(next(iter(frame.values())))} rows"
+        is_short = "same shape" in str(error)
+        raise ValueError(f"'{parts.formula}' cannot be evaluated: {error}{text * is_text}{short * is_short}") from error
     made = _made(parts, matrices)
     arrays = [np.asarray(side, dtype=float) for side in _sides(parts, matrices)]
     arrays[0] = np.asfortranarray(arrays[0])

@@ -15,12 +15,17 @@ from functools import lru_cache
 from lmmsim.model import plain
 from lmmsim.model.tokens import Token, check_terms, fail, tokens
 
-# Functions that look at other rows than the one they are asked about.
+# Functions that look at other rows than the one they are asked about, and those of them that a fit does not forget.
 # fmt: off
-OTHER_ROWS = frozenset([
-    "center", "scale", "standardize", "poly", "bs", "cc", "cr", "cs", "lag", "mean", "std", "var", "median", "min",
-    "max", "sum", "quantile", "percentile", "average", "ptp", "rank", "shift", "diff", "cumsum", "len",
+REMEMBERED = frozenset(["center", "scale", "standardize", "poly", "bs", "cc", "cr", "cs"])
+OTHER_ROWS = REMEMBERED | frozenset([
+    "lag", "mean", "std", "var", "median", "min", "max", "sum", "prod", "quantile", "percentile", "average", "ptp",
+    "amin", "amax", "nanmean", "nanstd", "nanvar", "nanmedian", "nanmin", "nanmax", "nansum", "nanquantile",
+    "nanpercentile", "rank", "argsort", "sort", "sort_values", "unique", "shift", "roll", "diff", "pct_change",
+    "gradient", "convolve", "cumsum", "cumprod", "cummax", "cummin", "rolling", "expanding", "ewm", "groupby",
+    "transform", "mode", "norm", "len",
 ])
+ATTRIBUTES = frozenset(["size", "shape", "iloc", "loc", "iat", "at", "random"])
 # fmt: on
 
 
@@ -71,6 +76,8 @@ class Parts:
         Columns that stand as terms or groups, and names inside functions, which may be columns.
     moving : tuple of str
         Functions whose columns mean something else on other rows: center(x), poly(x, 2).
+    forgotten : tuple of str
+        Those of which not even a fit keeps the numbers: np.mean(x).
     """
 
     formula: str
@@ -82,6 +89,7 @@ class Parts:
     columns: frozenset[str]
     inside: frozenset[str]
     moving: tuple[str, ...]
+    forgotten: tuple[str, ...] = ()
 
     def __hash__(self) -> int:
         return hash(self.formula)
@@ -132,7 +140,7 @@ def _split(formula: str) -> Parts:
     bars: list[tuple[str, list[Token], tuple[str, ...]]] = []
     for summand in _summands(formula, right):
         if _is_bar(summand):
-            bars.extend(_expand(formula, summand))
+            bars.extend(_expand(formula, summand, response))
             continue
         stray = next((token for token in summand if token.text in ("|", "||") and not token.code), None)
         if stray:
@@ -160,7 +168,8 @@ def _split(formula: str) -> Parts:
             *(group for _, _, group in bars)
         ),
         inside=frozenset(token.value for token in names if token.is_column and token.code),
-        moving=tuple(dict.fromkeys(_moving(formula, names))),
+        moving=tuple(dict.fromkeys(text for text, _ in _moving(formula, names))),
+        forgotten=tuple(dict.fromkeys(text for text, kept in _moving(formula, names) if not kept)),
     )
 
 
@@ -229,7 +238,7 @@ def _is_bar(summand: list[Token]) -> bool:
     return closed and any(token.text in ("|", "||") and not token.code for token in inside)
 
 
-def _expand(formula: str, summand: list[Token]) -> Iterator[tuple[str, list[Token], tuple[str, ...]]]:
+def _expand(formula: str, summand: list[Token], response: str) -> Iterator[tuple[str, list[Token], tuple[str, ...]]]:
     """Yield (bar, effects, columns of the group) for every group that one pair of parentheses names."""
     inside = summand[1:-1]
     bars = [i for i, token in enumerate(inside) if token.text in ("|", "||") and not token.code]
@@ -239,7 +248,7 @@ def _expand(formula: str, summand: list[Token]) -> Iterator[tuple[str, list[Toke
     effects, group = inside[: bars[0]], inside[bars[0] + 1 :]
     if not effects:
         fail(formula, bar.start, "nothing stands before the bar; an intercept is (1 | group)")
-    check_terms(formula, effects)
+    check_terms(formula, effects, response)
     names, signs = group[::2], group[1::2]
     good = len(group) % 2 and all(name.kind in ("name", "quoted") for name in names)
     if not good or any(sign.text not in (":", "/") for sign in signs):
@@ -251,6 +260,8 @@ def _expand(formula: str, summand: list[Token]) -> Iterator[tuple[str, list[Toke
         )
     columns = [name.value for name in names]
     for i, name in enumerate(names):
+        if name.value == response:
+            fail(formula, name.start, f"'{response}' stands on both sides of '~'; what is explained makes no groups")
         if name.value in columns[:i]:
             fail(formula, name.start, f"'{name.value}' is in this group already; name every column once")
     ends = [i + 1 for i, sign in enumerate(signs) if sign.text == "/"]
@@ -261,6 +272,7 @@ def _expand(formula: str, summand: list[Token]) -> Iterator[tuple[str, list[Toke
 def _readable(formula: str, terms: Sequence[Token], everything: Sequence[Token], uses: dict[str, Use]) -> str:
     """The text of these terms as formulaic can read it; the columns that they use are added to `uses`."""
     also_numbers = {token.value for i, token in enumerate(everything) if token.is_column and not _in_C(everything, i)}
+    taken = {token.value for token in everything}
     text, place = "", terms[0].start
     for i, token in enumerate(terms):
         if not token.is_column:
@@ -270,6 +282,8 @@ def _readable(formula: str, terms: Sequence[Token], everything: Sequence[Token],
             name = token.value
         else:
             name = f"{'factor' if factor else 'column'}_{token.value.encode().hex()}_"
+            while name in taken:
+                name += "_"
         uses[name] = Use(name, token.value, token.text, factor)
         text += formula[place : token.start] + name
         place = token.end
@@ -312,14 +326,28 @@ def _terms(text: str, uses: Container[str]) -> list[str]:
     return [str(term) for term in Formula(text)]
 
 
-def _moving(formula: str, terms: Sequence[Token]) -> Iterator[str]:
-    """Yield the functions among the terms whose values for a row depend on the other rows."""
+def _moving(formula: str, terms: Sequence[Token]) -> Iterator[tuple[str, bool]]:
+    """Yield the functions whose values for a row depend on the other rows, and whether a fit keeps what they learn."""
     for i, token in enumerate(terms):
-        if token.code or token.role != "function" or (i and terms[i - 1].text == "."):
-            continue
+        start = i
+        while start > 1 and terms[start - 1].text == ".":
+            start -= 2
+        if token.code or token.role != "function" or (start < i and terms[start].role == "function"):
+            continue  # the mean of np.mean(x) is seen with its np
         end = next(j for j in range(i, len(terms)) if terms[j].text == ")" and terms[j].depth == token.depth)
-        call = terms[i : end + 1]
-        used = {one.text for one in call if one.role in ("function", "argument")}
-        fixed = {"raw"} <= used or {"knots", "lower_bound", "upper_bound"} <= used
-        if used & OTHER_ROWS and not fixed:
-            yield formula[token.start : call[-1].end]
+        call = terms[start : end + 1]
+        arguments = {one.text for one in call if one.role == "argument"}
+        fixed = {"raw"} <= arguments or {"knots", "lower_bound", "upper_bound"} <= arguments
+        used = {one.text for k, one in enumerate(call) if _looks_around(call, k)}
+        if used and not fixed:
+            yield formula[call[0].start : call[-1].end], used <= REMEMBERED
+
+
+def _looks_around(call: Sequence[Token], k: int) -> bool:
+    """Whether a token takes other rows: the mean of x.mean(), the brackets of x[0], not the sum of contr.sum."""
+    if call[k].text == "[":
+        return k > 0 and (call[k - 1].kind in ("name", "quoted") or call[k - 1].text in (")", "]"))
+    if k > 1 and (call[k - 2].text, call[k - 1].text) == ("contr", "."):
+        return False
+    names = {"function": OTHER_ROWS, "attribute": ATTRIBUTES}
+    return call[k].text in names.get(call[k].role, ())

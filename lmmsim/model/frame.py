@@ -113,10 +113,16 @@ def typed(name: str, column: pd.Series) -> Values:
     return pd.Categorical.from_codes(codes, levels)
 
 
-def whole(values: Values) -> pd.Categorical:
-    """Return a column as a factor, as C(x) does; whole numbers are written without a point."""
+def whole(values: Values, column: pd.Series | None = None) -> pd.Categorical:
+    """Return a column as a factor, as C(x) does; whole numbers are written without a point.
+
+    Whole numbers from 2**53 on, as identifiers may be, are read in `column`, since no float tells them apart.
+    """
     if isinstance(values, pd.Categorical):
         return values
+    large = np.nanmax(np.abs(values), initial=0.0) >= 2**53
+    if large and column is not None and pd.api.types.infer_dtype(column, skipna=True) == "integer":
+        return pd.Categorical.from_codes(*grouped(str(column.name), column))
     seen = values[~np.isnan(values)]
     if len(seen) and np.abs(seen).max() < 2**53 and (seen == np.rint(seen)).all():
         return pd.Categorical(pd.array(values, dtype="Float64").astype("Int64"))
@@ -190,7 +196,10 @@ def as_kind(name: str, column: pd.Series, kind: Kind) -> Values:
             raise ValueError(f"'{name}' is text in these rows and numbers in the fit")
         return values
     levels = pd.Index(kind.levels, tupleize_cols=False)
-    codes = levels.get_indexer(pd.Index(np.asarray(column, dtype=object), tupleize_cols=False))
+    values = np.asarray(column, dtype=object)
+    if pd.api.types.infer_dtype(values, skipna=True) == "boolean" and not any(_is_truth(one) for one in levels):
+        values = np.array([int(one) if _is_truth(one) else one for one in values], dtype=object)  # as in the fit
+    codes = levels.get_indexer(pd.Index(values, tupleize_cols=False))
     new = (codes < 0) & np.asarray(column.notna())
     if new.any():
         unseen = column[new].unique()
@@ -199,6 +208,10 @@ def as_kind(name: str, column: pd.Series, kind: Kind) -> Values:
             f"levels are {listed(kind.levels[:10])}"
         )
     return pd.Categorical.from_codes(codes, levels)
+
+
+def _is_truth(value: object) -> bool:
+    return isinstance(value, bool | np.bool_)
 
 
 def _numbers(column: pd.Series, name: str = "") -> np.ndarray:

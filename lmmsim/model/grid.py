@@ -106,7 +106,10 @@ class Grid:
     def columns(self) -> list[str]:
         """Columns of the data that the fixed part uses."""
         parts = split(self.matrices.formula)
-        return used_columns(f"response_ ~ {parts.fixed}", self.data)
+        response = "response"
+        while response in self.data.columns:
+            response += "_"
+        return used_columns(f"{response} ~ {parts.fixed}", self.data)
 
     @cached_property
     def levels(self) -> dict[str, list[Any] | None]:

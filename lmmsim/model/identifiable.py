@@ -89,9 +89,10 @@ class Doubt:
 def doubts(X: np.ndarray, names: Sequence[str], terms: Sequence[RandomTerm], reml: bool = True) -> list[Doubt]:
     """Look for random effects whose variance no data of this design could tell.
 
-    The coefficients take up the effects of all groups (one school in each arm), two factors make the same groups, or
-    nothing is left for the residual. Where the coefficients take them up, restricted likelihood is flat, and full
-    likelihood has its maximum at a variance of zero, whatever it is.
+    The coefficients take up the effects of all groups (one school in each arm), two factors make the same groups,
+    nothing is left for the residual, or two effects that are correlated never meet in one group. Where the coefficients
+    take them up, restricted likelihood is flat, and full likelihood has its maximum at a variance of zero, whatever it
+    is.
     """
     n, p = X.shape
     found: list[Doubt] = []
@@ -107,10 +108,11 @@ def doubts(X: np.ndarray, names: Sequence[str], terms: Sequence[RandomTerm], rem
             if mixed.any():
                 untested = tuple(name for name, is_mixed in zip(names, mixed, strict=True) if is_mixed)
                 found.append(Doubt(_no_test(untested, term), untested))
+    apart = [Doubt(_never_together(term, pairs), ()) for term in terms if (pairs := _strangers(term))]
     q = sum(len(term.levels) * len(term.names) for term in terms)
     if not found and p + q >= n and n <= SMALL:
         found += [Doubt(reason, tuple(names)) for reason in _residual_lost(X, terms, reml)]
-    return found
+    return found + apart
 
 
 def absorbed(X: np.ndarray, names: Iterable[str], terms: Sequence[RandomTerm], untested: Sequence[str]) -> np.ndarray:
@@ -137,6 +139,31 @@ def _no_test(untested: Sequence[str], term: RandomTerm) -> str:
         f"there is no test of {', '.join(untested)}: with {len(term.levels)} of '{term.group}' their effects cannot be "
         "told from the coefficients, so their variance cannot be estimated; add groups, or take "
         f"'{term.group}' out of one part of the formula"
+    )
+
+
+def _strangers(term: RandomTerm) -> list[tuple[str, str]]:
+    """Effects of a term that no group has both of: nothing tells their correlation."""
+    if len(term.names) - ("Intercept" in term.names) < 2:
+        return []  # an intercept meets every other effect
+    there = term.columns != 0
+    partial = np.flatnonzero(~there.all(axis=0))
+    if len(partial) < 2:
+        return []
+    has = np.array([np.bincount(term.codes, weights=there[:, j], minlength=len(term.levels)) > 0 for j in partial])
+    together = has.astype(np.intp) @ has.T
+    return [
+        (term.names[partial[i]], term.names[partial[j]])
+        for i, j in zip(*np.triu_indices(len(partial), 1), strict=True)
+        if not together[i, j] and has[i].any() and has[j].any()
+    ]
+
+
+def _never_together(term: RandomTerm, pairs: Sequence[tuple[str, str]]) -> str:
+    which = "; ".join(f"{one} and {other}" for one, other in pairs[:5]) + "; and others" * (len(pairs) > 5)
+    return (
+        f"the data tell nothing of the correlation of {which}: no '{term.group}' has both, so the number in its place "
+        "has no meaning; the others do not depend on it, and effects in bars of their own have none"
     )
 
 

@@ -106,12 +106,12 @@ class Model:
         object.__setattr__(self, "random", effects)
         object.__setattr__(self, "residual", residual)
         object.__setattr__(self, "basis", basis)
-        moving = split(formula).moving
-        if moving and basis is None:
+        moving = split(formula).moving if basis is None else split(formula).forgotten
+        if moving:
             warnings.warn(
                 f"the columns of {', '.join(moving)} depend on the rows of the design, so the same numbers are another "
                 "world on another design; say what is meant, as I(x - 2) for center(x) and I(x**2) for poly(x, 2), or "
-                "make the world of a fit",
+                "make the world of a fit, which keeps center(x) but not np.mean(x)",
                 UserWarning,
                 stacklevel=2,
             )

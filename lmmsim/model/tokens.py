@@ -86,9 +86,11 @@ class Token:
 
     @property
     def is_plain(self) -> bool:
-        """Whether formulaic and Python read it as the name of a column, as it stands."""
-        name = self.text
-        return self.kind == "name" and name.isascii() and not keyword.iskeyword(name) and name not in FUNCTIONS
+        """Whether formulaic and Python read it as the name of a column, without backticks if it has some."""
+        if self.kind != "name" and not self.text.startswith("`"):
+            return False
+        name = self.value
+        return name.isidentifier() and name.isascii() and not keyword.iskeyword(name) and name not in FUNCTIONS
 
 
 def fail(formula: str, position: int, problem: str) -> NoReturn:
@@ -155,6 +157,9 @@ def check_terms(formula: str, terms: Sequence[Token], response: str = "") -> Non
             continue
         if token.is_column and token.value == response:
             fail(formula, token.start, f"'{response}' stands on both sides of '~'")
+        is_method = before is not None and before.text == "."
+        if token.role == "function" and not is_method and i + 1 < len(terms) and terms[i + 1].text == "(":
+            _check_call(formula, terms, i)
         if token.text in BETWEEN:
             _check_operator(formula, terms, i)
         elif token.kind in OPERANDS or token.text == "(":
@@ -178,6 +183,17 @@ def _check_operator(formula: str, terms: Sequence[Token], i: int) -> None:
         fail(formula, token.end if after == ")" else token.start, "a term is missing here")
 
 
+def _check_call(formula: str, terms: Sequence[Token], i: int) -> None:
+    """Refuse a function of no column, such as C(True)."""
+    end = next(j for j in range(i, len(terms)) if terms[j].text == ")" and terms[j].depth == terms[i].depth)
+    inside = terms[i + 1 : end + 1]
+    if any(token.is_column for token in inside):
+        return
+    word = next((token.text for token in inside if token.role == "keyword"), None)
+    way = f"; '{word}' is a word of Python, and a column of that name stands in backticks" if word else ""
+    fail(formula, terms[i].start, f"this function is of no column, so it is the same in every row{way}")
+
+
 def _check_operand(formula: str, terms: Sequence[Token], i: int) -> None:
     """Refuse what is no term, and two terms with nothing between them."""
     token, before = terms[i], terms[i - 1] if i else None
@@ -194,6 +210,8 @@ def _check_operand(formula: str, terms: Sequence[Token], i: int) -> None:
 def _check_name(formula: str, terms: Sequence[Token], i: int) -> None:
     """Refuse a function that is not known, and a name with a dot that is not in backticks."""
     token = terms[i]
+    if token.text == "." and not token.code and i and terms[i - 1].text == ")":
+        fail(formula, token.start, "one call after the other stands inside I(), as I(x.clip(0).round())")
     if (
         token.text == "."
         and not token.code

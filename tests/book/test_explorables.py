@@ -282,6 +282,51 @@ def test_an_explorable_is_light(name):
     assert sum(len(gzip.compress(part)) for part in parts) < BUDGET
 
 
+PLACES = ("sentence", "note", "verdict")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_an_explorable_says_is_whole_sentences_before_and_after_the_guess(browser, site, name):
+    with Page(browser, site, name) as page:
+        asked = page.tab.query_selector("[data-part=prompt] label")
+        assert asked, "the reader is asked for nothing"
+        said = [re.sub(r"\s+", " ", asked.inner_text())]
+        for key in ("", "Home", "End"):
+            for control in page.controls() if key else ():
+                if control["type"] == "range":
+                    page.tab.focus(f"[data-control={control['name']}]")
+                    page.tab.keyboard.press(key)
+            said += [page.part(part) for part in PLACES if page.tab.query_selector(f"[data-part={part}]")]
+        for words in filter(None, said):
+            assert re.match(r"[A-Z]", words) and re.search(r"[.?]$", words), words
+            assert "…" not in words and not re.search(r"NaN|undefined|Infinity| [.,;](?!\d)", words), words
+
+
+@pytest.mark.parametrize(
+    ("name", "guess", "hidden"),
+    [
+        ("matrix", 3, "the variance of y"),
+        ("scorecard", 7, "the regression has"),
+        ("two-slopes", 0, "so is that of the random intercept"),
+        ("j-slider", 50, "This t test finds"),
+    ],
+)
+def test_the_answer_is_hidden_until_the_reader_has_given_one(browser, site, name, guess, hidden):
+    with Page(browser, site, name) as page:
+        assert hidden not in page.part("sentence") + " ".join(page.picture())
+        page.guess(guess)
+        assert hidden in page.part("sentence") + " ".join(page.picture())
+        assert re.match(rf"You said (week )?{guess}", page.part("verdict"))
+
+
+def test_choosing_a_row_of_the_equation_does_not_answer_the_question_about_weeks(browser, site):
+    with Page(browser, site, "matrix") as page:
+        page.move(row=4)
+        assert page.part("sentence").startswith("Row 4") and "?" in page.picture()
+        page.move(sigma=2)
+        assert "?" not in page.picture() and "differ most in week 3" in page.part("verdict")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_control_moves_by_keyboard_and_the_page_follows(browser, site, name):
     with Page(browser, site, name) as page:
@@ -629,7 +674,7 @@ def test_effective_n_hides_the_answer_until_the_reader_has_given_one(browser, si
     with Page(browser, site, "effective-n") as page:
         rate = f"{theory.type1_between(20, 10, 0.2):.0%}"
         everything = page.tab.inner_text(".live") + " ".join(page.picture())
-        assert "…%" in page.part("sentence") and rate not in everything
+        assert "How often does an ordinary regression" in page.part("sentence") and rate not in everything
         page.guess(10)
         assert f"You said 10%; it is {rate}" in page.part("verdict")
         assert "you said 10%" in page.picture()

@@ -89,6 +89,26 @@ def test_a_truth_value_is_one_number_with_one_name(complete, kind):
 
 
 @quiet
+@pytest.mark.parametrize("kind", [bool, "boolean", object, "int8"])
+def test_a_truth_value_as_a_factor_is_known_again(complete, kind):
+    late = complete.assign(late=(complete["week"] > 3).astype(kind))
+    fit = LMM("height ~ C(late) * arm + (1 | plot)")(late)
+    plain = LMM("height ~ late * arm + (1 | plot)")(complete.assign(late=(complete["week"] > 3).astype(float)))
+    np.testing.assert_allclose(fit.predict(late[50:51]), plain.predict(late[50:51]), rtol=1e-6)
+    effect = fit.contrast({"late": {late["late"].max(): 1, late["late"].min(): -1}})
+    np.testing.assert_allclose(effect["estimate"], plain.contrast({"late": {1: 1, 0: -1}})["estimate"], rtol=1e-9)
+
+
+@quiet
+@pytest.mark.parametrize("first", [2**53, 2**60, 2**70])
+def test_large_numbers_that_no_float_tells_apart_are_levels_of_their_own(complete, first):
+    large = complete.assign(arm=[first + "ABC".index(arm) for arm in complete["arm"]])
+    fit, plain = LMM("height ~ C(arm) + (1 | plot)")(large), LMM("height ~ arm + (1 | plot)")(complete)
+    np.testing.assert_allclose(fit.coef["estimate"], plain.coef["estimate"])
+    np.testing.assert_allclose(fit.predict(large[9:10])["mean"], plain.predict(complete[9:10])["mean"])
+
+
+@quiet
 @pytest.mark.parametrize("gap", [None, np.nan, pd.NA])
 @pytest.mark.parametrize("kind", ["Int64", "Float64", object])
 def test_a_missing_value_of_any_kind_is_one_row_less(complete, kind, gap):
@@ -118,6 +138,8 @@ def test_types_of_arrow_are_read_too(complete):
 def test_a_polars_frame_is_read_at_every_door(complete):
     polars = pytest.importorskip("polars")
     theirs = polars.DataFrame({name: complete[name].tolist() for name in complete})
+    enum = theirs.with_columns(polars.col("arm").cast(polars.Enum(["C", "A", "B"])))
+    assert LMM("height ~ week + arm + (1 | plot)")(enum).terms[2:] == ("arm[T.A]", "arm[T.B]")
     for analysis in (
         LMM("height ~ week + arm + (1 | plot)"),
         OLS("height ~ week", cluster="plot"),
@@ -126,9 +148,26 @@ def test_a_polars_frame_is_read_at_every_door(complete):
     ):
         np.testing.assert_array_equal(analysis(theirs).coef, analysis(complete).coef)
     fit = LMM("height ~ week + arm + (1 | plot)")(complete)
-    np.testing.assert_array_equal(fit.predict(theirs), fit.predict(complete))
+    for kind in ("population", "conditional"):
+        np.testing.assert_array_equal(fit.predict(theirs, kind=kind), fit.predict(complete, kind=kind))
+    within = Within("height ~ week", unit="plot")(complete)
+    np.testing.assert_array_equal(within.predict(theirs, kind="conditional"), within.predict(kind="conditional"))
     lost = knock_out(theirs, share=0.5, response="height", rng=1)["height"]
     np.testing.assert_array_equal(lost, knock_out(complete, share=0.5, response="height", rng=1)["height"])
+
+
+def test_what_is_no_frame_is_told_how_to_become_one(complete):
+    for other, says in (
+        (complete.to_dict("list"), r"a dict; .* pd.DataFrame\(data\) makes one"),
+        (complete.to_records(), r"a recarray; .* pd.DataFrame\(data\) makes one"),
+        (complete["height"].to_list(), "a list; an analysis needs a pandas DataFrame with a row per observation$"),
+    ):
+        with pytest.raises(TypeError, match=says):
+            LMM("height ~ week + (1 | plot)")(other)
+    polars = pytest.importorskip("polars")
+    lazy = polars.DataFrame({name: complete[name].tolist() for name in complete}).lazy()
+    with pytest.raises(TypeError, match=r"a LazyFrame; .* data.collect\(\) makes one"):
+        LMM("height ~ week + (1 | plot)")(lazy)
 
 
 def test_a_year_is_squared_without_overflow():
@@ -258,17 +297,51 @@ def test_two_routes_of_one_estimator_give_one_study():
     np.testing.assert_allclose(both.answers["batch"].estimate, both.answers["one by one"].estimate, rtol=1e-6)
 
 
-@pytest.mark.parametrize("fixed", ["poly(x, 2)", "center(x)", "scale(x)", "bs(x, df=4)", "I(x - x.mean())"])
+@pytest.mark.parametrize("fixed", ["poly(x, 2)", "center(x)", "scale(x)", "bs(x, df=4)"])
 def test_a_world_made_of_a_fit_keeps_its_basis(fixed):
     truth = Model("y ~ x + I(x**2) + (1 | g)", {"Intercept": 10, "x": 1, "I(x ** 2)": 0.3}, random={"g": 2}, residual=1)
     fit = LMM(f"y ~ {fixed} + (1 | g)")(simulate(truth, crossed(g=20, x=range(8)), rng=1).data)
     world = Model.from_fit(fit)
     same = crossed(g=40, x=list(range(8)))
     np.testing.assert_allclose(world.on(same).mean, fit.predict(same)["mean"], rtol=1e-9)
-    if "mean()" not in fixed:  # which looks at the rows that it is given
-        few = crossed(g=20, x=[0, 1, 2, 3])
-        np.testing.assert_allclose(world.on(few).mean, fit.predict(few)["mean"], rtol=1e-9)
-        np.testing.assert_allclose(replace(world, residual=2.0).on(few).mean, world.on(few).mean)
+    few = crossed(g=20, x=[0, 1, 2, 3])
+    np.testing.assert_allclose(world.on(few).mean, fit.predict(few)["mean"], rtol=1e-9)
+    np.testing.assert_allclose(replace(world, residual=2.0).on(few).mean, world.on(few).mean)
+
+
+@pytest.mark.parametrize(
+    "fixed",
+    [
+        "I(week - np.mean(week))",
+        "np.cumsum(week)",
+        "I(week / week.max())",
+        "lag(week)",
+        "week.rank()",
+        "I(week - week[0])",
+    ],
+)
+def test_what_a_fit_does_not_remember_is_not_computed_from_other_rows(complete, fixed):
+    fixed = f"np.nan_to_num({fixed})" if "lag" in fixed else fixed
+    fit = LMM(f"height ~ arm + {fixed} + (1 | plot)")(complete)
+    np.testing.assert_allclose(fit.predict(complete)["mean"], fit.matrices.X @ fit.beta)
+    for ask in (lambda: fit.predict(complete[:1]), lambda: fit.predict(complete[::-1]), lambda: fit.means("arm")):
+        with pytest.raises(ValueError, match=r"looks at all rows, and would mean something else .*write center\(x\)"):
+            ask()
+    with pytest.warns(UserWarning, match=r"keeps center\(x\) but not np.mean\(x\)"):
+        Model.from_fit(fit)
+
+
+@pytest.mark.parametrize(
+    "fixed", ["C(arm, contr.sum)", "C(arm, contr.poly())", "np.clip(week, min=1, max=5)", "I(week ** 2)"]
+)
+def test_what_looks_at_its_own_row_only_is_the_same_for_one_row(complete, fixed):
+    fit = LMM(f"height ~ {fixed} + soil + (1 | plot)")(complete)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Model.from_fit(fit)
+        Model(fit.formula, dict.fromkeys(fit.terms, 1.0), random={"plot": 1})
+    alone = [fit.predict(complete[i : i + 1])["mean"].item() for i in (0, 11, 40)]
+    np.testing.assert_allclose(alone, (fit.matrices.X @ fit.beta).iloc[[0, 11, 40]])
 
 
 def test_a_world_whose_numbers_move_with_the_design_says_so():
@@ -330,6 +403,17 @@ def test_restricted_likelihood_of_what_is_left_is_that_of_least_squares(complete
     assert fit.criterion == pytest.approx(likelihood(OLS("height ~ week + arm")(complete), True), abs=1e-5)
 
 
+def test_a_correlation_of_effects_that_no_group_has_both_of_is_named(complete):
+    part = complete.assign(early=1.0 * (complete["plot"] < 6), late=1.0 * (complete["plot"] >= 6))
+    with pytest.warns(UserWarning, match="tell nothing of the correlation of early and late: no 'plot' has both"):
+        fit = LMM("height ~ week + (0 + early + late | plot)")(part)
+    apart = LMM("height ~ week + (0 + early | plot) + (0 + late | plot)")(part)
+    assert fit.criterion == pytest.approx(apart.criterion, abs=1e-6)
+    np.testing.assert_allclose(fit.coef[["estimate", "se", "df"]], apart.coef[["estimate", "se", "df"]], rtol=1e-3)
+    assert "the correlation of early and late" in fit.message
+    assert "correlation" not in LMM("height ~ week + (0 + soil | plot)")(complete).message
+
+
 def test_the_same_groups_twice_are_named(complete):
     twice = complete.assign(field=complete["plot"].map("field{}".format))
     [doubt] = doubts(*_parts("height ~ week + (1 | plot) + (1 | field)", twice))
@@ -382,6 +466,27 @@ def test_a_combination_that_was_not_there_is_unknown_though_its_parts_were():
     fit = LMM("y ~ 1 + (1 | school / room)")(data)
     with pytest.raises(ValueError, match="in a 'school:room' that the fit has not seen"):
         fit.predict(pd.DataFrame({"school": ["a"], "room": ["b1"]}), kind="conditional")
+
+
+@pytest.mark.parametrize("analysis", [LMM("height ~ week + (1 | plot)"), Within("height ~ week", unit="plot")])
+def test_a_group_that_is_not_known_is_told_why(complete, analysis):
+    fit, new = analysis(complete), complete[9:11]
+    for change, says in (
+        ({"plot": ["1", "1"]}, r"'plot' is 1 in these rows and in the fit, but of another type .*astype\('int64'\)"),
+        ({"plot": [1, None]}, "'plot' is missing in 1 of 2 rows"),
+        ({"plot": [1, 77]}, "kind='new group' predicts for those"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            fit.predict(new.assign(**change), kind="conditional")
+    for name in ("plot", "week"):
+        with pytest.raises(ValueError, match=f"more than one column '{name}'"):
+            fit.predict(pd.concat([new, new[[name]]], axis=1), kind="conditional")
+
+
+def test_a_covariate_may_be_called_response(complete):
+    theirs = complete.rename(columns={"arm": "response", "week": "response_"})
+    fit, plain = LMM("height ~ response * response_ + (1 | plot)")(theirs), LMM("height ~ arm * week + (1 | plot)")
+    np.testing.assert_allclose(fit.means("response")["estimate"], plain(complete).means("arm")["estimate"])
 
 
 def test_groups_are_not_told_by_their_text():
@@ -440,6 +545,8 @@ def test_two_coefficients_of_one_name_are_refused(complete):
     [
         ("height ~ week**2 + (1 | plot)", r"week\*\*2 as a term is week alone; its power is I\(week \*\* 2\)"),
         ("height ~ height + (1 | plot)", "'height' stands on both sides"),
+        ("height ~ week + (height | plot)", "'height' stands on both sides"),
+        ("height ~ week + (1 | plot:height)", "'height' stands on both sides .* makes no groups"),
         ("height ~ week + (1 | plot/plot)", "'plot' is in this group already"),
         ("height ~ 0 + (1 | plot)", "the fixed part has no coefficient"),
         ("height ~ week + (0 | plot)", "leaves 'plot' no random effect"),
@@ -587,6 +694,42 @@ def test_a_name_in_backticks_stands_everywhere_for_its_column(complete, name):
     np.testing.assert_array_equal(robust.coef, OLS("height ~ week", cluster="plot")(complete).coef)
 
 
+def test_a_name_is_the_same_column_with_backticks_and_without(complete):
+    fit = LMM("height ~ week * `arm` + arm + I(`week` ** 2) + I(week**2) + (`week` | `plot`)")(complete)
+    plain = LMM("height ~ week * arm + I(week**2) + (week | plot)")(complete)
+    assert fit.terms == plain.terms
+    assert fit.criterion == plain.criterion
+
+
+def test_no_column_is_taken_for_the_stand_in_of_another(complete):
+    """Odd names go through formulaic in hexadecimal; a column may be called just so."""
+    odd = complete.assign(**{"a b": complete["week"], "column_612062_": np.sin(complete.index), "week2": 0})
+    odd["week2"], odd["factor_7765656b32_"] = odd["week"] % 3, np.cos(3.0 * odd.index)
+    fit = LMM("height ~ `a b` + column_612062_ + (1 | plot)")(odd)
+    assert fit.terms == ("Intercept", "a b", "column_612062_")
+    assert fit.coef["estimate"]["a b"] == pytest.approx(
+        LMM("height ~ week + column_612062_ + (1 | plot)")(odd).coef["estimate"]["week"]
+    )
+    both = LMM("height ~ C(week2) + week2:week + factor_7765656b32_ + (1 | plot)")(odd)
+    assert both.terms[-2:] == ("factor_7765656b32_", "week2:week")
+
+
+def test_a_column_that_has_a_number_for_a_name_is_told_how_to_be_found(complete):
+    with pytest.raises(ValueError, match=r"'1' is not a column .*a formula finds them after data.columns = data.col"):
+        LMM("height ~ `1` + (1 | plot)")(complete.rename(columns={"week": 1}))
+
+
+def test_a_function_that_gives_too_few_values_is_told_how_many(complete):
+    with pytest.raises(ValueError, match=r"one value for each of the \d+ rows"):
+        LMM("height ~ np.diff(week) + (1 | plot)")(complete)
+
+
+def test_what_a_function_writes_becomes_a_factor_in_C(complete):
+    with pytest.raises(ValueError, match=r"is a factor inside C\(\), as C\(np.where"):
+        LMM("height ~ np.where(week > 3, 'late', 'early') + (1 | plot)")(complete)
+    assert len(LMM("height ~ C(np.where(week > 3, 'late', 'early')) + (1 | plot)")(complete).terms) == 2
+
+
 def test_a_keyword_may_be_a_column_inside_a_function(complete):
     fit = LMM("height ~ np.log1p(lambda) + C(class) + (1 | plot)")(
         complete.rename(columns={"week": "lambda", "arm": "class"})
@@ -616,6 +759,9 @@ def test_a_quoted_name_of_patsy_is_read_with_its_gaps(complete):
         ("y ~ x # c + (1 | g)", "# has no meaning in a formula"),
         ("y ~ x + (x g || g)", "an operator is missing between 'x' and 'g'"),
         ("y ~ __import__('os').getcwd() + (1 | g)", "the function '__import__' is not known"),
+        ("y ~ C(True) + (1 | g)", "is of no column, .*'True' is a word of Python, .* stands in backticks"),
+        ("y ~ x + I(3) + (1 | g)", "this function is of no column"),
+        ("y ~ x.clip(0).round() + (1 | g)", r"one call after the other stands inside I\(\)"),
         ("y ~ x + + z", "a term is missing here"),
         ("y ~ x * ", "a term is missing here"),
         ("y ~ `x + (1 | g)", "` is never closed"),

@@ -101,7 +101,6 @@
 
   const START = { design: "plots", tau: 3, sigma: 3, effect: 0 };
   const guessed = view => view.guess !== null && Object.keys(START).every(k => view.s[k] === START[k]) ? view.guess / 100 : null;
-  const rate = ({ f, revealed }) => revealed ? percent(f.rates[0]) : "…%";
 
   lmm.explorable("analyses", {
     loose: true,
@@ -116,22 +115,22 @@
     facts, look, picture, tally,
     sentence(view) {
       const { f, d } = view, [ols, simple, mixed] = d.analyses;
-      return (f.whole ? "Whole plots are treated, so plots that differ blur the comparison, and the regression does not know it: " : "Every plot is compared with itself, so plots that differ do not matter, and the regression does not know it: ") +
-        `its standard error is <b class="ols">${number(ols.se, 2)}</b> cm, the ${f.whole ? "t test of plot means" : "paired t test"} says <b class="third">${number(simple.se, 2)}</b>, the mixed model <b class="mixed">${number(mixed.se, 2)}</b>. ` +
-        `Without a difference the regression announces one in <b class="ols">${rate(view)}</b> of studies.`;
+      return (f.whole ? "Whole plots are treated, so differences between plots make the comparison less precise, and the regression does not take that into account. " : "Every plot is compared with itself, so differences between plots cancel, and the regression does not take that into account. ") +
+        `Its standard error is <b class="ols">${number(ols.se, 2)}</b> cm, that of the ${f.whole ? "t test of plot means" : "paired t test"} <b class="third">${number(simple.se, 2)}</b>, and that of the mixed model <b class="mixed">${number(mixed.se, 2)}</b>. ` +
+        (view.revealed ? `Where there is no difference, the regression announces one in <b class="ols">${percent(f.rates[0])}</b> of studies.` : "How often does the regression announce a difference where there is none?");
     },
     describe: ({ s, f, d, revealed, landed }) => `Heights of 72 plants in 12 plots; ${f.whole ? "six plots have the usual and six the new fertilizer" : "each plot has a half with the usual and one with the new fertilizer"}. The new ones are ${number(d.difference, 1)} cm taller. ` +
       NAMES[s.design].map((name, k) => `${name}: plus or minus ${number(d.analyses[k].half, 1)}, ${pValue(d.analyses[k].p)}; false positives ${revealed || k ? percent(f.rates[k]) : "not shown yet"}. `).join("") + `${number(landed)} new studies.`,
-    predict: { ask: "The fertilizers do not differ, and whole plots get one of them. In what percentage of such studies will the regression announce a difference at the 5% level?", unit: "%", min: 0, max: 100 },
+    predict: { ask: "The two fertilizers do not differ in truth, and each of them is given to six whole plots. In what percentage of such studies will the regression announce a difference at the 5% level?", unit: "%", min: 0, max: 100 },
     verdict(view) {
       const { f, s } = view, guess = guessed(view), p = percent(f.rates[0]);
-      return `${guess === null ? "The regression’s rate is" : `You said ${number(100 * guess)}%; it is`} <b class="ols">${p}</b>. ` + (s.tau === 0 ? "Plots do not differ, and the three analyses agree."
-        : f.whole ? "It takes the plants of one plot for independent, and its interval is too short." : "It takes the differences between plots for noise, and its interval is too long: true differences are missed.");
+      return `${guess === null ? "The regression’s rate is" : `You said ${number(100 * guess)}%; it is`} <b class="ols">${p}</b>. ` + (s.tau === 0 ? "The plots do not differ, so nothing is lost by ignoring them."
+        : f.whole ? "It treats the plants of one plot as independent, so its interval is too short." : "It treats the differences between plots as noise, so its interval is too long, and true differences are missed.");
     },
     repeat: { noun: "study", arrays: 4,
       values: ({ s, f, d }, normal) => [(d.difference - s.effect) / f.sd, ...f.parts.map(([scale, df], k) => df && scale ? lmm.normalFromChiSquare(d.squares[k] / scale, df) : normal())] },
-    note: ({ d }) => "Plots and plants are the same in both designs; only who gets which fertilizer differs. " + (d.zero ? "In the data on view the estimated variance between plots is zero, so the mixed model is the regression."
-      : "In a balanced design the mixed model agrees with the simple test that fits the design; it has more degrees of freedom than the paired test, because it takes the effect to be the same in every plot."),
+    note: ({ d }) => "Plots and plants are the same in both designs; only who gets which fertilizer differs. " + (d.zero ? "In the data on view the estimated variance between plots is zero, so the mixed model gives the same interval as the regression."
+      : "In a balanced design the mixed model agrees with the simple test that fits the design; it has more degrees of freedom than the paired test, because it assumes that the effect is the same in every plot."),
     python(s) {
       const whole = s.design === "plots";
       return `from lmmsim import LMM, OLS, Model, assign

@@ -65,15 +65,15 @@
         (!revealed ? "Another number of patients per clinic gives more." : best.m === chosen.m ? "No other number of patients per clinic gives more." : `With ${number(best.J)} clinics of ${best.m} it would be <b class="third">${percent(best.power)}</b>.`);
     },
     describe: ({ f, revealed }) => `Power by patients per clinic. Chosen: ${f.chosen.J} clinics with ${f.chosen.m} patients, power ${percent(f.chosen.power)}.` + (revealed ? ` Best: ${f.best.J} clinics with ${f.best.m} patients, power ${percent(f.best.power)}.` : ""),
-    predict: { ask: `A clinic costs ${START.clinic} times as much as a patient, and the ICC is ${START.rho}. How many patients per clinic give the most power?`, unit: "patients", min: 2, max: MOST },
+    predict: { ask: `A clinic costs ${START.clinic} times as much as a patient, the ICC is ${START.rho}, and the budget is ${START.budget} times the cost of a patient. How many patients per clinic give the most power?`, unit: "patients", min: 2, max: MOST },
     verdict({ s, f, guess }) {
       const other = guess !== null && about(s) ? design(clamp(Math.round(guess), 2, MOST), s) : null;
       return (other ? `You said ${number(other.m)} (${number(other.J)} clinics, power ${percent(other.power)}); ` : "") +
         `${other ? "the" : "The"} best design has <b class="third">${f.best.m}</b> patients in each of ${number(f.best.J)} clinics: ${percent(f.best.power)}. ` +
-        (f.rule === Infinity ? "Without a correlation within clinics only the number of patients counts."
-          : `The rule of thumb √(cost ratio × (1 − ρ)/ρ) says ${number(f.rule, 1)}; ${f.all.filter(d => d.power > f.best.power - 0.02).length} designs come within 2 percentage points.`);
+        (f.rule === Infinity ? "Without a correlation within clinics almost only the number of patients counts."
+          : `The rule of thumb √(cost ratio × (1 − ρ)/ρ) says ${number(f.rule, 1)}, and ${f.all.filter(d => d.power > f.best.power - 0.02).length} numbers of patients come within 2 percentage points of the best power.`);
     },
-    note: () => "Costs in any unit of money. Half of the clinics in each arm; total sd 10 points; t test on J − 2 degrees of freedom, as the mixed model’s in a balanced design. The power jumps where one more pair of clinics becomes affordable.",
+    note: () => "Costs are in any unit of money. Half of the clinics are in each arm, and the total standard deviation is 10 points. The test is the t test on J − 2 degrees of freedom, as that of the mixed model in a balanced design whose estimated variance is not zero. The power jumps where one more pair of clinics becomes affordable.",
     python: s => `from lmmsim import Model, assign, convert, exact_power, nested
 
 cost_clinic, cost_patient = <b>${s.clinic}</b>, <b>${s.patient.toFixed(1)}</b>

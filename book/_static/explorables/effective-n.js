@@ -136,8 +136,8 @@
     height: () => 604,
     draws: ({ school, pupil, per }) => ({ school: school.map(z => z / per), pupil: pupil.map(z => z / per) }),
     facts, look, picture, tally,
-    sentence: ({ s, f, revealed }) => `<b>${number(f.n)} pupils</b> in ${s.J} schools are worth <b>${number(f.worth)} independent</b> pupils; ` +
-      `an ordinary regression announces a difference that is not there in <b class="ols">${revealed ? percent(f.rate) : "…%"}</b> of such surveys.`,
+    sentence: ({ s, f, revealed }) => `For a comparison of schools, <b>${number(f.n)} pupils</b> in ${s.J} schools are worth <b>${number(f.worth)} independent</b> pupils. ` + (revealed
+      ? `An ordinary regression announces a difference that is not there in <b class="ols">${percent(f.rate)}</b> of such surveys.` : "How often does an ordinary regression announce a difference that is not there?"),
     describe: ({ s, f, d, revealed, landed }) => `${number(f.n)} scores in ${s.J} schools. The Catholic schools average ${number(d.difference, 1)} points more. ` +
       NAMES.map((name, k) => `${name}: plus or minus ${number(d.analyses[k].half, 1)}, ${pValue(d.analyses[k].p)}. `).join("") +
       `False positives: ordinary regression ${revealed ? percent(f.rate) : "not shown yet"}, mixed model ${percent(f.rateMixed)}. ${number(landed)} new surveys.`,
@@ -145,16 +145,16 @@
     verdict(view) {
       const { f } = view, guess = guessed(view);
       return `${guess === null ? "The regression announces a difference in" : `You said ${number(100 * guess)}%; it is`} <b class="ols">${percent(f.rate)}</b>${guess === null ? " of surveys" : ""}. ` +
-        (f.sd < 1.02 * f.sdOls ? "Differences are about as large as it expects, so its error rate is right."
-          : `Chance makes differences ${number(f.sd / f.sdOls, 1)} times as large as it expects, because it counts ${number(f.n)} pupils and not the ${number(f.worth)} they are worth.`);
+        (f.sd < 1.02 * f.sdOls ? "The differences are about as large as the regression expects, so its rate of false positives is right."
+          : `Chance makes differences ${number(f.sd / f.sdOls, 1)} times as large as the regression expects, because it counts ${number(f.n)} pupils and not the ${number(f.worth)} that they are worth.`);
     },
     repeat: {
       noun: "survey", arrays: 3,
       values: ({ s, f, d }, normal) => [d.difference / f.sd, lmm.normalFromChiSquare(d.between / (SD * SD * f.effect), s.J - 2),
         s.m > 1 ? lmm.normalFromChiSquare(d.within / (SD * SD * (1 - s.rho)), f.n - s.J) : normal()],
     },
-    note: ({ s, f }) => "The first survey was picked because it misleads; the others come as they fall. " + (s.m === 1 ? "With one pupil per school the two analyses are the same."
-      : `The mixed model gives every school a level of its own. Here its test is the t test of the school means, except in the ${f.zero < 0.0005 ? "very few" : percent(f.zero) + " of"} surveys in which the estimated variance between schools is zero; there it is the regression's.`),
+    note: ({ s, f }) => "The first survey was chosen because it misleads; all others are drawn at random. " + (s.m === 1 ? "With one pupil per school the two analyses are the same."
+      : `The mixed model gives every school a level of its own. Here its test is the t test of the school means, except in the ${f.zero < 0.0005 ? "very few" : percent(f.zero) + " of"} surveys in which the estimated variance between schools is zero; in these it is the test of the regression.`),
     python: (s, view) => `from lmmsim import LMM, OLS, Model, assign, convert
 from lmmsim import nested, performance, study
 

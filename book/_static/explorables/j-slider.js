@@ -56,7 +56,7 @@
   const points = (x, digits = 0) => `${number(x, digits)} point${x === 1 ? "" : "s"}`;
 
   function picture(view) {
-    const { s, f, W, revealed, landed } = view, left = 34, right = W - 8, x = scale(Math.log(4), Math.log(60), left, right), X = j => x(Math.log(j));
+    const { s, f, W, revealed, landed } = view, left = 38, right = W - 8, x = scale(Math.log(4), Math.log(60), left, right), X = j => x(Math.log(j));
     const panel = (top, height, most, step, values, title, known) => {
       const y = scale(0, most, top + height, top);
       let out = text(0, top - 12, title, "strong");
@@ -74,7 +74,7 @@
     out += panel(218, 110, 1, 0.25, [f.powers, f.power], `Power to find ${points(s.effect)}`, revealed) + text(right, 218 + 110 + 33, "clinics J (a ratio scale)", "soft end");
     const counts = tally(view), most = Math.max(...TESTS.map(([key]) => f.rate[key])) > 0.24 ? 0.5 : 0.25;
     out += text(0, 390, `False positives and power with ${s.J} clinics`, "strong") + lmm.rates(TESTS.map(([key, kind, name], k) => ({
-      name: W < 480 ? name.replace("Mixed model", "LMM").replace("Likelihood ratio (ML)", "LRT").replace("t test of clinic means", "means, t") : name, kind, truth: f.rate[key], known: true, count: counts[k], n: landed, guess: null, aside: `power ${revealed ? percent(f.power[key]) : "…%"}` })), { W, top: 400, level: 0.05, most, step: most / 5 });
+      name: W < 480 ? name.replace("Mixed model", "LMM").replace("Likelihood ratio (ML)", "LRT").replace("t test of clinic means", "means, t") : name, kind, truth: f.rate[key], known: true, count: counts[k], n: landed, guess: null, aside: `power ${revealed ? percent(f.power[key]) : "?"}` })), { W, top: 400, level: 0.05, most, step: most / 5 });
     return out;
   }
 
@@ -89,17 +89,17 @@
     height: () => 596,
     facts, picture, tally,
     sentence: ({ s, f, revealed }) => `With <b>${s.J} clinics</b> the z test announces a difference that is not there in <b class="ols">${percent(f.rate.z)}</b> of trials, the t test with Satterthwaite’s degrees of freedom in <b class="mixed">${percent(f.rate.t)}</b>. ` +
-      `A true difference of ${points(s.effect)} (sd of patients: 10) is found by the latter in <b class="mixed">${revealed ? percent(f.power.t) : "…%"}</b>.`,
+      (revealed ? `This t test finds a true difference of ${points(s.effect)} (sd of patients: 10) in <b class="mixed">${percent(f.power.t)}</b>.` : `How often does this t test find a true difference of ${points(s.effect)} (sd of patients: 10)?`),
     describe: ({ s, f, revealed }) => `Curves of false positives and of power by the number of clinics, from 4 to 60. At ${s.J} clinics: ` +
       TESTS.map(([key, , name]) => `${name}: ${percent(f.rate[key])}, power ${revealed ? percent(f.power[key]) : "not shown yet"}`).join("; ") + ".",
-    predict: { ask: "Six clinics of ten patients, three in each arm, and a true difference of 6 points; patients differ by a standard deviation of 10. In what percentage of trials will Satterthwaite’s t test find it?", unit: "%", min: 0, max: 100 },
+    predict: { ask: "There are six clinics with ten patients each, three clinics in each arm, and a true difference of 6 points; patients have a standard deviation of 10 points and an ICC of 0.2. In what percentage of trials will Satterthwaite’s t test find the difference?", unit: "%", min: 0, max: 100 },
     verdict(view) {
       const { s, f } = view, guess = guessed(view), error = SD * Math.sqrt(4 * f.large / f.n);
-      return `${guess === null ? "The power is" : `You said ${number(100 * guess)}%; it is`} <b class="mixed">${percent(f.power.t)}</b>. The estimate has a standard error of about ${points(error, 1)}, and with ${s.J - 2} degrees of freedom it has to be more than ${number(lmm.tCritical(s.J - 2), 1)} standard errors from zero.` +
-        (f.rate.z - f.rate.t < 0.01 ? "" : " The z test shows more power, but a part of it is its excess of false positives.");
+      return `${guess === null ? "The power is" : `You said ${number(100 * guess)}%; it is`} <b class="mixed">${percent(f.power.t)}</b>. The estimate has a standard error of about ${points(error, 1)}, and with ${s.J - 2} degrees of freedom it is significant only if it is more than ${number(lmm.tCritical(s.J - 2), 1)} of them from zero.` +
+        (f.rate.z - f.rate.t < 0.01 ? "" : " The z test has more power, but it also has more false positives.");
     },
     repeat: { noun: "trial", arrays: 3 },
-    note: () => "Balanced designs, half of the clinics in each arm. Where the ICC is small, the estimated variance is often zero; then the mixed model is the regression, on all patients’ degrees of freedom.",
+    note: () => "The designs are balanced, with half of the clinics in each arm. Where the ICC is small, the estimated variance between clinics is often zero; the mixed model’s test is then that of the regression, with the degrees of freedom of all patients.",
     python: (s, view) => `from lmmsim import LMM, GroupMeans, Model, assign, convert
 from lmmsim import exact_power, nested, performance, study
 

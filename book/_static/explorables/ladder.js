@@ -85,7 +85,7 @@
     },
     sentence({ s, f, d, revealed }) {
       const j = s.school - 1, moved = 1 - f.weight[j];
-      return `In school ${s.school} <b>${pupils(f.n[j])}</b> averaged <b class="ols">${number(d.own[j], 1)}</b>. ` + (revealed
+      return `The <b>${pupils(f.n[j])}</b> tested in school ${s.school} averaged <b class="ols">${number(d.own[j], 1)}</b>. ` + (revealed
         ? `The mixed model gives their mean a weight of <b>${percent(f.weight[j])}</b> and the model’s mean of all schools, ${number(d.center, 1)}, the rest: it predicts <b class="mixed">${number(d.partial[j], 1)}</b>. The truth is ${number(d.truth[j], 1)}.`
         : "What is the school’s true mean? The mixed model’s answer appears when you have given yours.");
     },
@@ -100,7 +100,7 @@
         : best > 0.97 ? `Here partial pooling is hardly better than ${f.expected[0] < f.expected[2] ? "each school’s own mean" : "one mean for all"}.`
           : `On average partial pooling is nearer the truth (${number(f.expected[1], 1)} points) than a school’s own mean (${number(f.expected[0], 1)}) or one mean for all (${number(f.expected[2], 1)}), though not for every school.`);
     },
-    note: () => "The weight is τ² / (τ² + σ²/n), with the true τ and σ; a fit estimates both from the data first. Circles grow with the number of pupils. Bars: what is expected over many sets of schools if the mean of all is known; dots: these twelve.",
+    note: () => "The weight is τ² / (τ² + σ²/n), with the true τ and σ; a fit estimates both from the data first. The larger a circle, the more pupils the school has. The bars show the error that is expected over many sets of schools if the mean of all is known; the dots show the error in these twelve schools.",
     python: (s, { data }) => `import pandas as pd
 from lmmsim import LMM, Model, nested, simulate
 

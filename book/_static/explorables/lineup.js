@@ -80,7 +80,7 @@
       return (guess === null ? `In the first line-up it was number ${real}. ` : guess === real ? `You chose number ${number(guess)}, and that is the real one. ` : `You chose number ${number(guess)}; the real one was number ${real}. `) +
         "Someone who sees nothing finds it once in twenty times, so one hit has a p-value of .05, and two hits in two line-ups have one of .0025.";
     },
-    note: () => "Residuals are those from each plant’s own straight line. Move “line-up” for new places: the real one is hidden again.",
+    note: () => "The residuals are those from each plant’s own straight line. If you move the slider “line-up”, the panels change places and the real one is hidden again.",
     python: s => `from lmmsim import IID, LMM, Model, Random
 from lmmsim import crossed, lineup, simulate
 

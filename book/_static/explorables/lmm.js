@@ -419,7 +419,7 @@ const lmm = (() => {
       if (spec.moved) { spec.moved(name, view); sync(); }
       stop();
       view.touched = true;
-      reveal();                                     // to move a control is to skip the prediction
+      if (!control.free) reveal();                  // to move a control is to skip the prediction, unless it tells nothing about it
       update();
     });
     part("prompt")?.addEventListener("submit", event => { event.preventDefault(); view.guess = Number(part("guess").value); reveal(true); });

@@ -35,7 +35,7 @@
     return { wide, cell, row, num, at, top: 42, data: 42 + N * row + 34, second: 42 + N * row + 34 + 208 };
   }
 
-  function picture({ s, f, d, W }) {
+  function picture({ s, f, d, W, revealed }) {
     const g = layout(W), { cell, row, num, at, top } = g, i = s.row - 1, k = plot(i), mid = r => top + r * row + row / 2 + 4;
     let out = "";
 
@@ -85,7 +85,8 @@
     const size = g.wide ? 20 : Math.min(17, (W - 118) / N), top2 = g.second + 24, most = Math.max(...f.V.map(r => Math.max(...r.map(Math.abs))));
     out += text(0, g.second, `V: how ${N} heights go together`, "strong");
     const shade = (x0, y0, w, h, v, big, kind) => v === 0 ? "" : `<rect x="${x0.toFixed(1)}" y="${y0.toFixed(1)}" width="${w.toFixed(1)}" height="${h.toFixed(1)}" class="${v < 0 ? "ols" : kind}" opacity="${(0.12 + 0.88 * Math.abs(v) / big).toFixed(2)}"/>`;
-    for (let r = 0; r < N; r++) for (let c = 0; c < N; c++) out += shade(c * size + 0.5, top2 + r * size + 0.5, size - 1, size - 1, f.V[r][c], most, "mixed");
+    for (let r = 0; r < N; r++) for (let c = 0; c < N; c++) if (revealed) out += shade(c * size + 0.5, top2 + r * size + 0.5, size - 1, size - 1, f.V[r][c], most, "mixed");
+    if (!revealed) out += text(N * size / 2, top2 + N * size / 2 + 5, "?", "strong large middle mixed");     // its darkest rows are asked for
     out += bracket(0, top2, N * size, N * size) + `<rect x="-1" y="${top2 + i * size}" width="${N * size + 2}" height="${size}" class="box"/>`;
     const left = N * size + (g.wide ? 40 : 22), G = f.G, biggest = Math.max(G[0][0], G[1][1], 1e-9), gs = g.wide ? 13 : 11, rs = g.wide ? 6.5 : 5.5;
     out += text(left, top2 - 6, "G", "strong") + text(left, top2 + 6 * gs + 40, "R", "strong");
@@ -99,6 +100,7 @@
       out += text(tx, top2 + 12, "a block for each plot:", "soft small") + text(tx, top2 + 32, `variance of levels ${number(G[0][0], 2)}`, "small") + text(tx, top2 + 49, `of slopes ${number(G[1][1], 2)}`, "small") + text(tx, top2 + 66, `covariance ${number(G[0][1], 2)}`, "small");
       out += text(tx, rTop + 12, "independent residuals:", "soft small") + text(tx, rTop + 32, `variance ${number(s.sigma ** 2, 2)}`, "small");
     }
+    if (!revealed) return out;
     const foot = top2 + N * size + 20;
     out += text(0, foot, `V[${s.row}, ${s.row}] = ${number(f.V[i][i], 2)} cm²: the variance of y${sub(s.row)}`, "small");
     const other = 4 * k + (week(i) === 0 ? 3 : 0), corr = f.V[i][other] / Math.sqrt(f.V[i][i] * f.V[other][other] || 1);
@@ -112,7 +114,7 @@
   lmm.explorable("matrix", {
     loose: true,
     controls: [
-      { name: "row", label: "row", min: 1, max: N, value: 10, code: s => `plants.data.loc[<b>${s.row - 1}</b>]` },
+      { name: "row", label: "row", free: true, min: 1, max: N, value: 10, code: s => `plants.data.loc[<b>${s.row - 1}</b>]` },
       { name: "sd0", label: "level sd", unit: " cm", min: 0, max: 4, step: 0.1, value: 2, digits: 1, code: s => `{"Intercept": <b>${s.sd0.toFixed(1)}</b>, …}` },
       { name: "sd1", label: "slope sd", unit: " cm/wk", min: 0, max: 1, step: 0.05, value: 0.5, digits: 2, code: s => `{…, "week": <b>${s.sd1.toFixed(2)}</b>}` },
       { name: "corr", label: "correlation", min: -0.9, max: 0.9, step: 0.1, value: 0.3, digits: 1, code: s => `corr=<b>${s.corr.toFixed(1)}</b>` },
@@ -131,8 +133,15 @@
       return `Row ${s.row}, <b class="${ARM[k]}">plot ${k + 1}</b> in week ${w}: ${number(d.y[i], 1)} cm = <b>${number(BETA[0])} + ${number(BETA[1])} × ${w}</b> (Xβ, what all plots share) ` +
         `<b class="${ARM[k]}">${signed(u[0])} ${signed(u[1])} × ${w}</b> (Zu, this plot’s level and slope) <b>${signed(d.eps[i])}</b> (ε, this week only).`;
     },
-    describe: ({ s, f, d }) => `The matrices y, X, beta, Z, u and epsilon of three plots in four weeks, twelve rows; the twelve heights with a line for each plot; and V, twelve by twelve, with one block of four by four for each plot. ` +
-      `Row ${s.row} is chosen: y ${number(d.y[s.row - 1], 1)}, its variance ${number(f.V[s.row - 1][s.row - 1], 2)}.`,
+    describe: ({ s, f, d, revealed }) => `The matrices y, X, beta, Z, u and epsilon of three plots in four weeks, twelve rows; the twelve heights with a line for each plot; and V, twelve by twelve, with one block of four by four for each plot. ` +
+      `Row ${s.row} is chosen: y ${number(d.y[s.row - 1], 1)}, its variance ${revealed ? number(f.V[s.row - 1][s.row - 1], 2) : "not shown yet"}.`,
+    predict: { ask: "In which week, from 0 to 3, will the heights of many plots differ most? Say to yourself also whether weeks 0 and 3 are correlated as strongly as weeks 2 and 3, and type the week.", unit: "(0 to 3)", min: 0, max: WEEKS - 1 },
+    verdict({ f, guess }) {
+      const sds = [...Array(WEEKS).keys()].map(w => Math.sqrt(f.V[w][w])), most = Math.max(...sds), least = Math.min(...sds), at = sds.indexOf(most), corr = (a, b) => number(f.V[a][b] / (sds[a] * sds[b] || 1), 2);
+      return (guess === null ? "" : `You said week ${number(guess, Number.isInteger(guess) ? 0 : 1)}. `) + (most - least < 1e-9 ? `Here the heights differ equally in all weeks, with a standard deviation of <b>${number(most, 1)}</b> cm.`
+        : `Here the heights differ most in week <b>${at}</b>, with a standard deviation of <b>${number(most, 1)}</b> cm, and least in week ${sds.indexOf(least)}, with ${number(least, 1)} cm.`) +
+        ` The correlation is ${corr(0, 3)} between weeks 0 and 3, and ${corr(2, 3)} between weeks 2 and 3.`;
+    },
     python: s => `from lmmsim import Model, Random, crossed, simulate
 
 design = crossed(plot=3, week=[0, 1, 2, 3])

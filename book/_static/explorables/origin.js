@@ -66,15 +66,15 @@
     sentence: ({ s, f }) => `Counted from week <b>${s.zero}</b>, the intercept is the level in that week: on average ${number(f.mean)} points, with a standard deviation of <b>${number(f.sd, 1)}</b> and a correlation with the slope of <b>${number(f.corr, 2)}</b>. ` +
       `The slopes, their sd of ${number(s.sd1, 1)}, the lines and the fit are the same for every origin.`,
     describe: ({ s, f }) => `Sixteen straight lines of children over weeks 0 to 8, and a vertical line at week ${s.zero}, where time is zero. There the levels have a standard deviation of ${number(f.sd, 1)} and a correlation of ${number(f.corr, 2)} with the slopes.`,
-    predict: { ask: `At week 0 levels and slopes have a correlation of ${number(START.corr, 1)}. If time is counted from week ${LAST} instead, what will their correlation be?`, unit: "(−1 to 1)", min: -1, max: 1 },
+    predict: { ask: `In week 0 levels and slopes have a correlation of ${number(START.corr, 1)}. If time is counted from week ${LAST} instead, what will their correlation be?`, unit: "(−1 to 1)", min: -1, max: 1 },
     verdict({ s, f, guess }) {
       const same = ["sd0", "sd1", "corr"].every(k => s[k] === START[k]);
-      return (guess !== null && same ? `You said ${number(guess, 2)}; counted from week ${LAST} it is <b>${number(f.last, 2)}</b>. ` : `Counted from week ${LAST} it is <b>${number(f.last, 2)}</b>. `) +
+      return (guess !== null && same ? `You said ${number(guess, 2)}; counted` : "Counted") + ` from week ${LAST} the correlation is <b>${number(f.last, 2)}</b>. ` +
         (s.sd1 === 0 ? "Parallel lines have the same spread everywhere."
           : f.narrowest > 0 && f.narrowest < LAST ? `The lines are closest together in week ${number(f.narrowest, 1)}, where the correlation is 0; after it, those who grow faster are ahead.`
             : "The correlation says on which side of zero the lines are closest together.");
     },
-    note: () => "The sliders set the level sd and the correlation in week 0. A model that sets the correlation to 0, (1 | child) + (0 + week | child), is therefore a different model for every origin; one with the correlation is not.",
+    note: () => "The sliders set the level sd and the correlation in week 0. A model that sets the correlation to 0, (1 | child) + (0 + week | child), is therefore a different model for every origin; a model with the correlation is the same for every origin.",
     python: s => `from lmmsim import LMM, Model, Random, crossed, simulate
 
 world = Model("score ~ week + (week | child)",

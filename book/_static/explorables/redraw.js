@@ -90,16 +90,16 @@
     ],
     height: () => 632,
     facts, picture, tally,
-    sentence: ({ s, f, revealed }) => `An interval with <b class="ols">schools fixed</b> is about these ${s.J} schools: it contains their mean in 95% of repetitions, and the mean of all schools in <b class="ols">${revealed ? percent(f.rates[1][0]) : "…%"}</b>. ` +
-      `With <b class="mixed">schools random</b> it is about all schools like these, and contains their mean in <b class="mixed">${percent(f.rates[1][1])}</b>.`,
+    sentence: ({ s, f, revealed }) => `An interval with <b class="ols">schools fixed</b> is about these ${s.J} schools: it contains their mean in 95% of repetitions with the same schools. ${revealed ? `With new schools it contains the mean of all schools in <b class="ols">${percent(f.rates[1][0])}</b>.` : "How often does it contain the mean of all schools?"} ` +
+      `An interval with <b class="mixed">schools random</b> is about all schools like these, and contains their mean in <b class="mixed">${percent(f.rates[1][1])}</b> of repetitions with new schools.`,
     describe: ({ f, landed, revealed }) => `Four panels of intervals for ${Math.min(landed, SHOWN)} repetitions. With the same schools, whose mean is ${number(f.these, 1)}, ${percent(f.rates[0][0])} of the fixed and ${percent(f.rates[0][1])} of the random intervals contain it. ` +
       `With new schools, ${revealed ? percent(f.rates[1][0]) : "a share not shown yet"} of the fixed and ${percent(f.rates[1][1])} of the random intervals contain the mean of all schools, 50.`,
-    predict: { ask: "Each repetition draws new schools. In what percentage of them does the narrow interval, with schools fixed, contain the mean of all schools?", unit: "%", min: 0, max: 100 },
+    predict: { ask: "Suppose that each repetition draws new schools. In what percentage of repetitions does the narrow interval, with schools fixed, contain the mean of all schools?", unit: "%", min: 0, max: 100 },
     verdict(view) {
       const { f } = view, guess = guessed(view);
-      return `${guess === null ? "With new schools the fixed interval contains the mean of all in" : `You said ${number(100 * guess)}%; it is`} <b class="ols">${percent(f.rates[1][0])}</b>. ` +
+      return `${guess === null ? "With new schools the fixed interval contains the mean of all schools in" : `You said ${number(100 * guess)}%; it is`} <b class="ols">${percent(f.rates[1][0])}</b>. ` +
         (f.ratio < 1.05 ? "The schools hardly differ, so it matters little which of them are tested."
-          : `From one set of schools to the next the mean moves ${number(f.ratio, 1)} times as much as from one sample of pupils to the next, and the fixed interval knows only the pupils.`);
+          : `From one set of schools to the next the mean moves ${number(f.ratio, 1)} times as much as from one sample of pupils to the next, and the fixed interval takes only the pupils into account.`);
     },
     repeat: { noun: "study", arrays: 4, start: SHOWN },
     note: () => "All four panels use the same repetitions in the same order. An interval that misses is drawn in color. Pupils of one school differ by a standard deviation of 9 points. Neither interval is wrong: they answer different questions.",

@@ -31,7 +31,7 @@
     return { J, rho, s: SLOPES[slope], table };
   }
 
-  const HIDDEN = ["same", "ols"], START = { groups: 2, icc: 2, slope: 2 };
+  const HIDDEN = ["differ", "ols"], START = { groups: 2, icc: 2, slope: 2 };
   const guessed = view => view.guess !== null && Object.keys(START).every(k => view.s[k] === START[k]) ? view.guess : null;
 
   function picture({ f, W, revealed }) {
@@ -69,20 +69,21 @@
     facts, picture,
     sentence({ f, revealed }) {
       const { whole, same, differ } = f.table;
-      return `With ${f.J} groups of ${M} and an ICC of ${f.rho.toFixed(2)} the regression’s false positives are <b class="ols">${percent(whole.ols[0])}</b> when whole groups are treated, and <b class="mixed">${revealed ? percent(same.ols[0]) : "…%"}</b> when the treatment varies within groups. ` +
-        (f.s ? `Where its effect differs (sd ${f.s.toFixed(2)}), a random intercept alone has <b class="ols">${percent(differ.intercept[0])}</b>.` : "Here the effect is the same in every group.");
+      return `With ${f.J} groups of ${M} and an ICC of ${f.rho.toFixed(2)} the regression’s false positives are <b class="ols">${percent(whole.ols[0])}</b> when whole groups are treated, and <b class="mixed">${percent(same.ols[0])}</b> when the treatment varies within groups and has the same effect in all. ` +
+        (!f.s ? "Here the effect is the same in every group." : `Where the effect differs (sd ${f.s.toFixed(2)}), ${revealed ? `the regression has <b class="ols">${percent(differ.ols[0])}</b>, and ` : ""}a mixed model with a random intercept alone has <b class="ols">${percent(differ.intercept[0])}</b>.`);
     },
     describe: ({ f, revealed }) => "A table of false-positive rates. " + DESIGNS.map(([key, name]) => `${name}: ` + ANALYSES.map(([analysis, words]) => {
       const cell = f.table[key][analysis];
       return `${words} ${!cell ? "does not apply" : !revealed && key === HIDDEN[0] && analysis === HIDDEN[1] ? "not shown yet" : percent(cell[0])}`;
     }).join(", ")).join(". ") + ".",
-    predict: { ask: "Twenty groups of ten, ICC 0.3; every group has both treatments, and they do not differ. In what percentage of studies does an ordinary regression announce a difference at the 5% level?", unit: "%", min: 0, max: 100 },
+    predict: { ask: "There are twenty groups of ten with an ICC of 0.3, and every group has both treatments. On average the treatments do not differ, but their difference varies between groups with a standard deviation of 0.5. In what percentage of studies does an ordinary regression announce a difference at the 5% level?", unit: "%", min: 0, max: 100 },
     verdict(view) {
-      const { f } = view, guess = guessed(view), p = percent(f.table.same.ols[0]);
-      return `${guess === null ? "Within groups the regression’s rate is" : `You said ${number(guess, Number.isInteger(guess) ? 0 : 1)}%; it is`} <b class="mixed">${p}</b>. ` + (f.rho === 0 ? "Groups do not differ, so nothing is lost by ignoring them."
-        : "It counts differences between groups as noise, though the comparison within groups is free of them: its intervals are too wide, and true effects are missed.");
+      const { f } = view, guess = guessed(view), p = percent(f.table.differ.ols[0]), level = "counts differences between groups as noise, which makes its interval too long", slope = "does not take into account that the effect differs, which makes its interval too short";
+      return `${guess === null ? "Where both treatments are in every group, the regression’s rate is" : `You said ${number(guess, Number.isInteger(guess) ? 0 : 1)}%; it is`} <b class="ols">${p}</b>. ` + (f.s === 0
+        ? f.rho === 0 ? "Groups do not differ, so nothing is lost by ignoring them." : `The regression ${level}, so true effects are missed.`
+        : f.rho === 0 ? `The regression ${slope}.` : `Two errors work against each other: the regression ${level}, and it ${slope}. Which of them is larger depends on the sliders.`);
     },
-    note: ({ data }) => `Balanced designs, ${M} rows a group, residual sd 1. “Exact” is one integral; the others are ${number(data.replicates)} simulated studies each, with their Monte-Carlo error. Colored where a rate is off by more than 0.5 percentage points and twice that error.`,
+    note: ({ data }) => `The designs are balanced, with ${M} rows in each group and a residual standard deviation of 1. A rate that is called exact was computed from a formula; each of the others comes from ${number(data.replicates)} simulated studies and has its Monte-Carlo error below it. A cell is colored where its rate differs from 5% by more than 0.5 percentage points and twice that error.`,
     python: s => `from lmmsim import LMM, OLS, Model, Random
 from lmmsim import convert, crossed, performance, study
 

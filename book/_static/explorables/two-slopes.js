@@ -66,7 +66,6 @@
 
   const START = { within: -1, between: 2, spread: 1, tau: 1 };
   const guessed = view => view.guess !== null && Object.keys(START).every(k => view.s[k] === START[k]) ? view.guess : null;
-  const mixed = ({ d, revealed }) => revealed ? number(d.slopes.mixed, 2) : "…";
 
   lmm.explorable("two-slopes", {
     loose: true,
@@ -79,17 +78,17 @@
     height: () => 524,
     draws: ({ per, ...rest }) => Object.fromEntries(Object.entries(rest).map(([k, z]) => [k, z.map(v => v / per)])),
     facts, look, picture,
-    sentence: view => { const { s, d } = view; return `Within schools the slope is <b class="third">${number(d.slopes.within, 2)}</b>, between schools <b class="fourth">${number(d.slopes.between, 2)}</b>. The regression mixes them to <b class="ols">${number(d.slopes.ols, 2)}</b>, the random intercept to <b class="mixed">${mixed(view)}</b>: ` +
-      (s.within === s.between ? "here both slopes are the same in truth, and mixing them is right." : "two weighted means of two different questions."); },
+    sentence: view => { const { s, d } = view; return `Within schools the slope is <b class="third">${number(d.slopes.within, 2)}</b>, between schools <b class="fourth">${number(d.slopes.between, 2)}</b>. The one slope of the regression is a weighted mean of the two, <b class="ols">${number(d.slopes.ols, 2)}</b>${view.revealed ? `, and so is that of the random intercept, <b class="mixed">${number(d.slopes.mixed, 2)}</b>` : ""}. ` +
+      (s.within === s.between ? "Here both slopes are the same in truth, so a weighted mean of them is right." : "Here the two slopes answer different questions, and a weighted mean of them answers neither."); },
     describe: ({ d, revealed }) => `A hundred pupils of ten schools: score against prior knowledge, a line within each school and a line through the school means. Slopes: within ${number(d.slopes.within, 2)}, between ${number(d.slopes.between, 2)}, regression ${number(d.slopes.ols, 2)}` + (revealed ? `, random intercept ${number(d.slopes.mixed, 2)}.` : "."),
-    predict: { ask: "The mixed model y ~ x + (1 | school) has one slope for x. Where will it be?", unit: "pts per sd", min: -5, max: 5 },
+    predict: { ask: "The mixed model y ~ x + (1 | school) has only one slope for x, which is prior knowledge. What will this slope be?", unit: "points per sd", min: -5, max: 5 },
     verdict(view) {
       const { d } = view, guess = guessed(view), w = d.weights;
       return `${guess === null ? "The mixed model’s slope is" : `You said ${number(guess, 2)}; it is`} <b class="mixed">${number(d.slopes.mixed, 2)}</b>. ` +
-        (d.psi === 1 ? "The estimated variance between schools is zero, so it is the regression."
-          : `It gives the slope between schools a weight of ${percent(w.mixed)} instead of ${percent(w.ols)}, because school means carry τ as well; with more pupils per school it would come nearer to the slope within.`);
+        (d.psi === 1 ? "The estimated variance between schools is zero, so it is the slope of the regression."
+          : `It gives the slope between schools a weight of ${percent(w.mixed)} instead of ${percent(w.ols)}, because the means of schools also contain the schools’ own levels. With more pupils per school it would come nearer to the slope within schools.`);
     },
-    note: () => "The remedy is to ask for both: y ~ within + between + (1 | school), with the school’s mean as a predictor of its own.",
+    note: () => "The remedy is to ask for both: y ~ within + between + (1 | school), where “between” is the mean of x in a school, and “within” is the difference between a pupil’s x and this mean.",
     python: s => `from lmmsim import LMM, OLS, Model
 from lmmsim import covariate, draws, nested, simulate
 
