@@ -126,8 +126,8 @@ def recognized(analyses: Sequence[Mapping[str, Any]], answers: Mapping[str, Answ
 
     They have to explain more than half of what was answered, so that a lucky number is not taken for a mistake. Of
     those that explain as much, the ones that do so to the last digit are taken, then those with the fewest mistakes,
-    then the nearest, and those as near. To the last digit, a wrong analysis is also named where the right ones are
-    close enough for all points, as p from z is in a large sample, but none of them says these digits.
+    then the nearest, and those as near. One that explains all answers to the last digit is also named where the right
+    ones are close enough for all points, as p from z is in a large sample, but none of them says these digits.
     """
     given = [name for name, value in answers.items() if value is not None]
 
@@ -135,7 +135,8 @@ def recognized(analyses: Sequence[Mapping[str, Any]], answers: Mapping[str, Answ
         return [name for name in given if agrees(one, name, answers[name])]
 
     def rank(one: Mapping[str, Any]) -> tuple[int, bool]:
-        return -len(explained(one)), not to_the_digit(one, answers)
+        known = explained(one)
+        return -len(known), len(known) < len(given) or not to_the_digit(one, answers)
 
     best_right = min((rank(one) for one in analyses if not one["mistakes"]), default=(0, True))
     wrong = [one for one in analyses if one["mistakes"]]
