@@ -265,9 +265,6 @@ def rebuild(matrices: Matrices, data: pd.DataFrame) -> Matrices:
         If rows have gaps, or a level that the fit has no coefficient for; if a function such as np.mean(x) would take
         the mean of these rows where the fit has taken that of its own.
     """
-    groups = {name for term in matrices.terms for name in term.by}
-    if not data.columns.is_unique:
-        check_frame(data.loc[:, data.columns.isin(groups)], "data")
     parts = split(matrices.formula)
     check_remembered(parts, len(data) == len(matrices.values))
     X, arrays, _ = _on(matrices.basis, data)
@@ -285,7 +282,7 @@ def _on(basis: Basis, data: pd.DataFrame) -> tuple[pd.DataFrame, list[np.ndarray
     names = [use.column for use in parts.uses]
     check_columns(data, names)
     if not data.columns.is_unique:
-        check_frame(data[names], "data")
+        check_frame(data.loc[:, data.columns.isin([*names, *parts.columns])], "data")
     for name, lacking in rows_without(names, data).items():
         first = data.index[int(lacking.argmax())]
         raise ValueError(f"'{name}' is missing in {lacking.sum()} of {len(data)} rows (the first: {first})")
