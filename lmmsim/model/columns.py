@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.checks import as_frame, check_columns, check_frame, listed
-from lmmsim.model.evaluation import Part, dependent_columns, evaluated, has_functions, specification
+from lmmsim.model.evaluation import Part, check_remembered, dependent_columns, evaluated, has_functions, specification
 from lmmsim.model.formula import Bar, Parts, label_of, split
 from lmmsim.model.frame import Columns, Kind, Values, as_kind, kind_of, typed, whole, without_unused
 from lmmsim.model.groups import Data, codes_among, levels_and_keys, rows_without
@@ -265,30 +265,15 @@ def rebuild(matrices: Matrices, data: pd.DataFrame) -> Matrices:
         If rows have gaps, or a level that the fit has no coefficient for; if a function such as np.mean(x) would take
         the mean of these rows where the fit has taken that of its own.
     """
-    groups = {name for term in matrices.terms for name in term.by}
-    if not data.columns.is_unique:
-        check_frame(data.loc[:, data.columns.isin(groups)], "data")
-    _check_remembered(matrices, len(data))
+    parts = split(matrices.formula)
+    check_remembered(parts, len(data) == len(matrices.values))
     X, arrays, _ = _on(matrices.basis, data)
-    _check_remembered(matrices, len(data), X)
+    check_remembered(parts, lambda: np.array_equal(X[list(matrices.names)], matrices.values))
     terms = tuple(
         RandomTerm(old.group, old.names, columns, codes_among(old.by, old.keys, data), old.levels, old.by, old.keys)
         for old, columns in zip(matrices.terms, arrays[1:], strict=True)
     )
     return Matrices(matrices.formula, matrices.response, X.to_numpy(), X.columns, X.index, terms, matrices.basis)
-
-
-def _check_remembered(matrices: Matrices, n: int, X: pd.DataFrame | None = None) -> None:
-    """Refuse functions of other rows whose numbers nobody has kept, unless these n rows are those of the fit."""
-    forgotten = split(matrices.formula).forgotten
-    if not forgotten:
-        return
-    if n != len(matrices.values) or (X is not None and not np.array_equal(X[list(matrices.names)], matrices.values)):
-        raise ValueError(
-            f"'{forgotten[0]}' looks at all rows, and would mean something else in these than in those of the fit: "
-            "write center(x), scale(x) or poly(x, 2), which keep what they have seen, or compute the column in the "
-            "data first"
-        )
 
 
 def _on(basis: Basis, data: pd.DataFrame) -> tuple[pd.DataFrame, list[np.ndarray], list[Part]]:
@@ -297,7 +282,7 @@ def _on(basis: Basis, data: pd.DataFrame) -> tuple[pd.DataFrame, list[np.ndarray
     names = [use.column for use in parts.uses]
     check_columns(data, names)
     if not data.columns.is_unique:
-        check_frame(data[names], "data")
+        check_frame(data.loc[:, data.columns.isin([*names, *parts.columns])], "data")
     for name, lacking in rows_without(names, data).items():
         first = data.index[int(lacking.argmax())]
         raise ValueError(f"'{name}' is missing in {lacking.sum()} of {len(data)} rows (the first: {first})")

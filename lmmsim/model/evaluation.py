@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Literal, TypeAlias
@@ -233,6 +233,16 @@ def _multiplied(part: Part, frame: Mapping[str, Values], n: int, order: Literal[
         if values:
             out[:, j] = functools.reduce(operator.mul, values)
     return out
+
+
+def check_remembered(parts: Parts, same: bool | Callable[[], bool]) -> None:
+    """Refuse functions of other rows whose numbers nobody has kept, unless these are the same rows as in the fit."""
+    if parts.forgotten and not (same() if callable(same) else same):
+        raise ValueError(
+            f"'{parts.forgotten[0]}' looks at all rows, and would mean something else in these than in those of the "
+            "fit: write center(x), scale(x) or poly(x, 2), which keep what they have seen, or compute the column in "
+            "the data first"
+        )
 
 
 def _indicator(factor: Values, level: int) -> np.ndarray:
