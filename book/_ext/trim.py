@@ -27,11 +27,9 @@ INLINE = ("dataset.mode", "toggleHint", "toggleOpenOnPrint", "togglebuttonSelect
 LINK = re.compile(r'\s*<link[^>]*href="([^"]*_static/[^"?]*\.css)(?:\?[^"]*)?"[^>]*/?>')
 SCRIPT = re.compile(r'\s*<script\b(?:[^>]*\bsrc="(?P<src>[^"?]*)[^"]*")?[^>]*>(?P<text>.*?)</script>', re.DOTALL)
 PRELOAD = re.compile(r'\s*<link rel="preload" as="script"[^>]*>')
-# Before anything is drawn: light or dark; whether what is below the first screen may wait (not where the reader goes on
-# in the middle of a page); and the fonts of the first words (not on file://, where preloads fail).
+# Before anything is drawn: light or dark, and the fonts of the first words (not on file://, where preloads fail).
 EARLY = """<script>(d=>{let m=null;try{m=localStorage.mode}catch(e){}d.dataset.mode=m||"auto";
 d.dataset.theme=m=="light"||m=="dark"?m:matchMedia("(prefers-color-scheme: dark)").matches?"dark":"light";
-let n=performance.getEntriesByType("navigation")[0];if(!location.hash&&n&&n.type=="navigate")d.classList.add("late");
 if(location.protocol!="file:")for(let f of [FILES]){
 let l=document.createElement("link");l.rel="preload";l.as="font";l.type="font/woff2";l.crossOrigin="";l.href="UP_static/fonts/"+f+".woff2";document.head.append(l)}
 })(document.documentElement)</script>"""  # noqa: E501

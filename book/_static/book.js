@@ -103,41 +103,22 @@
     pre.parentElement.append(b);
   });
 
-  // What is below the first screen is laid out section by section while the reader reads the first one, or at once when
-  // the reader goes there.
-  const later = root.classList.contains("late") ? $("article > section > section") : [];
-  const arrive = section => { section.style.contentVisibility = "visible"; look(section); };
-  const allArrive = () => later.splice(0).forEach(arrive);
-  const idle = self.requestIdleCallback || (f => setTimeout(f, 50));
-  const nextArrives = () => { if (later.length) { arrive(later.shift()); idle(nextArrives); } };
-  let begun = false;
-  const begin = () => { if (!begun) idle(nextArrives); begun = true; };
-  for (const sign of ["scroll", "pointerdown", "touchstart", "keydown"]) addEventListener(sign, begin, { once: true, passive: true });
-  addEventListener("load", () => setTimeout(begin, 3000));
-  addEventListener("click", e => e.target.closest("a[href*='#']") && allArrive(), true);
-  addEventListener("keydown", e => (e.key == "End" || (e.ctrlKey || e.metaKey) && e.key == "f") && allArrive());
-  addEventListener("beforeprint", allArrive);
-
   // What scrolls sideways says so: a fade where there is more, and the keyboard reaches it.
   const fade = e => e.classList.toggle("fade-right", e.scrollWidth - e.clientWidth - e.scrollLeft > 2);
   const WIDE = ".highlight > pre, .output.text_html, .output pre, div.formula, .pst-scrollable-table-container";
   const look = (where = document) => {  // all are measured before any is changed, else the page is laid out once for each
-    const more = $(WIDE, where).filter(e => !later.some(s => s.contains(e))).map(e => [e, e.scrollWidth - e.clientWidth, e.scrollLeft]);
+    const more = $(WIDE, where).map(e => [e, e.scrollWidth - e.clientWidth, e.scrollLeft]);
     more.forEach(([e, hidden, at]) => { e.classList.toggle("fade-right", hidden - at > 2); hidden > 1 ? e.tabIndex = 0 : e.removeAttribute("tabindex"); });
   };
   $(WIDE).forEach(e => e.addEventListener("scroll", () => fade(e), { passive: true }));
   addEventListener("resize", () => look()); document.fonts.addEventListener("loadingdone", () => look());
-  requestAnimationFrame(() => setTimeout(() => {  // after the first picture; what reads sizes before that delays it
-    while (later.length && later[0].getBoundingClientRect().top < innerHeight) later.shift().style.contentVisibility = "visible";
-    look();
-  }));
+  requestAnimationFrame(() => setTimeout(() => look()));  // after the first picture; what reads sizes before that delays it
   $("details").forEach(d => d.addEventListener("toggle", () => look(d)));
 
   // A link into a fold opens it.
   const reveal = () => {
     const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
-    allArrive();
     let fold = target.closest("details"), closed = false;
     for (; fold; fold = fold.parentElement.closest("details")) if (!fold.open) closed = fold.open = true;
     if (closed) target.scrollIntoView();

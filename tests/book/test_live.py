@@ -136,7 +136,7 @@ def test_python_starts_from_the_sites_own_files(ready):
 
 def test_an_edited_cell_changes_its_table_and_the_sentences_follow(ready):
     page, wrong = ready
-    _, cell = field(page, 'read_csv("data/hsb82.csv"')
+    _, cell = field(page, '"data/hsb82.csv"')
     code = cell.locator("textarea")
     book = page.locator("[data-glue=pupils]").first.text_content()
     source = code.input_value()
@@ -189,7 +189,7 @@ def test_the_digits_of_ten_thousand_data_sets_are_those_of_this_python(ready):
 
 def test_an_error_names_the_line_and_the_next_run_recovers(ready):
     page, _ = ready
-    _, cell = field(page, 'read_csv("data/hsb82.csv"')
+    _, cell = field(page, '"data/hsb82.csv"')
     code = cell.locator("textarea")
     source = code.input_value()
     code.fill(source + "\n1 / 0")
@@ -205,7 +205,7 @@ def test_an_error_names_the_line_and_the_next_run_recovers(ready):
 
 def test_an_endless_cell_can_be_stopped_and_python_starts_again(ready):
     page, _ = ready
-    _, cell = field(page, 'read_csv("data/hsb82.csv"')
+    _, cell = field(page, '"data/hsb82.csv"')
     code = cell.locator("textarea")
     source = code.input_value()
     code.fill("while True:\n    pass")
@@ -219,7 +219,7 @@ def test_an_endless_cell_can_be_stopped_and_python_starts_again(ready):
 
 def test_new_lines_keep_the_indentation_and_tab_leaves_the_field(ready):
     page, _ = ready
-    _, cell = field(page, 'read_csv("data/hsb82.csv"')
+    _, cell = field(page, '"data/hsb82.csv"')
     code = cell.locator("textarea")
     source = code.input_value()
     code.fill("for k in range(3):")

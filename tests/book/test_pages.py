@@ -72,7 +72,6 @@ def test_a_page_works_in_a_browser(browser, site, axe, name, width, scheme):
     try:
         assert wrong == []
         assert page.evaluate("document.documentElement.dataset.theme") == scheme
-        lay_out(page)
         overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert overflow <= 0, f"the page is {overflow} pixels wider than the screen: {widest(page)}"
         page.evaluate(axe)
@@ -86,12 +85,6 @@ def test_a_page_works_in_a_browser(browser, site, axe, name, width, scheme):
         assert not grave, "\n".join(grave)
     finally:
         page.context.close()
-
-
-def lay_out(page):
-    """Go to the end of the page: what is below the first screen waits for that."""
-    page.keyboard.press("End")
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
 
 
 def widest(page):
@@ -109,45 +102,10 @@ KINDS += [name for name in CHAPTERS if "api" in name][:2]
 @pytest.mark.parametrize("name", KINDS)
 def test_a_page_fits_every_screen(browser, site, name):
     page, _ = reader.visit(browser, site + name)
-    lay_out(page)
     for width in (320, 358, 480, 600, 768, 991, 992, 1199, 1200, 1440, 1920):
         page.set_viewport_size({"width": width, "height": 900})
         overflow = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert overflow <= 0, f"at {width} pixels the page is {overflow} too wide: {widest(page)}"
-    page.context.close()
-
-
-LONG = max(CHAPTERS, key=lambda name: len((reader.HTML / name).read_bytes()) if (reader.HTML / name).is_file() else 0)
-UNSEEN = """() => [...document.querySelectorAll("article > section > section")]
-    .filter(e => !e.lastElementChild.checkVisibility({contentVisibilityAuto: true})).length"""
-
-
-@pytest.mark.parametrize("way", ["waits", "scrolls", "follows a link", "comes by a link", "prints"])
-def test_what_is_below_the_first_screen_is_laid_out_later_and_never_too_late(browser, site, way):
-    """Of a long page only the beginning is laid out before it is drawn; the rest when the reader stays or moves."""
-    page, wrong = reader.visit(browser, site + LONG, 390)
-    last = page.eval_on_selector_all("article > section > section", "all => all.at(-1).id")
-    before = page.evaluate(UNSEEN)
-    if way == "waits":
-        page.wait_for_function(f"({UNSEEN})() === 0", timeout=20_000)
-    elif way == "scrolls":
-        page.mouse.move(200, 400)
-        page.mouse.wheel(0, 300)
-        page.wait_for_function(f"({UNSEEN})() === 0", timeout=20_000)
-    elif way == "follows a link":
-        page.evaluate(f"document.querySelector('a[href=\"#{last}\"]').click()")
-    elif way == "comes by a link":
-        page.goto("about:blank")
-        page.goto(site + LONG + "#" + last)
-        before = 1
-    else:
-        page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert before > 0
-    assert page.evaluate(UNSEEN) == 0
-    if "link" in way:
-        top = page.evaluate(f"document.getElementById({last!r}).getBoundingClientRect().top")
-        assert -5 <= top < 900, top
-    assert wrong == []
     page.context.close()
 
 

@@ -98,6 +98,7 @@ const lmm = (() => {
   /** P(|t| > critical) where t is noncentral: Gauss and Legendre over the root of the mean square. */
   const roots = new Map();
   function tPower(critical, df, shift) {
+    if (!shift) return tTails(critical, df);
     if (!roots.has(df)) {                            // s = √(χ²/df): nodes and probabilities
       const spread = 5.5 / Math.sqrt(2 * df), low = Math.max(1e-9, 1 - spread), high = 1 + spread * (df < 8 ? 1.6 : 1.05);
       const weights = panels => Array.from({ length: panels }, (_, k) => gauss.map(([x, w]) => {
