@@ -27,13 +27,13 @@ INLINE = ("dataset.mode", "toggleHint", "toggleOpenOnPrint", "togglebuttonSelect
 LINK = re.compile(r'\s*<link[^>]*href="([^"]*_static/[^"?]*\.css)(?:\?[^"]*)?"[^>]*/?>')
 SCRIPT = re.compile(r'\s*<script\b(?:[^>]*\bsrc="(?P<src>[^"?]*)[^"]*")?[^>]*>(?P<text>.*?)</script>', re.DOTALL)
 PRELOAD = re.compile(r'\s*<link rel="preload" as="script"[^>]*>')
-# Before anything is drawn: light or dark, and the fonts of the first words (not on file://, where preloads fail).
+# Before anything is drawn: light or dark, and the fonts that every page needs (not on file://, where preloads fail).
 EARLY = """<script>(d=>{let m=null;try{m=localStorage.mode}catch(e){}d.dataset.mode=m||"auto";
 d.dataset.theme=m=="light"||m=="dark"?m:matchMedia("(prefers-color-scheme: dark)").matches?"dark":"light";
 if(location.protocol!="file:")for(let f of [FILES]){
 let l=document.createElement("link");l.rel="preload";l.as="font";l.type="font/woff2";l.crossOrigin="";l.href="UP_static/fonts/"+f+".woff2";document.head.append(l)}
 })(document.documentElement)</script>"""  # noqa: E501
-FONTS = ["source-serif-4-latin-400-normal"]  # the others are asked for by the words that need them
+FONTS = ["source-serif-4-latin-400-normal", "source-serif-4-latin-600-normal", "source-serif-4-latin-400-italic"]
 PLAIN = re.compile(r'<span class="(?:n|o|p|w|nn|nb|nc|nd|ne|nf|ni|nl|nt|nv|fm|vm|vg|vi|vc|bp|py|nx)">([^<]*)</span>')
 MENDED = (  # what assistive technology stumbles over, and what nobody sees
     (r'<button type="button" class="btn rounded-pill" id="pst-back-to-top">.*?</button>', ""),
@@ -89,8 +89,7 @@ def trimmed(text, up, searching):
     head, _, body = text.partition("</head>")
     head = PRELOAD.sub("", LINK.sub(sheet, SCRIPT.sub(stays, head)))
     head = re.sub(r'(\s*<meta name="viewport"[^>]*>)(?=.*<meta name="viewport")', "", head, flags=re.DOTALL)
-    first_screen = body.partition("<article")[2].partition("<h2")[0]
-    fonts = [*FONTS, "stix-two-math"] if "<math" in first_screen else FONTS
+    fonts = [*FONTS, "stix-two-math"] if "<math" in body else FONTS
     links = EARLY.replace("FILES", ",".join(f'"{name}"' for name in fonts)).replace("UP", up)
     if '<meta name="description"' not in head:  # pages that no author wrote: search, index, sources
         title = re.search(r"<title>(.*?)</title>", head, re.DOTALL)[1]
