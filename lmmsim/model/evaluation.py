@@ -115,8 +115,8 @@ def has_functions(parts: Parts) -> bool:
 def _plain_terms(parts: Parts) -> list[list[plain.Term]] | None:
     """The terms of the fixed part and of every bar, where all are plain."""
     names = {use.name for use in parts.uses}
-    sides = [plain.terms(text, names) for text in parts.readable]
-    return None if None in sides else sides  # type: ignore[return-value]
+    sides = [terms for text in parts.readable if (terms := plain.terms(text, names)) is not None]
+    return sides if len(sides) == len(parts.readable) else None
 
 
 def _column_of(expression: str, parts: Parts) -> str | None:

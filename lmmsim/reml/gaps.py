@@ -122,13 +122,7 @@ class GapPoint(MarginalPoint):
             self.T.append(T)
             self.U.append(U)
             self.Ty.append(Ty)
-        self.vcov, pivots = stacks.inverse(XX)
-        self.log_det_V, self.log_det_X = log_det, pivots.sum(axis=1)
-        self.beta = (self.vcov @ Xy[..., None])[..., 0]
-        self.beta += (self.vcov @ (Xy - (XX @ self.beta[..., None])[..., 0])[..., None])[..., 0]
-        self.yPy = yy - (self.beta * Xy).sum(axis=1)
-        self.dof = self.sums.n - p if self.reml else self.sums.n
-        self.sigma2 = self.yPy / self.dof
+        self._estimate(log_det, XX, Xy, yy)
 
     def _inverse(self, i: int, V: np.ndarray, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
         """T (r, J, m, m) of what was seen of every block, and log|V| (r,); at common parameters kind by kind."""

@@ -83,12 +83,16 @@ class MarginalPoint:
             yy += (S.reshape(r, 1, -1) @ T.reshape(k, -1, 1))[:, 0, 0]
             self.T.append(T)
             self.U.append(U)
+        self._estimate(log_det, XX, Xy, yy)
+
+    def _estimate(self, log_det: np.ndarray, XX: np.ndarray, Xy: np.ndarray, yy: np.ndarray) -> None:
+        """Generalized least squares from the sums X'V^-1 X, X'V^-1 y and y'V^-1 y."""
         self.vcov, pivots = stacks.inverse(XX)
         self.log_det_V, self.log_det_X = log_det, pivots.sum(axis=1)
         self.beta = (self.vcov @ Xy[..., None])[..., 0]
         self.beta += (self.vcov @ (Xy - (XX @ self.beta[..., None])[..., 0])[..., None])[..., 0]
         self.yPy = yy - (self.beta * Xy).sum(axis=1)
-        self.dof = np.full(r, float(self.sums.n - p if self.reml else self.sums.n))
+        self.dof = np.full(self.r, self.sums.n - self.p if self.reml else self.sums.n, dtype=float)
         self.sigma2 = self.yPy / self.dof
 
     @property
