@@ -186,25 +186,29 @@ def portable(formula: str, design: pd.DataFrame) -> str:
     return out + formula[end:]
 
 
-def _factors(design: pd.DataFrame, grouping: Iterable[str] = ()) -> dict[str, list[str]]:
-    """Levels of the columns that hold words, those that name units left out."""
+def _factors(design: pd.DataFrame, without: Iterable[str] = ()) -> dict[str, list[str]]:
+    """Levels of the columns that hold words, but for some columns, as those that name units."""
     return {
         str(name): [str(level) for level in column.cat.categories]
         for name, column in design.items()
-        if isinstance(column.dtype, pd.CategoricalDtype) and name not in grouping
+        if isinstance(column.dtype, pd.CategoricalDtype) and name not in without
     }
 
 
-def _unit_columns(model: Model, design: pd.DataFrame) -> list[str]:
+def _unit_columns(design: pd.DataFrame) -> list[str]:
     """Categoricals whose levels are the column's name, or that of the unit around it, and a number."""
-    words = {name: levels[0] for name, levels in _factors(design).items()}
+    words = {
+        str(name): str(column.cat.categories[0])
+        for name, column in design.items()
+        if isinstance(column.dtype, pd.CategoricalDtype)
+    }
     return [name for name, first in words.items() if any(re.match(rf"{re.escape(one)}_?\d", first) for one in words)]
 
 
 def _sorted_out(names: dict[str, str], model: Model, design: pd.DataFrame) -> tuple[dict[str, str], Names]:
     """Part the names into those of columns and those of levels, the latter as "column[level]"."""
     places = {*map(str, design.columns), model.response}
-    factors = {name: levels for name, levels in _factors(design).items() if name not in _unit_columns(model, design)}
+    factors = _factors(design, _unit_columns(design))
     owners: dict[str, list[str]] = {}
     for name, levels in factors.items():
         for level in levels:

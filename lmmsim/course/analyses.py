@@ -152,9 +152,10 @@ def _wrong(
 def _aggregated(data: pd.DataFrame, parts: Parts) -> list[GroupMeans]:
     """Regressions of means, on all terms and on those that are the same inside of what is averaged."""
     found, terms = [], terms_of(parts.fixed)
-    for unit in _averaged(data, parts):
-        same = data.groupby(unit, observed=True).nunique().max() <= 1
-        between = [t for t in terms if t == "1" or all(c in unit or same.get(c, False) for c in _plain(t).split(":"))]
+    columns = list(dict.fromkeys(c for term in terms for c in _plain(term).split(":") if c in data))
+    for unit in _averaged(data, parts, columns):
+        same = {*unit, *_same_within(data, unit, columns)}
+        between = [term for term in terms if term == "1" or same.issuperset(_plain(term).split(":"))]
         for some in (terms, between) if len(between) < len(terms) else (terms,):
             if len(some) > 1:
                 right = " + ".join(some if "1" in terms else ["0", *some])
@@ -162,17 +163,24 @@ def _aggregated(data: pd.DataFrame, parts: Parts) -> list[GroupMeans]:
     return found
 
 
-def _averaged(data: pd.DataFrame, parts: Parts) -> list[list[str]]:
+def _averaged(data: pd.DataFrame, parts: Parts, columns: Sequence[str]) -> list[list[str]]:
     """Whose rows students average: those of a unit, of a unit under each treatment, and of each cell of a figure."""
-    columns = list(dict.fromkeys(c for term in terms_of(parts.fixed) for c in _plain(term).split(":") if c in data))
     units = [list(group) for group in dict.fromkeys(bar.group for bar in parts.bars)]
     factors = [c for c in columns if isinstance(data[c].dtype, pd.CategoricalDtype)]
-    cells = [columns] if units and columns else []
+    cells = [list(columns)] if units and columns else []
     for unit in units:
-        varies = data.groupby(unit, observed=True)[[c for c in factors if c not in unit]].nunique().max() > 1
-        if inside := [str(c) for c in varies.index[varies]]:
+        same = {*unit, *_same_within(data, unit, factors)}
+        if inside := [c for c in factors if c not in same]:
             cells.append([*unit, *inside])
     return [*units, *(one for one in cells if 2 * data.groupby(one, observed=True).ngroups <= len(data))]
+
+
+def _same_within(data: pd.DataFrame, unit: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """The columns that have one value in all rows of a unit."""
+    codes = data.groupby(list(unit), observed=True, sort=False, dropna=False).ngroup().to_numpy()
+    first = np.unique(codes, return_index=True)[1]
+    looks = {name: pd.factorize(data[name])[0] for name in columns}
+    return [name for name, look in looks.items() if (look[first][codes] == look).all()]
 
 
 def _plain(term: str) -> str:
@@ -199,12 +207,12 @@ def _reading(
     name: str, mistakes: tuple[str, ...], fit: Any, questions: Sequence[Question], moved: Mapping[str, Any]
 ) -> Reading:
     """Ask a fit all questions, under the levels' order that `moved` says."""
-    table = fit.coef.to_dict("index")
-    components = fit.components.to_dict()
+    table = _by_row(fit.coef)
+    components = fit.components.to_dict() if any(question.ask in OF_PART for question in questions) else {}
     asked = {q.id: q.contrast or moved[q.id] for q in questions if q.contrast is not None or q.id in moved}
     asked = {name: one for name, one in asked.items() if name not in moved or all(term in table for term in one)}
     distinct = {str(weights): weights for weights in asked.values()}
-    rows = fit.contrast(distinct).to_dict("index") if distinct else {}
+    rows = _by_row(fit.contrast(distinct)) if distinct else {}
     values: Values = {}
     estimates: dict[str, tuple[float, float]] = {}
     undecided = []
@@ -223,6 +231,15 @@ def _reading(
             if question.ask == "significant" and abs(row["p"] - 0.05) <= AS_IS["p"]:
                 undecided.append(question.id)
     return Reading(name, mistakes, values, estimates, bool(getattr(fit, "singular", False)), tuple(undecided))
+
+
+def _by_row(table: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """The numbers of a table by row and column; pandas' own way takes as long as the fit."""
+    numbers = table.select_dtypes("number")
+    return {
+        name: dict(zip(numbers.columns, row, strict=True))
+        for name, row in zip(numbers.index, numbers.to_numpy(dtype=float).tolist(), strict=True)
+    }
 
 
 def _decided_otherwise(one: Reading) -> Reading:

@@ -87,18 +87,18 @@ def restored(data: pd.DataFrame, book: pd.DataFrame) -> pd.DataFrame:
             f"the codebook has {listed(absent)}, which the data have not; they have {listed(data.columns)}"
         )
     for name, kind in kinds.items():
-        column = out[name]
+        column, cells = out[name], out[name].tolist()
         if kind == "factor":
             levels = _levels(book, name)
             known = {str(level): level for level in levels}
-            words = pd.Series([cell if pd.isna(cell) else known.get(str(cell), cell) for cell in column], dtype=object)
+            words = pd.Series([cell if pd.isna(cell) else known.get(str(cell), cell) for cell in cells], dtype=object)
             if strange := sorted({str(cell) for cell in words.dropna() if str(cell) not in known}):
                 raise ValueError(
                     f"'{name}' has {listed(strange[:5])}, which its codebook does not know: {listed(levels)}"
                 )
             out[name] = pd.Categorical(words, categories=levels)
         elif kind == "unit":
-            out[name] = pd.Categorical([None if pd.isna(cell) else str(cell) for cell in column])
+            out[name] = pd.Categorical([None if pd.isna(cell) else str(cell) for cell in cells])
         elif not are_numbers(column):
             raise ValueError(f"'{name}' is a {kind} in its codebook, but not all of its cells are numbers")
     out.attrs[UNITS] = {

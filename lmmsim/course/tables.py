@@ -162,7 +162,9 @@ def _numbers(column: pd.Series) -> pd.Series:
         return column.where(~column.isin(MISSING), None)
     if len(there) == len(column) and there.str.fullmatch(r"-?\d{1,18}").all():
         return column.map(int).astype("int64")
-    return pd.Series([np.nan if cell in MISSING else float(cell) for cell in column], column.index, dtype=float)
+    return pd.Series(
+        [np.nan if cell in MISSING else float(cell) for cell in column.tolist()], column.index, dtype=float
+    )
 
 
 def check_travels(data: pd.DataFrame) -> None:
