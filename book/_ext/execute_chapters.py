@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from myst_nb.core.read import create_nb_reader
 from sphinx.application import ENV_PICKLE_FILENAME
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
+from warm_kernels import warm_kernels
 
 log = logging.getLogger(__name__)
 PROFILE = """c.InlineBackend.figure_formats = {"svg"}
@@ -95,7 +97,8 @@ def run_side_by_side(app, env, docnames):
 
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # chapters share the processors: no chapter may take them all
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    warm = warm_kernels(Path(app.srcdir) / "book") if waiting else nullcontext()
+    with warm, ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         results = list(pool.map(run, waiting))
 
     failed = []
