@@ -252,8 +252,7 @@ def assignments(name: str | None, output: str, force: bool) -> None:
 @click.argument("roster")
 @click.option("-o", "--output", "folder", required=True, metavar="FOLDER", help="The class: a new folder.")
 @click.option("--secret", metavar="FILE", help="The secret of an earlier class, to make the same data again.")
-@click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 is one per core.")
-@options(force_option)
+@options(force_option, click.option("--jobs", default=-1, show_default=True, help="Processes; -1 is one per core."))
 def assign(assignment: str, roster: str, folder: str, secret: str | None, jobs: int, force: bool) -> None:
     """Make data of their own for everybody.
 
