@@ -20,7 +20,6 @@ from bs4 import BeautifulSoup
 TOP = Path(__file__).resolve().parents[1]
 HTML = TOP / "_build" / "html"
 TARGET = TOP / "_build" / "lmmsim-book.pdf"
-SHEETS = ("site.css", "explorables/explorables.css")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 DROPPED = (
     "style, script, noscript, .headerlink, .live-offer, .live, .howto, .skip-link, .hero .dial, .doors, "
@@ -110,7 +109,7 @@ def document() -> str:
             contents.append(f'<p><a href="#{Path(page).name}--">{title}</a></p>')
             texts.append(str(text))
     title, style = config["title"], (TOP / "book" / "make_pdf.css").read_text(encoding="utf-8")
-    sheets = "".join(f'<link rel="stylesheet" href="../_static/{name}">' for name in SHEETS)
+    sheets = '<link rel="stylesheet" href="../_static/site.css">'
     cover = f'<div class="cover"><h1>{title}</h1><p>{config["author"]}</p><p>{site}</p><p>{NOTE}</p></div>'
     return (
         f'<!doctype html><html lang="en" data-theme="light" data-mode="light"><head><meta charset="utf-8">'

@@ -123,12 +123,25 @@ def served(top: Path = HTML) -> Iterator[str]:
         server.server_close()
 
 
-def visit(browser, address: str, width: int = 1280, scheme: str = "light", **settings):
-    """Open a page; returns it with what went wrong on the way: errors, failed and foreign requests."""
+SLOW = {
+    "offline": False,
+    "latency": 40,
+    "downloadThroughput": 160_000,
+    "uploadThroughput": 160_000,
+}  # ms, bytes a second
+
+
+def visit(browser, address: str, width: int = 1280, scheme: str = "light", *, slow: bool = False, **settings):
+    """Open a page; returns it with what went wrong on the way: errors, failed and foreign requests.
+
+    On a `slow` line a page is drawn before all of it is there.
+    """
     context = browser.new_context(
         color_scheme=scheme, viewport={"width": width, "height": 900}, reduced_motion="reduce", **settings
     )
     page = context.new_page()
+    if slow:
+        context.new_cdp_session(page).send("Network.emulateNetworkConditions", SLOW)
     wrong: list[str] = []
     home = "/".join(address.split("/")[:3])
 

@@ -27,6 +27,7 @@ from sphinx.util.docutils import SphinxDirective
 
 BOOK = Path(__file__).resolve().parents[1]
 ASSETS = BOOK / "_static" / "explorables"
+SITE_SHEET = "_static/site.css"  # of the finished book, which has the style of explorables in it
 TWIN_WIDTH = 420  # CSS pixels: its text is legible on a phone and not too large on paper
 
 
@@ -78,12 +79,17 @@ def opening(name: str, label: str, howto: str) -> str:
     )
 
 
+LOAD = """<script>addEventListener("load",()=>{
+const near=new IntersectionObserver(seen=>{if(!seen.some(x=>x.isIntersecting))return;near.disconnect();
+for(let src of [FILES]){let s=document.createElement("script");s.async=false;s.src=src;
+s.onerror=()=>document.documentElement.classList.add("no-explorables");document.head.append(s)}},
+{rootMargin:"1500px 0px"});document.querySelectorAll("[data-explorable]").forEach(e=>near.observe(e))})</script>
+"""
+
+
 def tags(names: list[str], up: str) -> str:
-    """The style sheet and scripts of a page with these explorables; `up` leads to the top of the site."""
-    folder = f"{up}_static/explorables"
-    failed = "document.documentElement.classList.add('no-explorables')"
-    scripts = [f'<script defer src="{folder}/{name}.js" onerror="{failed}"></script>' for name in ("lmm", *names)]
-    return "\n".join([f'<link rel="stylesheet" href="{folder}/explorables.css">', *scripts]) + "\n"
+    """What loads the scripts of a page with these explorables when a reader comes near; `up` leads to the top."""
+    return LOAD.replace("FILES", ",".join(f'"{up}_static/explorables/{name}.js"' for name in ("lmm", *names)))
 
 
 class Explorable(SphinxDirective):
@@ -119,15 +125,18 @@ def skip(self, node: explorable) -> None:
 
 
 def finish_pages(top: Path) -> None:
-    """Write the tags into the finished pages of a site that have an explorable and no tags yet."""
+    """Write what loads them into the finished pages of a site that have an explorable and do not load it yet."""
     for page in top.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         if 'data-explorable="' not in text or "_static/explorables/lmm.js" in text:
             continue
         names = list(dict.fromkeys(part.split('"', 1)[0] for part in text.split('data-explorable="')[1:]))
         head, end, body = text.partition("</head>")
-        links = tags(names, "../" * (len(page.relative_to(top).parts) - 1))
-        page.write_text(head + links + end + body, encoding="utf-8")
+        up = "../" * (len(page.relative_to(top).parts) - 1)
+        sheet = (
+            "" if SITE_SHEET in head else f'<link rel="stylesheet" href="{up}_static/explorables/explorables.css">\n'
+        )
+        page.write_text(head + sheet + tags(names, up) + end + body, encoding="utf-8")
 
 
 def finish(app, exception) -> None:

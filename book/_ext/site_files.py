@@ -11,6 +11,11 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
 INSTALLED = distribution("lmmsim")
+# In place of the one that Jupyter Book writes where there is none, which has no title, language or icon.
+START = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Linear mixed models by simulation</title>
+<meta http-equiv="refresh" content="0; url=book/intro.html"><link rel="icon" href="_static/favicon.svg"></head>
+<body><a href="book/intro.html">Linear mixed models by simulation</a></body></html>
+"""
 WHEEL = f"lmmsim-{INSTALLED.version}-py3-none-any.whl"
 
 
@@ -48,6 +53,7 @@ def data_named(code):
 def serve(app, exception):
     if exception is None and app.builder.format == "html":
         out = Path(app.outdir)
+        (out / "index.html").write_text(START, encoding="utf-8")
         (out / "_static" / WHEEL).write_bytes(wheel())
         (out / "book" / "data").mkdir(parents=True, exist_ok=True)
         for path in sorted((TOP / "book" / "data").glob("*.csv")):

@@ -9,10 +9,23 @@ import re
 import shutil
 from pathlib import Path
 
-from stylesheet import merged, vocabulary
+from stylesheet import merged, squeeze, vocabulary
 
 ADDED = {  # classes that book.js sets
-    *("show", "copy-cell", "copied", "l", "no-sidebar", "fade-right", "open", "highlighted", "dark", "light", "auto"),
+    *(
+        "beside",
+        "show",
+        "copy-cell",
+        "copied",
+        "l",
+        "no-sidebar",
+        "fade-right",
+        "open",
+        "highlighted",
+        "dark",
+        "light",
+        "auto",
+    ),
     "late",
     *("search", "search-summary", "context"),  # and those that Sphinx's search writes
 }
@@ -27,10 +40,11 @@ INLINE = ("dataset.mode", "toggleHint", "toggleOpenOnPrint", "togglebuttonSelect
 LINK = re.compile(r'\s*<link[^>]*href="([^"]*_static/[^"?]*\.css)(?:\?[^"]*)?"[^>]*/?>')
 SCRIPT = re.compile(r'\s*<script\b(?:[^>]*\bsrc="(?P<src>[^"?]*)[^"]*")?[^>]*>(?P<text>.*?)</script>', re.DOTALL)
 PRELOAD = re.compile(r'\s*<link rel="preload" as="script"[^>]*>')
-# Before anything is drawn: light or dark, and the fonts that every page needs (not on file://, where preloads fail).
+# Before anything is drawn: light or dark, and the fonts that every page needs (not on file://, where preloads fail); on
+# a phone the text comes first.
 EARLY = """<script>(d=>{let m=null;try{m=localStorage.mode}catch(e){}d.dataset.mode=m||"auto";
 d.dataset.theme=m=="light"||m=="dark"?m:matchMedia("(prefers-color-scheme: dark)").matches?"dark":"light";
-if(location.protocol!="file:")for(let f of [FILES]){
+if(location.protocol!="file:")for(let f of screen.width<768?[]:[FILES]){
 let l=document.createElement("link");l.rel="preload";l.as="font";l.type="font/woff2";l.crossOrigin="";l.href="UP_static/fonts/"+f+".woff2";document.head.append(l)}
 })(document.documentElement)</script>"""  # noqa: E501
 FONTS = ["source-serif-4-latin-400-normal", "source-serif-4-latin-600-normal", "source-serif-4-latin-400-italic"]
@@ -89,8 +103,9 @@ def trimmed(text, up, searching):
     head, _, body = text.partition("</head>")
     head = PRELOAD.sub("", LINK.sub(sheet, SCRIPT.sub(stays, head)))
     head = re.sub(r'(\s*<meta name="viewport"[^>]*>)(?=.*<meta name="viewport")', "", head, flags=re.DOTALL)
-    fonts = [*FONTS, "stix-two-math"] if "<math" in body else FONTS
-    links = EARLY.replace("FILES", ",".join(f'"{name}"' for name in fonts)).replace("UP", up)
+    maths = ["stix-two-math"] if "<math" in body else []
+    fonts = ",".join(f'"{name}"' for name in FONTS + maths)
+    links = EARLY.replace("FILES", fonts).replace("UP", up)
     if '<meta name="description"' not in head:  # pages that no author wrote: search, index, sources
         title = re.search(r"<title>(.*?)</title>", head, re.DOTALL)[1]
         links += f'<meta name="description" content="{" ".join(title.split()).replace(chr(34), "&quot;")}">'
@@ -98,6 +113,8 @@ def trimmed(text, up, searching):
     at = head.find("<title>")
     head = head[:at] + links + head[at:]
     body = SCRIPT.sub(stays, body)
+    if "bd-sidebar-secondary" in body:  # its place is kept before it is there, else the text moves aside when it comes
+        body = body.replace('<div class="bd-content">', '<div class="bd-content beside">')
     for pattern, new in MENDED:
         body = re.sub(pattern, new, body, flags=re.DOTALL)
     return hanging(head + "</head>" + body)
@@ -123,7 +140,8 @@ def finish(app, exception):
         if (out / name).is_file() and not name.endswith(DROPPED_SHEETS) and not name.startswith(OURS)
     ]
     words = vocabulary(pages.values(), ADDED)
-    (out / "_static" / "site.css").write_text(merged(sheets, words), encoding="utf-8")
+    explorables = squeeze((out / "_static" / "explorables" / "explorables.css").read_text(encoding="utf-8"))
+    (out / "_static" / "site.css").write_text(merged(sheets, words) + explorables, encoding="utf-8")
     for path, text in fresh.items():
         if "<title>" in text and "bd-main" in text:
             up = "../" * (len(path.relative_to(out).parts) - 1)

@@ -256,7 +256,7 @@ def test_only_pages_with_an_explorable_load_one(tmp_path):
     page = (html / "part" / "with.html").read_text(encoding="utf-8")
     places = [page.index(f"../_static/explorables/{name}") for name in ("explorables.css", "lmm.js", "ladder.js")]
     assert [*places, page.index("</head>")] == sorted([*places, page.index("</head>")])
-    assert page.count("explorables/lmm.js") == 1
+    assert page.count("explorables/lmm.js") == 1 and "<script defer" not in page
     assert "<em>caption</em> states the finding" in page and 'aria-label="A ladder"' in page
     assert "caption* states the finding." in (text / "part" / "with.txt").read_text(encoding="utf-8")
 

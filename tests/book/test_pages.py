@@ -118,10 +118,11 @@ def test_a_page_is_light(browser, site, name):
     assert sum(file.endswith(".css") for file in sizes) - sum("explor" in file or "live" in file for file in sizes) <= 1
 
 
+@pytest.mark.parametrize("slow", [False, True], ids=["quick line", "slow line"])
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("name", KINDS)
-def test_nothing_moves_while_a_page_loads(browser, site, name, width):
-    page, _ = reader.visit(browser, site + name, width)
+def test_nothing_moves_while_a_page_loads(browser, site, name, width, slow):
+    page, _ = reader.visit(browser, site + name, width, slow=slow)
     shift = page.evaluate(
         """() => new Promise(done => {
             let sum = 0
