@@ -11,7 +11,7 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 STAMP := $(VENV)/installed
 PORT ?= 8000
 
-.PHONY: help env book live test test-quick test-oldest book-test live-test notebook-test check serve pdf lint format bench clean distclean
+.PHONY: help env book live test test-quick test-oldest nbgrader-test book-test live-test notebook-test check serve pdf lint format bench clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,13 +36,23 @@ test-oldest:  ## the same with every dependency at its lower bound
 	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check -c requirements-oldest.txt -e ".[book,test]"
 	.venv-oldest/bin/python -m pytest -m "not slow and not chapters and not pages"
 
+nbgrader-test:  ## take a class of five through nbgrader, in an environment of its own
+	"$(PYTHON)" -m venv .venv-nbgrader
+	.venv-nbgrader/bin/python -m pip install --quiet --disable-pip-version-check -e ".[course]" pytest
+	REQUIRE_NBGRADER=1 .venv-nbgrader/bin/python -m pytest tests/course/test_nbgrader.py
+
 book-test: book  ## build the book and read its pages, in a browser if there is one
 	$(BIN)/python -m pytest -n auto -m "not slow" tests/book/test_pages.py tests/book/test_search.py tests/book/test_live.py
 
 live-test: book  ## run every cell of every page in a browser, as a reader does (after make live)
 	$(BIN)/python -m pytest -s -m live tests/book/test_live.py
 
-notebook-test: book  ## run every notebook that the site offers in an empty folder, and again with numbers changed
+notenbgrader-test:  ## take a class of five through nbgrader, in an environment of its own
+	"$(PYTHON)" -m venv .venv-nbgrader
+	.venv-nbgrader/bin/python -m pip install --quiet --disable-pip-version-check -e ".[course]" pytest
+	REQUIRE_NBGRADER=1 .venv-nbgrader/bin/python -m pytest tests/course/test_nbgrader.py
+
+book-test: book  ## run every notebook that the site offers in an empty folder, and again with numbers changed
 	$(BIN)/python -m pytest -n auto -m notebooks tests/book/test_notebooks.py
 
 check: lint test book-test  ## everything that continuous integration runs
@@ -71,7 +81,7 @@ clean:  ## remove what was built
 	find book lmmsim tests -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean  ## remove the environments too, and what make live collected
-	rm -rf $(VENV) .venv-oldest lmmsim.egg-info book/_static/py
+	rm -rf $(VENV) .venv-oldest .venv-nbgrader lmmsim.egg-info book/_static/py
 
 # Installed once, and again when what is to be installed changes.
 $(STAMP): pyproject.toml requirements-lock.txt

@@ -53,7 +53,10 @@ def test_the_source_holds_everybodys_data_and_no_key(five, tmp_path):
 
 @pytest.mark.slow
 def test_a_class_of_five_goes_through_nbgrader(five, tmp_path, monkeypatch):
-    apps = pytest.importorskip("nbgrader.apps", reason="nbgrader is not installed: pip install 'lmmsim[course]'")
+    if os.environ.get("REQUIRE_NBGRADER"):
+        import nbgrader.apps as apps
+    else:
+        apps = pytest.importorskip("nbgrader.apps", reason="nbgrader is not installed: make nbgrader-test")
     from nbgrader.api import Gradebook
     from traitlets.config import Config
 
