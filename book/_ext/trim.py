@@ -14,6 +14,7 @@ from stylesheet import merged, squeeze, vocabulary
 ADDED = {  # classes that book.js sets
     *(
         "beside",
+        "guess",
         "show",
         "copy-cell",
         "copied",

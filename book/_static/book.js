@@ -108,7 +108,7 @@
   const WIDE = ".highlight > pre, .output.text_html, .output pre, div.formula, .pst-scrollable-table-container";
   const look = (where = document) => {  // all are measured before any is changed, else the page is laid out once for each
     const more = $(WIDE, where).map(e => [e, e.scrollWidth - e.clientWidth, e.scrollLeft]);
-    more.forEach(([e, hidden, at]) => { e.classList.toggle("fade-right", hidden - at > 2); hidden > 1 ? e.tabIndex = 0 : e.removeAttribute("tabindex"); });
+    more.forEach(([e, hidden, at]) => { e.classList.toggle("fade-right", hidden - at > 2); hidden > 0 ? e.tabIndex = 0 : e.removeAttribute("tabindex"); });
   };
   $(WIDE).forEach(e => e.addEventListener("scroll", () => fade(e), { passive: true }));
   addEventListener("resize", () => look()); document.fonts.addEventListener("loadingdone", () => look());
@@ -139,4 +139,12 @@
   let opened = [];
   addEventListener("beforeprint", () => { opened = $("article details:not([open])"); opened.forEach(d => { d.open = true; }); });
   addEventListener("afterprint", () => opened.forEach(d => { d.open = false; }));
+
+  // A place for the reader's guess, which the browser keeps.
+  $(".admonition.predict").forEach((box, k) => {
+    const field = document.createElement("input"), key = `guess:${location.pathname}:${k}`;
+    Object.assign(field, { type: "text", className: "guess", placeholder: "your guess", ariaLabel: "Your guess", value: store(key) || "" });
+    field.addEventListener("input", () => store(key, field.value));
+    box.append(field);
+  });
 })();

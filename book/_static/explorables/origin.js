@@ -39,6 +39,7 @@
     for (const v of most > 24 ? [10, 20, 30] : [5, 10, 15, 20]) if (v < most) out += path(`M30 ${b(v)}H${half - 8}`, "grid") + text(25, b(v) + 4, number(v), "soft end");
     const shown = revealed ? LAST : s.zero + 0.001;
     out += line(Array.from({ length: 65 }, (_, i) => i / 8).filter(t => t <= shown).map(t => [a(t), b(f.sdAt(t))]), "curve ink") + circle(a(s.zero), b(f.sd), 5, "accent");
+    if (revealed && f.narrowest > 0 && f.narrowest < LAST) out += path(`M${a(f.narrowest)} ${b(f.sdAt(f.narrowest))}V${b(0)}`, "thick dashed") + text(a(f.narrowest), b(f.sdAt(f.narrowest)) - 8, "narrowest", "soft middle halo");
     for (const t of [0, 2, 4, 6, 8]) out += text(a(t), top + 137, number(t), "soft middle");
 
     // level and slope of each child
