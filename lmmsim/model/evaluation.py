@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -84,7 +85,7 @@ def evaluated(
         matrices = reader.get_model_matrix(source, drop_rows=lost, na_action="ignore", output="numpy")
     except (FormulaicError, TypeError, ValueError) as error:
         text = "; what a function writes is a factor inside C(), as C(np.where(x > 3, 'high', 'low'))"
-        is_text = isinstance(error, TypeError) and "ufunc" in str(error) and "str" in str(error)
+        is_text = re.search(r"ufunc.*str|numpy\.strings", str(error)) is not None
         short = f"; a function has to give one value for each of the {len(next(iter(frame.values())))} rows"
         is_short = "same shape" in str(error)
         raise ValueError(f"'{parts.formula}' cannot be evaluated: {error}{text * is_text}{short * is_short}") from error
