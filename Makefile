@@ -42,17 +42,12 @@ nbgrader-test:  ## take a class of five through nbgrader, in an environment of i
 	REQUIRE_NBGRADER=1 .venv-nbgrader/bin/python -m pytest tests/course/test_nbgrader.py
 
 book-test: book  ## build the book and read its pages, in a browser if there is one
-	$(BIN)/python -m pytest -n auto -m "not slow" tests/book/test_pages.py tests/book/test_search.py tests/book/test_live.py
+	$(BIN)/python -m pytest -n auto -m "pages and not slow" tests/book
 
 live-test: book  ## run every cell of every page in a browser, as a reader does (after make live)
 	$(BIN)/python -m pytest -s -m live tests/book/test_live.py
 
-notenbgrader-test:  ## take a class of five through nbgrader, in an environment of its own
-	"$(PYTHON)" -m venv .venv-nbgrader
-	.venv-nbgrader/bin/python -m pip install --quiet --disable-pip-version-check -e ".[course]" pytest
-	REQUIRE_NBGRADER=1 .venv-nbgrader/bin/python -m pytest tests/course/test_nbgrader.py
-
-book-test: book  ## run every notebook that the site offers in an empty folder, and again with numbers changed
+notebook-test: book  ## run every notebook that the site offers in an empty folder, and again with numbers changed
 	$(BIN)/python -m pytest -n auto -m notebooks tests/book/test_notebooks.py
 
 check: lint test book-test  ## everything that continuous integration runs

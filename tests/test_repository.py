@@ -220,3 +220,24 @@ def test_the_api_page_documents_every_public_name():
     page = "\n".join(path.read_text(encoding="utf-8") for path in sorted((TOP / "book").glob("api*.md")))
     plain = {n for n in public if callable(getattr(lmmsim, n)) and getattr(lmmsim, n).__module__.startswith("lmmsim")}
     assert sorted(n for n in plain if not re.search(rf"auto(function|class):: {n}$", page, re.MULTILINE)) == []
+
+
+def test_every_target_of_make_has_one_recipe_and_says_what_it_is_for():
+    makefile = (TOP / "Makefile").read_text(encoding="utf-8")
+    promised = re.search(r"^\.PHONY: (.+)$", makefile, flags=re.MULTILINE)
+    assert promised
+    targets = re.findall(r"^([a-z-]+):(?!=)", makefile, flags=re.MULTILINE)
+    assert sorted(targets) == sorted(promised.group(1).split())
+    assert sorted(re.findall(r"^([a-z-]+):.*## ", makefile, flags=re.MULTILINE)) == sorted(targets)
+
+
+def test_continuous_integration_runs_the_tests_that_make_test_leaves_to_the_built_book():
+    makefile = (TOP / "Makefile").read_text(encoding="utf-8")
+    recipes = dict(re.findall(r"^([a-z-]+):.*\n\t(.+)$", makefile, flags=re.MULTILINE))
+    assert recipes["test"].endswith('-m "not chapters and not pages"')
+    assert recipes["book-test"].endswith('-m "pages and not slow" tests/book')
+    run = (TOP / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert {"make test", "make book-test"} <= set(run)
+    for path in (TOP / "tests" / "book").glob("test_*.py"):
+        if "pages" in re.findall(r"pytest\.mark\.(\w+)", path.read_text(encoding="utf-8")):
+            assert re.search(r"^pytestmark = .*pages", path.read_text(encoding="utf-8"), flags=re.MULTILINE), path.name
