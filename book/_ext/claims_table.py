@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from docutils import nodes
+from fold import Fold, FoldTitle
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.util.docutils import SphinxDirective
 
@@ -109,8 +110,11 @@ def fill_in(app, doctree, docname):
         parts = [nodes.paragraph("", summary(everything))] if everything else [nodes.paragraph("", "None yet.")]
         for page, claims in found.items():
             address = app.builder.get_relative_uri(docname, page)
-            link = nodes.reference("", app.env.titles[page].astext(), refuri=address, internal=True)
-            parts += [nodes.paragraph("", "", nodes.strong("", "", link)), table(map(row, claims))]
+            title = app.env.titles[page].astext()
+            link = nodes.reference("", title, refuri=address, internal=True)
+            said = "1 claim" if len(claims) == 1 else f"{len(claims)} claims"
+            name = FoldTitle("", f"{title} ({said})")
+            parts.append(Fold("", name, nodes.paragraph("", "", link), table(map(row, claims))))
         place.replace_self(parts)
 
 

@@ -41,11 +41,11 @@ INLINE = ("dataset.mode", "toggleHint", "toggleOpenOnPrint", "togglebuttonSelect
 LINK = re.compile(r'\s*<link[^>]*href="([^"]*_static/[^"?]*\.css)(?:\?[^"]*)?"[^>]*/?>')
 SCRIPT = re.compile(r'\s*<script\b(?:[^>]*\bsrc="(?P<src>[^"?]*)[^"]*")?[^>]*>(?P<text>.*?)</script>', re.DOTALL)
 PRELOAD = re.compile(r'\s*<link rel="preload" as="script"[^>]*>')
-# Before anything is drawn: light or dark, and the fonts that every page needs (not on file://, where preloads fail); on
-# a phone the text comes first.
-EARLY = """<script>(d=>{let m=null;try{m=localStorage.mode}catch(e){}d.dataset.mode=m||"auto";
+# Before anything is drawn: light or dark, and the fonts that every page needs (not on file://, where preloads fail).
+# The first page on a phone comes without fonts; book.js fetches them when its text stands, for the pages that follow.
+EARLY = """<script>(d=>{let m=null,f=null;try{m=localStorage.mode;f=localStorage.fonts}catch(e){}d.dataset.mode=m||"auto";
 d.dataset.theme=m=="light"||m=="dark"?m:matchMedia("(prefers-color-scheme: dark)").matches?"dark":"light";
-if(location.protocol!="file:")for(let f of screen.width<768?[]:[FILES]){
+if(screen.width<768){if(!f)d.dataset.fonts="later"}else if(location.protocol!="file:")for(let f of [FILES]){
 let l=document.createElement("link");l.rel="preload";l.as="font";l.type="font/woff2";l.crossOrigin="";l.href="UP_static/fonts/"+f+".woff2";document.head.append(l)}
 })(document.documentElement)</script>"""  # noqa: E501
 FONTS = ["source-serif-4-latin-400-normal", "source-serif-4-latin-600-normal", "source-serif-4-latin-400-italic"]

@@ -125,6 +125,13 @@
   };
   addEventListener("hashchange", reveal); reveal();
 
+  // The first page on a phone stands without fonts: they are fetched now, for the pages that follow.
+  if (root.dataset.fonts == "later") new PerformanceObserver((_, watch) => {
+    watch.disconnect();
+    const fetched = [...document.fonts].filter(f => !f.family.includes("stand-in")).map(f => f.load());
+    Promise.all(fetched).then(() => store("fonts", "here"), () => { });
+  }).observe({ type: "paint", buffered: true });
+
   // Where one is, in the contents of the page.
   const links = new Map($(".page-toc a, #pst-page-toc-nav a").map(a => [decodeURIComponent(a.hash.slice(1)), a]));
   const heads = $("article section[id]").filter(s => links.has(s.id));
