@@ -107,11 +107,12 @@
   const fade = e => e.classList.toggle("fade-right", e.scrollWidth - e.clientWidth - e.scrollLeft > 2);
   const WIDE = ".highlight > pre, .output.text_html, .output pre, div.formula, .pst-scrollable-table-container";
   const look = (where = document) => {  // all are measured before any is changed, else the page is laid out once for each
-    const more = $(WIDE, where).map(e => [e, e.scrollWidth - e.clientWidth, e.scrollLeft]);
+    const seen = $(WIDE, where).filter(e => !e.closest("details:not([open])"));  // measuring lays out what is folded, too
+    const more = seen.map(e => [e, e.scrollWidth - e.clientWidth, e.scrollLeft]);
     more.forEach(([e, hidden, at]) => { e.classList.toggle("fade-right", hidden - at > 2); hidden > 0 ? e.tabIndex = 0 : e.removeAttribute("tabindex"); });
   };
   $(WIDE).forEach(e => e.addEventListener("scroll", () => fade(e), { passive: true }));
-  addEventListener("resize", () => look()); document.fonts.addEventListener("loadingdone", () => look());
+  addEventListener("resize", () => look()); root.dataset.fonts != "later" && document.fonts.addEventListener("loadingdone", () => look());
   requestAnimationFrame(() => setTimeout(() => look()));  // after the first picture; what reads sizes before that delays it
   $("details").forEach(d => d.addEventListener("toggle", () => look(d)));
 
