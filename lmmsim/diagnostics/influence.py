@@ -9,7 +9,7 @@ import pandas as pd
 
 from lmmsim.diagnostics.precision import Inverse
 from lmmsim.diagnostics.refits import Check, Refits, as_refits, verdict
-from lmmsim.estimators.engines import AnyEngine, engine_of, residual_components
+from lmmsim.estimators.engines import AnyEngine, engine_of, optimum_of, residual_components
 from lmmsim.estimators.estimates import component_table, effects_of
 from lmmsim.estimators.fit import Fit
 from lmmsim.model.columns import RandomTerm
@@ -129,7 +129,7 @@ def _refitted(fit: Fit, term: RandomTerm) -> dict[str, np.ndarray]:
 def _without(engine: AnyEngine, fit: Fit, term: RandomTerm, levels: np.ndarray) -> Solution:
     """Fits without each of these levels."""
     Y = np.where(term.codes[:, None] == levels, np.nan, fit.y[:, None])
-    return engine.fit(Y, reml=fit.reml, start=getattr(fit, "theta", None))
+    return engine.fit(Y, reml=fit.reml, start=optimum_of(fit))
 
 
 def _chunks(fit: Fit, term: RandomTerm) -> int:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from lmmsim.checks import check_columns
 from lmmsim.estimators.bootstrap import simulate_from
-from lmmsim.estimators.engines import engine_of, residual_variances
+from lmmsim.estimators.engines import engine_of, optimum_of, residual_variances
 from lmmsim.estimators.fit import Fit
 from lmmsim.streams import Rng, generator
 
@@ -118,7 +118,7 @@ def refits(fit: Fit, replicates: int = 199, rng: Rng = None) -> Refits:
         sigma = np.sqrt(np.sum((Y - fixed) ** 2, axis=0) / (len(X) - X.shape[1]))
         return Refits(fit, Y, fixed, fixed, (), np.broadcast_to(sigma, Y.shape), fresh)
     engine = engine_of(fit)
-    solution = engine.fit(Y, reml=fit.reml, start=getattr(fit, "theta", None))
+    solution = engine.fit(Y, reml=fit.reml, start=optimum_of(fit))
     good = np.isfinite(solution.criterion)
     if not good[0]:
         raise ValueError(f"the fit cannot be repeated: {solution.message[0]}")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lmmsim.checks import check_level
+from lmmsim.estimators.engines import optimum_of
 from lmmsim.estimators.estimates import RESIDUAL, Estimates
 from lmmsim.estimators.fit import Fit, named_components
 from lmmsim.simulation.simulate import responses
@@ -97,7 +98,7 @@ def bootstrap(fit: Fit, replicates: int = 1000, rng: Rng = None) -> Bootstrap:
     if fit.nobs != len(fit.data):
         raise ValueError(f"{fit.method} does not say how the {len(fit.data)} rows vary: bootstrap an LMM or OLS fit")
     Y = simulate_from(fit, replicates, rng)
-    start = getattr(fit, "theta", None)
+    start = optimum_of(fit)
     return Bootstrap(fit, fit.estimator.many(Y, fit.data, start=start))
 
 

@@ -77,3 +77,11 @@ def residual_components(engine: AnyEngine, s: Solution) -> dict[Component, np.nd
 def phi_of(s: Solution) -> np.ndarray:
     """The residual's numbers, (r, s); none where nothing of it was free."""
     return s.phi if isinstance(s, MarginalSolution) else np.empty((len(s.sigma), 0))
+
+
+def optimum_of(fit: Fit) -> np.ndarray | None:
+    """Where searches on similar data may begin: theta of a fit, then the residual's numbers; None for least squares."""
+    solution = getattr(fit.conditional, "solution", None)
+    if solution is None:
+        return getattr(fit, "theta", None)
+    return np.concatenate([solution.theta[0], phi_of(solution)[0]])

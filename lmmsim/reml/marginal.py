@@ -92,7 +92,7 @@ class MarginalPoint:
         self.beta = (self.vcov @ Xy[..., None])[..., 0]
         self.beta += (self.vcov @ (Xy - (XX @ self.beta[..., None])[..., 0])[..., None])[..., 0]
         self.yPy = yy - (self.beta * Xy).sum(axis=1)
-        self.dof = np.full(self.r, self.sums.n - self.p if self.reml else self.sums.n, dtype=float)
+        self.dof = np.full(len(yy), self.sums.n - self.p if self.reml else self.sums.n, dtype=float)
         self.sigma2 = self.yPy / self.dof
 
     @property

@@ -261,6 +261,19 @@ def test_leaving_a_group_out_is_fitting_the_others(plants, fit):
         assert table.loc[plot, "ratio plot week"] == pytest.approx(ratio, rel=1e-3)
 
 
+def test_leaving_a_group_out_fits_the_residual_of_the_others_anew(plants):
+    analysis = LMM("height ~ week + (1 | plot)", residual=AR1(unit="plot", time="week"))
+    fit = analysis(plants)
+    table = influence(fit, replicates=0).table
+    assert len(table) > 8 and table["converged"].all()
+    for plot in table.index[::6]:
+        others = analysis(plants[plants["plot"] != plot])
+        assert table.loc[plot, "change week"] * fit.coef.loc["week", "se"] == pytest.approx(
+            others.beta[1] - fit.beta[1], abs=1e-4 * fit.coef.loc["week", "se"]
+        )
+        assert table.loc[plot, "ratio residual"] == pytest.approx(others.sigma / fit.sigma, rel=1e-3)
+
+
 @pytest.mark.parametrize("group", ["subject", "item"])
 def test_kept_variances_give_the_gls_of_the_others(words, group):
     table = influence(words, group, keep_variances=True, replicates=0).table

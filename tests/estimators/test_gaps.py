@@ -180,6 +180,21 @@ def test_replicates_with_gaps_of_their_own_are_fitted_as_each_is_alone(scattered
                 assert own[k] == pytest.approx(fit.components[name], rel=1e-3, abs=1e-4)
 
 
+@pytest.mark.parametrize("analysis", SCATTERED[:5], ids=repr)
+@pytest.mark.filterwarnings("ignore:.*were dropped:UserWarning")
+def test_many_replicates_with_gaps_of_their_own_are_fitted_as_each_is_alone(scattered, analysis):
+    """A few are looked at in many places at once, many of them place by place."""
+    data, Y = scattered
+    Y = np.tile(Y[:, :8], 3)
+    Y[np.random.default_rng(5).random(Y.shape) < 0.05] = np.nan
+    found = analysis.many(Y, data)
+    for k in (0, 11, 23):
+        fit = analysis(data.assign(y=Y[:, k]))
+        assert found.criterion[k] == pytest.approx(fit.criterion, abs=1e-6)
+        np.testing.assert_allclose(found.estimate[k], fit.beta, atol=1e-4 * fit.coef["se"].min())
+        np.testing.assert_allclose(found.se[k], fit.coef["se"], rtol=1e-4)
+
+
 def test_questions_of_replicates_with_gaps_of_their_own_have_the_answers_of_each_alone(scattered):
     data, Y = scattered
     questions = {"difference at week 3": {"arm[T.b]": 1, "week:arm[T.b]": 3}}
