@@ -164,6 +164,20 @@ def test_folds_menus_and_modes_answer(browser, site):
     page.context.close()
 
 
+def test_the_first_page_on_a_phone_waits_for_no_font_and_the_next_one_has_them(browser, site):
+    page, wrong = reader.visit(browser, site + "book/the-equation.html", 390)
+    face = "getComputedStyle(document.querySelector('h1')).fontFamily"
+    assert page.evaluate(face).startswith('"Serif stand-in"')
+    page.wait_for_function("localStorage.fonts === 'here'")
+    drawn = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    files = "performance.getEntriesByType('resource').filter(e => e.name.endsWith('.woff2')).map(e => e.startTime)"
+    assert min(page.evaluate(files)) >= drawn
+    page.goto(site + "book/shrinkage.html")
+    assert page.evaluate(face).startswith('"Source Serif 4"')
+    assert wrong == []
+    page.context.close()
+
+
 def test_the_book_opens_from_a_folder_without_a_server(browser):
     context = browser.new_context(offline=True)
     page = context.new_page()
