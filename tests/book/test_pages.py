@@ -183,12 +183,12 @@ def test_the_book_opens_from_a_folder_without_a_server(browser):
     page = context.new_page()
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("requestfailed", lambda request: errors.append(f"failed: {request.url}"))
+    page.on("requestfailed", lambda request: errors.append(f"{request.failure}: {request.url}"))
     for name in ("book/intro.html", "book/one-data-set.html"):
         page.goto((reader.HTML / name).as_uri())
         page.evaluate("document.fonts.ready.then(() => true)")
         assert page.evaluate("getComputedStyle(document.querySelector('h1')).fontFamily").startswith('"Source Serif 4"')
-    assert errors == []
+    assert [error for error in errors if "ERR_ABORTED" not in error] == []  # by the browser, which goes on to the next
     context.close()
 
 
