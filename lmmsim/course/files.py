@@ -195,7 +195,7 @@ def _put(part: Path, path: Path, force: bool) -> None:
         os.link(part, path)
     except FileExistsError:
         raise _there(path) from None
-    except OSError:  # a disk without hard links
+    except (OSError, AttributeError):  # a disk without hard links, or a Python without them, as in a browser
         if os.path.lexists(path):
             raise _there(path) from None
         os.replace(part, path)

@@ -165,6 +165,15 @@ def test_a_disk_that_fails_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_python_without_hard_links_as_in_a_browser_writes_files_and_replaces_none(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "link")
+    files.write(tmp_path / "a.csv", "text")
+    monkeypatch.setattr(files, "check_free", lambda *paths: None)  # somebody is quicker than we are
+    with pytest.raises(FileExistsError, match=r"a\.csv is there already and was left as it is"):
+        files.write(tmp_path / "a.csv", "other")
+    assert (tmp_path / "a.csv").read_text() == "text" and len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_folder_appears_when_it_is_full(tmp_path):
     with pytest.raises(RuntimeError), files.whole_folder(tmp_path / "class") as folder:
         (folder / "a").write_text("1")
