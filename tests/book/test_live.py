@@ -26,7 +26,8 @@ PAGES = [
 ]
 TIMES = {"what-it-costs", "how-built"}  # pages that print how long something took, or what is installed where they run
 MINUTES = 15
-EVERY_BUILD = {"the-equation", "ols-or-lmm", "case-nested-crossed"}  # short ones, and one with statsmodels
+# short ones, one with statsmodels, and one that writes files
+EVERY_BUILD = {"the-equation", "ols-or-lmm", "case-nested-crossed", "for-teachers"}
 FEW = 4  # numbers of a page's tables that another version of scipy may end at; in sentences none
 STATE = """livePage.cells.map(cell => ({
     label: cell.label, hidden: cell.hidden, fails: cell.fails, source: cell.source,
