@@ -338,11 +338,42 @@ def test_the_map_for_teachers_agrees_with_what_chapters_ask_for():
         start = re.compile(r"^(?:About|Reading takes about) \d+ minutes.*$", flags=re.MULTILINE)
         time = start.search(source(page)) if page in PAGES else None
         asked = (
-            {name for s in re.split(r"(?<=\.) ", time[0]) if "useful" not in s for name in LINK.findall(s)}
+            {name for s in re.split(r"(?<=[.;]) ", time[0]) if "useful" not in s.lower() for name in LINK.findall(s)}
             if time
             else set()
         )
         assert asked <= before(page), f"{page} asks for {asked}, the map has {before(page)}"
+        assert time is None or set(needs[page]) <= asked, f"the map has {needs[page]}, {page} asks for {asked}"
+
+
+KINDS = ("Read", "Say", "Warm-up", "Code", "Design", "Data")
+
+
+def kinds_of_exercises(page: str) -> list[str]:
+    return re.findall(r"\{exercise-start\} ([\w-]+):", source(page))
+
+
+def test_what_the_page_for_teachers_says_about_exercises():
+    text = source("for-teachers")
+    assert "Each chapter has at least five, of these kinds" in text and "not every chapter has all six" in text
+    table = LINK.findall(text.split("## What the exercises practice")[1])
+    assert set(chapters()) <= set(table)
+    kinds = {page: kinds_of_exercises(page) for page in table}
+    assert {page: len(own) for page, own in kinds.items() if len(own) < 5} == {}
+    assert {kind for own in kinds.values() for kind in own} == set(KINDS)
+    assert any(set(own) < set(KINDS) for own in kinds.values())
+
+
+def test_the_exercises_that_the_page_for_teachers_sets_exist():
+    rows = [row for row in source("for-teachers").split("\n") if row.startswith("|") and LINK.search(row)]
+    rows = [row.strip("| ").split(" | ") for row in rows if row.count(" | ") >= 2]
+    assert len(rows) > 15
+    for row in rows:
+        pages = [name for cell in row[:-1] for name in LINK.findall(cell)]
+        each = row[-1].split(";") if len(row[-1].split(";")) == len(pages) else [row[-1]] * len(pages)
+        for page, words in zip(pages, each, strict=True):
+            asked = {kind for kind in KINDS if re.search(rf"\b{kind}\b", words, flags=re.IGNORECASE)}
+            assert asked <= set(kinds_of_exercises(page)), f"{row[-1]!r}: {page} has {kinds_of_exercises(page)}"
 
 
 @EVERY
