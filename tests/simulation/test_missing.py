@@ -515,6 +515,14 @@ def test_what_is_no_table_column_generator_or_function_is_refused(call, message)
         call(panel())
 
 
+def test_only_keys_that_look_like_a_value_are_said_to_be_text_or_numbers():
+    data = panel(units=4)
+    for hazard, by, alike in [({"0": 0.1}, "month", True), ({"Control": 0.1, "placebo": 0.1}, "drug", False)]:
+        with pytest.raises(ValueError, match="hazard does not match the column") as error:
+            drop_out(data, **UNIT, hazard=hazard, by=by)
+        assert ("numbers and text are not the same" in str(error.value)) == alike
+
+
 def test_times_in_words_come_in_the_order_of_their_categories():
     data = panel(units=2, times=(0, 1, 2))
     data["month"] = pd.Categorical(np.tile(["before", "during", "after"], 2), ["before", "during", "after"])
