@@ -470,6 +470,23 @@ def test_a_study_prints_what_it_found_and_who_failed():
     assert results._repr_html_().count("<tr") == 4  # two of the header, one for each analysis
 
 
+class KilledWorker(Exception):
+    """What dask raises, by its name."""
+
+
+@pytest.mark.parametrize(("error", "times"), [(ValueError, 1), (KilledWorker, 3)])
+def test_a_task_that_fails_is_tried_once_and_one_whose_worker_dies_three_times(error, times):
+    tried = []
+
+    def task():
+        tried.append(error)
+        raise error("no")
+
+    with pytest.raises(error, match="no"):
+        dict(run({"task": task}, progress=False))
+    assert len(tried) == times
+
+
 @pytest.mark.slow
 def test_a_worker_that_dies_loses_nothing(tmp_path):
     work = {k: partial(_die_once, k, str(tmp_path / "died")) for k in range(12)}
