@@ -280,6 +280,20 @@ def test_the_covariance_of_cr2_has_the_variance_that_normal_errors_give_it(unbal
     np.testing.assert_allclose(fit.reference.total_variance(L), total, rtol=1e-9)
 
 
+@pytest.mark.parametrize("occasions", [2, 3, 5])
+def test_where_every_cluster_has_every_occasion_the_joint_test_is_hotellings(occasions):
+    """Then the covariance of CR2 is that of the clusters' own differences, and its df are the clusters less one."""
+    rng, J, q = np.random.default_rng(3), 12, occasions - 1
+    Y = rng.normal(size=(J, occasions)) @ rng.normal(size=(occasions, occasions)) + rng.normal(size=(J, 1))
+    data = crossed(g=J, occasion=[f"o{k}" for k in range(occasions)]).assign(y=Y.ravel())
+    row = OLS("y ~ occasion", cluster="g", robust="CR2")(data).test("occasion").iloc[0]
+    change = Y[:, 1:] - Y[:, :1]
+    T2 = J * change.mean(axis=0) @ np.linalg.solve(np.atleast_2d(np.cov(change.T)), change.mean(axis=0))
+    F = (J - q) / (q * (J - 1)) * T2
+    np.testing.assert_allclose([row["F"], row["df1"], row["df2"]], [F, q, J - q], rtol=1e-9)
+    np.testing.assert_allclose(row["p"], stats.f.sf(F, q, J - q), rtol=1e-9)
+
+
 def test_with_too_few_clusters_a_joint_test_is_refused(unbalanced):
     fit = OLS("y ~ a * b", cluster="g", robust="CR2")(unbalanced[unbalanced["g"] < 4])
     with pytest.raises(ValueError, match=r"a joint test of 4 contrasts with CR2 errors has .* use more clusters"):

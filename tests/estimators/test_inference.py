@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import warnings
 
@@ -12,9 +13,11 @@ from places import REFERENCE
 from scipy import stats
 
 from lmmsim.estimators.bootstrap import bootstrap, simulate_from
-from lmmsim.estimators.inference import compare
+from lmmsim.estimators.contrasts import contrast, joint_test, means
+from lmmsim.estimators.inference import MixedFit, compare
 from lmmsim.estimators.least_squares import OLS, GroupMeans, Within
 from lmmsim.estimators.lmm import LMM
+from lmmsim.estimators.prediction import predict
 from lmmsim.estimators.profile import profile
 
 LME4 = json.loads((REFERENCE / "lme4.json").read_text())["fits"]
@@ -32,6 +35,23 @@ def sleep() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def slopes(sleep):
     return LMM("Reaction ~ Days + (Days | Subject)")(sleep)
+
+
+@pytest.mark.parametrize(
+    ("method", "function"),
+    [
+        (MixedFit.bootstrap, bootstrap),
+        (MixedFit.contrast, contrast),
+        (MixedFit.means, means),
+        (MixedFit.predict, predict),
+        (MixedFit.profile, profile),
+        (MixedFit.test, joint_test),
+    ],
+    ids=lambda called: called.__name__,
+)
+def test_a_question_that_a_fit_is_asked_has_the_defaults_of_the_function_that_answers_it(method, function):
+    own, others = (list(inspect.signature(called).parameters.values())[1:] for called in (method, function))
+    assert [(each.name, each.default) for each in own] == [(each.name, each.default) for each in others]
 
 
 # ---- compare

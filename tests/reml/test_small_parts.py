@@ -8,6 +8,7 @@ from lmmsim.model.columns import RandomTerm
 from lmmsim.model.standard import MANY, thin_qr
 from lmmsim.reml.engine import Engine
 from lmmsim.reml.level_sums import FEW, LevelSums
+from lmmsim.reml.newton import Minimum
 from lmmsim.reml.residual_correlations import Fading, Shared
 from lmmsim.reml.theta import Coordinates, pack
 
@@ -80,3 +81,28 @@ def test_a_bound_finds_the_same_small_standard_deviations_as_the_singular_values
     one_by_one = [i for i in range(300) if coordinates.without_smallest(pack([factors[i : i + 1]]), 0.03)[0].size]
     assert 0 < small.size < 300 and one_by_one == small.tolist()
     assert coordinates.without_smallest(pack([factors]), 0.03)[0].tolist() == small.tolist()
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "better"),
+    [
+        ((2.0, True), (1.0, True), "other"),
+        ((1.0, True), (2.0, True), "mine"),
+        ((2.0, False), (1.0, False), "other"),
+        ((1.0, True), (0.5, False), "mine"),
+        ((1.0, True), (2.0, False), "mine"),
+        ((1.0, False), (1.0, True), "other"),
+        ((1.0, False), (2.0, True), "mine"),
+    ],
+)
+def test_of_two_searches_the_lower_end_counts_and_one_that_did_not_converge_never_replaces_one_that_did(
+    mine, other, better
+):
+    ends = {
+        name: Minimum(np.array([[at]]), np.array([value]), np.array([converged]), np.array([5]))
+        for at, (name, (value, converged)) in enumerate({"mine": mine, "other": other}.items())
+    }
+    found = ends["mine"].or_better(np.array([0]), ends["other"])
+    for field in ("theta", "value", "converged"):
+        np.testing.assert_array_equal(getattr(found, field), getattr(ends[better], field))
+    assert found.evaluations == 10

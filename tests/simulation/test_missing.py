@@ -266,6 +266,16 @@ def test_many_responses_lose_what_one_at_a_time_would(observer, units):
     assert np.array_equal(observer.many(Y[:, 7:9], data, again[7:9]), own[:, 7:9], equal_nan=True)
 
 
+@pytest.mark.parametrize("responses", [2, 3])
+def test_who_is_judged_by_the_rows_of_all_is_refused_from_two_data_sets_on(responses):
+    """One data set may be judged by its own mean; the mean of two in one table is another number."""
+    data, observer = panel(), drop_out(**UNIT, hazard=lambda seen: 0.2 * (seen["y"] > seen["y"].mean()))
+    Y = data["y"].to_numpy()[:, None] + np.arange(responses)
+    assert np.isnan(observer.many(Y[:, :1], data, 1)).any()
+    with pytest.raises(ValueError, match="hazard judges a row by the other rows"):
+        observer.many(Y, data, 1)
+
+
 def test_a_higher_hazard_loses_more_of_the_same():
     data = panel()
     few, more = (drop_out(data, **UNIT, hazard=h, rng=1)["y"].isna() for h in (0.1, 0.3))
@@ -503,6 +513,14 @@ def test_impossible_requests_say_what_is_wrong(call, message):
 def test_what_is_no_table_column_generator_or_function_is_refused(call, message):
     with pytest.raises(TypeError, match=message):
         call(panel())
+
+
+def test_only_keys_that_look_like_a_value_are_said_to_be_text_or_numbers():
+    data = panel(units=4)
+    for hazard, by, alike in [({"0": 0.1}, "month", True), ({"Control": 0.1, "placebo": 0.1}, "drug", False)]:
+        with pytest.raises(ValueError, match="hazard does not match the column") as error:
+            drop_out(data, **UNIT, hazard=hazard, by=by)
+        assert ("numbers and text are not the same" in str(error.value)) == alike
 
 
 def test_times_in_words_come_in_the_order_of_their_categories():

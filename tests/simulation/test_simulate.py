@@ -92,6 +92,13 @@ def test_a_replicate_is_the_same_alone_and_among_many():
         np.testing.assert_allclose(simulate(model, design, rng=5, replicate=k).y, Y[:, k], rtol=1e-12)
 
 
+def test_the_one_data_set_that_is_drawn_without_a_number_is_the_first_of_many():
+    model, design = scenarios.subjects_items(subjects=6, items=4)
+    first, second = simulate_many(model, design, 2, rng=5).T
+    np.testing.assert_allclose(simulate(model, design, rng=5).y, first, rtol=1e-12)
+    assert abs(first - second).min() > 0
+
+
 def test_a_replicate_does_not_depend_on_how_many_are_drawn():
     model, design = scenarios.blood_pressure(patients=4)
     Y = simulate_many(model, design, 600, rng=5)

@@ -159,6 +159,32 @@ def test_whatever_befell_a_piece_it_is_done_again(tmp_path):
         store.load(Task("single", 0, 16))  # answers or None, but no error
 
 
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_piece_that_somebody_sent_runs_no_code(tmp_path):
+    """Arrays of objects are pickles, and a pickle does what whoever wrote it wants."""
+    whole = a_study(tmp_path / "checkpoint", 20)
+    piece, sprung = next((tmp_path / "checkpoint").glob("single*")), tmp_path / "sprung"
+    with np.load(piece) as file:
+        arrays = dict(file)
+    trap = np.empty(1, dtype=object)
+    trap[0] = Trap(sprung)
+    np.savez(piece, **{**arrays, "0.estimate": trap})
+    with np.load(piece, allow_pickle=True) as file:  # negative control: the trap works
+        file["0.estimate"]
+    sprung.rmdir()
+    assert_same(a_study(tmp_path / "checkpoint", 20), whole)
+    assert not sprung.exists()
+
+
 def test_a_difference_deep_inside_is_shown():
     """Of twenty standard deviations the last one differs."""
     one, other = (

@@ -131,6 +131,21 @@ def test_find_size_is_asked_what_exact_power_is_asked():
         find_size(schools, range(4, 100, 2), MEANS, term=TERM, alternative="greater", rng=1)
 
 
+@pytest.mark.parametrize("interval", [{"margin": 4}, {"width": 5.0}], ids=["margin", "width"])
+def test_a_joint_test_has_no_interval_to_be_narrow_or_within_margins(interval):
+    with pytest.raises(ValueError, match="a joint test has no interval: margin= and width= need a coefficient"):
+        find_size(schools, range(4, 60, 2), test="method", **interval)
+
+
+def test_a_single_size_is_enough_or_is_not():
+    assert find_size(schools, [28], term=TERM).size == 28
+    with pytest.raises(ValueError, match="at the largest size, 26"):
+        find_size(schools, [26], term=TERM)
+    assert find_size(lambda k: schools(k, 40), [8], MEANS, term=TERM, rng=1, mcse=0.02).size == 8
+    with pytest.raises(ValueError, match=r"the power is about 0.\d+ at the largest size, 6"):
+        find_size(schools, [6], MEANS, term=TERM, rng=1, mcse=0.02)
+
+
 def test_a_size_for_equivalence_and_one_for_precision_are_the_first_that_are_enough():
     nothing = lambda size: schools(size, effect=0)  # noqa: E731
     found = find_size(nothing, range(4, 200, 2), term=TERM, margin=4)

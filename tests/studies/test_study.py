@@ -342,6 +342,16 @@ def test_the_search_for_a_residuals_numbers_starts_at_the_truth_and_takes_fewer_
     assert started.converged.all() and started.evaluations.sum() < cold.evaluations.sum()
 
 
+@pytest.mark.parametrize("name", ["AR1", "AR1 by arm", "by arm"])
+def test_random_effects_start_at_their_true_size_beside_the_residual_of_the_first_level(name):
+    """An sd of 1 among plots beside one of 2, that of arm a, whatever that of arm b."""
+    residual, estimated = STRUCTURES[name]
+    design = assign(crossed(plot=24, week=[0, 1, 2, 3]), to="plot", arm=["a", "b"])
+    world = Model("y ~ week + (1 | plot)", {"Intercept": 1, "week": 1}, {"plot": 1.0}, residual)
+    prepared = plan(Recipe(world, design, {"LMM": LMM(world.formula, residual=estimated)}, root(2))).batches["LMM"]
+    assert prepared.start[: prepared.engine.t] == pytest.approx([1.0 / 2.0])
+
+
 def test_a_residual_of_another_kind_is_no_place_to_start_from():
     design = assign(crossed(plot=24, week=[0, 1, 2, 3]), to="plot", arm=["a", "b"])
     world = Model("y ~ week", {"Intercept": 1, "week": 1}, {}, STRUCTURES["AR1"][0])
@@ -458,6 +468,23 @@ def test_a_study_prints_what_it_found_and_who_failed():
     assert f"{table.loc['mean', 'coverage']:.2f} ±{table.loc['mean', 'coverage_mcse']:.2f}" in row
     assert max(map(len, text.splitlines())) <= 100
     assert results._repr_html_().count("<tr") == 4  # two of the header, one for each analysis
+
+
+class KilledWorker(Exception):
+    """What dask raises, by its name."""
+
+
+@pytest.mark.parametrize(("error", "times"), [(ValueError, 1), (KilledWorker, 3)])
+def test_a_task_that_fails_is_tried_once_and_one_whose_worker_dies_three_times(error, times):
+    tried = []
+
+    def task():
+        tried.append(error)
+        raise error("no")
+
+    with pytest.raises(error, match="no"):
+        dict(run({"task": task}, progress=False))
+    assert len(tried) == times
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Theory refuses numbers that no world has."""
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,25 @@ from lmmsim.scenarios import teaching_methods
 def test_impossible_numbers_are_refused_by_name(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+AT_LEVEL = {
+    "type1_between": (10, 5, 0.1),
+    "type1_within": (10, 4, 0.1),
+    "type1_omitted_slope": (10, [0, 1, 2], 1, 1),
+    "type1_items_ignored": (10, 6, 1, 1),
+    "type1_wald_z": (5,),
+    "type1_pooled_t": ((10, 20), (1, 2)),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in theory.__all__ if name.startswith("type1")])
+def test_every_level_that_a_test_may_have_is_a_probability(name):
+    function = getattr(theory, name)
+    assert "alpha" in inspect.signature(function).parameters and 0 < function(*AT_LEVEL[name], alpha=0.01) < 1
+    for wrong in (0, 1, 5, -0.05, float("nan"), "0.05"):
+        with pytest.raises(ValueError, match=f"alpha is '?{wrong}'?; it lies between 0 and 1"):
+            function(*AT_LEVEL[name], alpha=wrong)
 
 
 def test_exact_power_refuses_what_cannot_be_meant():
