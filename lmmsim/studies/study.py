@@ -21,7 +21,6 @@ from lmmsim.checks import is_whole
 from lmmsim.estimators.asking import asked
 from lmmsim.estimators.estimates import Estimates
 from lmmsim.estimators.fit import named_components
-from lmmsim.model.columns import build
 from lmmsim.model.formula import split
 from lmmsim.model.grid import Grid
 from lmmsim.model.model import Model
@@ -271,7 +270,7 @@ def truths(model: Model, design: pd.DataFrame, contrasts: Contrasts | None) -> d
     """True values of contrasts; missing where the model itself does not determine one."""
     if not contrasts:
         return {}
-    grid = Grid(build(model.formula, design), design)
+    grid = Grid(model.matrices(design), design)
     true: dict[str, float] = {}
     for name, question in contrasts.items():
         try:
