@@ -27,6 +27,7 @@ from lmmsim.model.model import Model
 from lmmsim.model.questions import named_rows
 from lmmsim.simulation.simulate import Simulation
 from lmmsim.studies.checkpoint import Checkpoint, seed_of
+from lmmsim.studies.meaning import warn_of_basis
 from lmmsim.studies.performance import performance
 from lmmsim.studies.recipe import Analysis, Observe, Recipe, Redraw, true_components
 from lmmsim.studies.results import COLUMNS, failures
@@ -224,6 +225,7 @@ def study(
     analyses = asking(named(analyses), design, contrasts, tests, stacklevel=3)
     recipe = Recipe(model, design, analyses, seed_of(checkpoint, rng), observe, redraw)
     check(recipe, replicates)
+    warn_of_basis(model, design, analyses, stacklevel=2)
     saved = [Checkpoint(checkpoint, recipe) if checkpoint is not None else None]
     [(_, answers)] = conduct([recipe], replicates, n_jobs, saved, progress)
     warn(answers, stacklevel=3)

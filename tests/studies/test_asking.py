@@ -280,6 +280,22 @@ def test_contrasts_of_cells_are_those_of_the_fit_on_any_design(fixed):
     assert nothing.loc["LMM", "rejection_null"] < 0.05 + 5 * np.sqrt(0.05 * 0.95 / 200)
 
 
+def test_coefficients_that_mean_something_else_than_in_the_world_are_not_called_biased():
+    fit, world = of_a_fit("center(x)")
+    analysis, says = {"LMM": LMM(fit.formula)}, r"center\(x\) means something else on this design .*coefficients of 'LMM'"
+    fewer = arms(20, [0, 1, 2, 3, 5])
+    with pytest.warns(UserWarning, match=says):
+        study(world, fewer, analysis, 3, rng=1, progress=False)
+    with pytest.warns(UserWarning, match=says):
+        sweep({"plots": [20]}, lambda plots: (world, arms(plots, [0, 1])), analysis, 3, rng=1, progress=False)
+    with pytest.warns(UserWarning, match=says):
+        calibrate(world, fewer, analysis, 3, rng=1, term="arm[T.B]", progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        study(world, arms(40, range(8)), analysis, 3, rng=1, progress=False)
+        study(world, fewer, {"plain": LMM("y ~ x * arm + (1 | plot)")}, 3, rng=1, progress=False)
+
+
 def test_contrasts_are_planned_where_cells_are_empty_and_levels_unused():
     """The cell b of B has no rows, and no row has Z; simulated without noise, the fit has the planned effect."""
     design = arms(12, range(4)).assign(soil=lambda d: np.where(d["x"] % 2 == 1, "b", "a"))
