@@ -28,7 +28,7 @@ from lmmsim.estimators.rows import (
     without_tests,
 )
 from lmmsim.estimators.spellings import Fits
-from lmmsim.model.columns import Matrices, build
+from lmmsim.model.columns import Matrices, RandomTerm, build
 from lmmsim.model.formula import split
 from lmmsim.model.frame import Columns
 from lmmsim.model.identifiable import check_terms, check_X
@@ -275,18 +275,25 @@ class LMM(Fits):
     ) -> tuple[Matrices, AnyEngine]:
         """Build the matrices of complete rows, refuse what cannot be analysed, and do the design's work."""
         matrices = build(self.formula, data, complete=True, rows=rows, drop=True, columns=columns)
-        matrices = with_doubts(matrices, self.reml)
+        used = data if columns is None else columns.data
+        matrices = with_doubts(matrices, self.reml, self._shared(used))
         X = matrices.values
         if self.spec is not None and (self.structured or self.weights is not None or not matrices.terms):
             check_X(X, matrices.basis.names)
             check_terms(matrices.terms, len(X))
-            return matrices, structured.engine(X, matrices.terms, self.spec, data if rows is None else data[rows])
+            return matrices, structured.engine(X, matrices.terms, self.spec, used)
         try:
             return matrices, Engine(X, matrices.terms)
         except ValueError:
             check_X(X, matrices.basis.names)  # the same refusals, with the names of the columns
             check_terms(matrices.terms, len(X))
             raise
+
+    def _shared(self, data: pd.DataFrame) -> RandomTerm | None:
+        """What the rows of a unit share by residuals whose correlations are estimated."""
+        if self.spec is None or not {"rho", "corr"} & set(self.spec.left_out):
+            return None
+        return self.spec.shared(data)
 
     def reference(self, engine: AnyEngine, s: Solution) -> tuple[np.ndarray, np.ndarray]:
         """Covariance (r, p, p) and df (r, p) of the coefficients."""

@@ -16,7 +16,7 @@ import pandas as pd
 
 from lmmsim.checks import as_frame, check_columns, check_frame, listed, way_to_frame
 from lmmsim.estimators.projection import Groups, Projection, patterns
-from lmmsim.model.columns import Matrices, used_columns
+from lmmsim.model.columns import Matrices, RandomTerm, used_columns
 from lmmsim.model.evaluation import dependent_columns
 from lmmsim.model.formula import split
 from lmmsim.model.frame import Columns, typed
@@ -224,9 +224,9 @@ def _refused(matrices: Matrices, numbers: Numbers, rows: np.ndarray) -> str:
     return f"{where}: {why}" if why else ""
 
 
-def with_doubts(matrices: Matrices, reml: bool) -> Matrices:
+def with_doubts(matrices: Matrices, reml: bool, shared: RandomTerm | None = None) -> Matrices:
     """Warn of variances that no data of this design could tell, and note the coefficients that have no test then."""
-    found = doubts(matrices.values, matrices.basis.names, matrices.terms, reml)
+    found = doubts(matrices.values, matrices.basis.names, matrices.terms, reml, shared)
     for doubt in found:
         warnings.warn(doubt.reason, UserWarning, stacklevel=4)
     if not found:

@@ -22,6 +22,8 @@ from lmmsim.checks import check_columns, check_sd, listed, quoted
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+    from lmmsim.model.columns import RandomTerm
+
 Colour = Callable[[np.ndarray], np.ndarray]
 
 
@@ -99,6 +101,10 @@ class Residual(ABC):
         size = f"sd by {self.by}" if self.by is not None else "sd"
         size += " to be estimated" if self.sd is None else f" {self.sd:.4g}"
         return size if self.weights is None else f"{size} over the square root of {self.weights}"
+
+    def shared(self, design: pd.DataFrame) -> RandomTerm | None:
+        """The random effect that such residuals are free to act as, whatever their numbers; None if there is none."""
+        return None
 
     def sds(self, design: pd.DataFrame) -> np.ndarray:
         """Return the sd of every row's residual, shape (n,)."""

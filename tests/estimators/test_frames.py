@@ -14,12 +14,15 @@ import pytest
 
 from lmmsim import (
     AR1,
+    IID,
     LMM,
     OLS,
     CompoundSymmetry,
     GroupMeans,
     Model,
+    Unstructured,
     Within,
+    assign,
     crossed,
     diagnose,
     exact_power,
@@ -422,6 +425,49 @@ def test_restricted_likelihood_of_what_is_left_is_that_of_least_squares(complete
     with pytest.warns(UserWarning, match="there is no test"):
         fit = LMM("height ~ week + arm + (1 | arm)")(complete)
     assert fit.criterion == pytest.approx(likelihood(OLS("height ~ week + arm")(complete), True), abs=1e-5)
+
+
+@pytest.mark.parametrize("structure", [CompoundSymmetry, Unstructured])
+@pytest.mark.parametrize("reml", [True, False])
+def test_what_residuals_share_is_taken_up_by_coefficients_of_every_unit(complete, structure, reml):
+    """One plot in each arm: y ~ arm with a shared correlation is as little as y ~ arm + (1 | plot)."""
+    data = complete[(complete["plot"] < 3) & (complete["week"] < 3)]
+    residual = structure(unit="plot", **({"time": "week"} if structure is Unstructured else {}))
+    data = pd.concat([data, data.assign(plot=data["plot"] + 3, arm=data["arm"] + "2", height=data["height"] ** 1.1)])
+    with pytest.warns(UserWarning, match=r"no test of Intercept, arm.*: with 6 of 'plot' what their residuals share"):
+        fit = LMM("height ~ week + arm", residual=residual, reml=reml)(data)
+    within = fit.coef.index == "week"
+    assert fit.coef.loc[~within, ["se", "df", "p", "low", "high"]].isna().all(axis=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        many = LMM("height ~ week + arm", residual=residual, reml=reml).many(data[["height"]].to_numpy(), data)
+        apart = fit.means("arm", pairs="reference")
+    np.testing.assert_array_equal(np.isnan(many.p[0]), ~within)
+    assert apart["p"].isna().all()
+    if structure is CompoundSymmetry and reml:
+        plain = OLS("height ~ week + arm")(data)
+        np.testing.assert_allclose(fit.coef.loc["week"], plain.coef.loc["week"], rtol=1e-5)
+        assert fit.criterion == pytest.approx(likelihood(plain, True), abs=1e-6)
+
+
+def test_a_plan_has_no_test_either_where_residuals_share_what_an_arm_has():
+    design = assign(nested(plot=3, row=4), to="plot", arm=["A", "B", "C"])
+    beta = {"Intercept": 0.0, "arm[T.B]": 5.0, "arm[T.C]": 5.0}
+    world = Model("y ~ arm", beta, residual=CompoundSymmetry(sd=1.0, rho=0.3, unit="plot"))
+    with pytest.warns(UserWarning, match="there is no test of Intercept, arm"):
+        assert exact_power(world, design)["power"].isna().all()
+    enough = assign(nested(plot=6, row=4), to="plot", arm=["A", "B", "C"])
+    np.testing.assert_allclose(exact_power(world, enough)["df"], 3.0)
+
+
+def test_residuals_that_are_told_by_their_differences_have_their_tests(complete):
+    for residual in (AR1(unit="plot", time="week"), CompoundSymmetry(unit="plot", rho=0.2), IID(by="soil")):
+        assert LMM("height ~ week + C(plot)", residual=residual)(complete).coef.notna().all(axis=None)
+    beside = LMM("height ~ week + arm", residual=CompoundSymmetry(unit="plot"))(complete)
+    plain = LMM("height ~ week + arm + (1 | plot)")(complete)
+    np.testing.assert_allclose(beside.coef[["se", "df"]], plain.coef[["se", "df"]], rtol=1e-3)
+    by_soil = LMM("height ~ week + arm", residual=CompoundSymmetry(unit="plot", by="soil"))(complete)
+    assert by_soil.coef.notna().all(axis=None)
 
 
 def test_a_correlation_of_effects_that_no_group_has_both_of_is_named(complete):
