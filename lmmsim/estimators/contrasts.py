@@ -331,7 +331,7 @@ def _where(grid: Grid, shown: Sequence[str], at: Mapping[str, Any] | None, fit: 
         if at and name in at:
             words.append(f"{name} = {at[name]}")
         elif grid.levels[name] is None:
-            words.append(f"{name} at its mean, {grid.data[name].mean():.4g}")
+            words.append(f"{name} at its mean, {grid.mean(name):.4g}")
         else:
             words.append(f"averaged over {name}")
     return "; ".join([*words, fit.method])

@@ -113,6 +113,16 @@ def typed(name: str, column: pd.Series) -> Values:
     return pd.Categorical.from_codes(codes, levels)
 
 
+def holds_numbers(column: pd.Series) -> bool:
+    """Whether a column has numbers and no truth values, as a formula reads it, whatever its type."""
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return False
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return True
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    return (kind in NUMBERS and kind != "boolean") or (kind in ("mixed", "mixed-integer") and _all(column, Number))
+
+
 def whole(values: Values, column: pd.Series | None = None) -> pd.Categorical:
     """Return a column as a factor, as C(x) does; whole numbers are written without a point.
 

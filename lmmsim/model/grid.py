@@ -19,6 +19,7 @@ import pandas as pd
 from lmmsim.checks import is_number, listed, quoted
 from lmmsim.model.columns import Matrices, levels_of, rebuild, used_columns
 from lmmsim.model.formula import split
+from lmmsim.model.frame import holds_numbers
 
 LARGEST = 20_000  # cells of a grid
 FEW = 12  # different values up to which a number is taken value by value
@@ -115,12 +116,12 @@ class Grid:
     def levels(self) -> dict[str, list[Any] | None]:
         """Levels of every column that is a factor; None for a number."""
         factors = {name for part in self.parts for used in part.factors for name in self.columns_in[used]}
-        found: dict[str, list[Any] | None] = {}
-        for name in self.columns:
-            dtype = self.data[name].dtype
-            number = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
-            found[name] = None if number and name not in factors else levels_of([name], self.data)[0].tolist()
-        return found
+        numbers = {name for name in self.columns if name not in factors and holds_numbers(self.data[name])}
+        return {name: None if name in numbers else levels_of([name], self.data)[0].tolist() for name in self.columns}
+
+    def mean(self, name: str) -> float:
+        """The mean of a column of numbers."""
+        return float(self.data[name].to_numpy(dtype=float).mean())
 
     def weighted(self, choice: Mapping[str, Any]) -> np.ndarray:
         """The weighted sum of rows of X, (p,), for one choice of cells.
@@ -158,7 +159,7 @@ class Grid:
             return list(choice[name].items())
         levels = self.levels[name]
         if levels is None:
-            return [(float(self.data[name].to_numpy(dtype=float).mean()), 1.0)]
+            return [(self.mean(name), 1.0)]
         self._check_averaged(name)
         return [(level, 1 / len(levels)) for level in levels]
 

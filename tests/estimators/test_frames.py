@@ -83,6 +83,29 @@ def test_numbers_in_an_object_column_are_numbers_and_a_warning_says_so(complete,
 
 
 @quiet
+@pytest.mark.parametrize("make", [int, Decimal, Fraction])
+def test_numbers_in_an_object_column_are_asked_about_as_numbers(complete, make):
+    """Its means stand at the mean of the numbers, not at every level with equal weights; so do tests and checks."""
+    formula = "height ~ I(week**2) + week * arm + (1 | plot)"
+    objects = complete.assign(week=pd.Series([make(int(w)) for w in complete["week"]], dtype=object))
+    fit, plain = LMM(formula)(objects), LMM(formula)(complete)
+    np.testing.assert_allclose(fit.means("arm"), plain.means("arm"))
+    assert fit.means("arm").note == plain.means("arm").note
+    np.testing.assert_allclose(fit.test("arm", at={"week": 4}), plain.test("arm", at={"week": 4}))
+    ask = {"arms": {"arm": {"B": 1, "A": -1}}}
+    plans = [exact_power(Model.from_fit(one), one.data, contrasts=ask) for one in (fit, plain)]
+    np.testing.assert_allclose(plans[0], plans[1])
+    checks, others = (diagnose(one, rng=1, replicates=9).checks for one in (fit, plain))
+    assert list(checks) == list(others)
+
+
+def test_a_function_of_a_factor_says_how_it_becomes_numbers(complete):
+    for function in ("I(week**2)", "np.log(week + 1)", "C(week > 2)"):
+        with pytest.raises(ValueError, match=r"'week' is a factor, and this function .* data\['week'\].astype\(float\)"):
+            LMM(f"height ~ arm + {function} + (1 | plot)")(complete.astype({"week": "category"}))
+
+
+@quiet
 @pytest.mark.parametrize("kind", [bool, "boolean", object, "int8"])
 def test_a_truth_value_is_one_number_with_one_name(complete, kind):
     late = complete.assign(late=complete["week"] > 3)
