@@ -345,7 +345,8 @@ def _stand(grid: Grid, terms: Sequence[str], at: Mapping[str, Any] | None) -> st
         for other in grid.parts:
             if part.factors | part.numbers < other.factors | other.numbers:
                 for used in other.numbers - part.numbers:
-                    numbers |= {name: (at or {}).get(name, 0) for name in sorted(grid.columns_in[used])}
+                    stand = [name for name in sorted(grid.columns_in[used]) if grid.levels[name] is None]
+                    numbers |= {name: (at or {}).get(name, 0) for name in stand}
     if not numbers:
         return ""
     where = ", ".join(f"{name} = {value}" for name, value in numbers.items())

@@ -22,7 +22,7 @@ def term_rows(grid: Grid, term: str, at: Mapping[str, Any] | None = None) -> pd.
 
     For factors: their means are equal, averaged over the other factors with equal weights; for numbers: the slope is
     zero, averaged in the same way; for an interaction: differences of these are zero. Numbers outside of the term
-    stand at 0, or where `at` says.
+    stand at 0, or where `at` says; truth values outside of it are averaged, as lmerTest has it.
 
     Parameters
     ----------
@@ -42,12 +42,9 @@ def term_rows(grid: Grid, term: str, at: Mapping[str, Any] | None = None) -> pd.
     inside = {name for used in (*part.factors, *part.numbers) for name in grid.columns_in[used]}
     if wrong := [name for name in places if name in inside or grid.levels[name] is not None]:
         raise ValueError(f"at= names {listed(wrong)}; it says where numbers outside of '{term}' stand")
-    kept = [
-        name
-        for other in grid.parts
-        if {number for number in other.numbers if not grid.columns_in[number] <= places.keys()} == part.numbers
-        for name in other.columns
-    ]
+    settled = {number for number in _numbers(grid) if grid.columns_in[number] <= places.keys()}
+    settled |= {number for number in _numbers(grid) - part.numbers if _is_averaged(grid, number)}
+    kept = [name for other in grid.parts if other.numbers - settled == part.numbers for name in other.columns]
     rows = _weighed(grid, part, places)
     rows[[name for name in rows.columns if name not in kept]] = 0.0
     L = independent(rows.to_numpy())
@@ -84,6 +81,16 @@ def find_part(grid: Grid, term: str) -> Part:
     if len(by_column) == 1:  # "week" for C(week)
         return by_column[0]
     raise ValueError(f"'{term}' is no term of '{grid.matrices.formula}'; its terms are {listed(_names(grid))}")
+
+
+def _numbers(grid: Grid) -> set[str]:
+    """All numbers that the formula multiplies."""
+    return {number for part in grid.parts for number in part.numbers}
+
+
+def _is_averaged(grid: Grid, number: str) -> bool:
+    """Whether a number has levels that are averaged, as that of a truth value."""
+    return all(grid.levels[name] is not None for name in grid.columns_in[number])
 
 
 def _names(grid: Grid) -> list[str]:
