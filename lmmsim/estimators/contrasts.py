@@ -215,20 +215,30 @@ def joint_test(fit: Any, question: Any = None, at: Mapping[str, Any] | None = No
     """
     grid = grid_of(fit)
     asked = [part.name for part in grid.parts if part.name != "Intercept"] if question is None else [question]
-    rows = {}
+    rows: dict[str, dict[str, float]] = {}
+    undetermined = []
     for one in asked:
-        name, L = joint_rows(grid, one, at)
+        statistic = df2 = np.nan
         try:
-            [statistic], [df2] = together(fit.freedom, L, fit.beta[None], fit.vcov_all[None], fit.untold)
-        except ValueError:  # too few clusters for this term: among all terms, a row without an answer
+            name, L = joint_rows(grid, one, at)
+        except ValueError:  # among all terms, a row without an answer
             if question is not None:
                 raise
-            statistic = df2 = np.nan
+            undetermined.append(one)
+            rows[one] = dict.fromkeys(["F", "df1", "df2", "p"], np.nan)
+            continue
+        try:
+            [statistic], [df2] = together(fit.freedom, L, fit.beta[None], fit.vcov_all[None], fit.untold)
+        except ValueError:  # too few clusters for this term
+            if question is not None:
+                raise
         rows[name] = {"F": statistic, "df1": len(L), "df2": df2, "p": float(f_tail(statistic, len(L), df2))}
     table = pd.DataFrame(list(rows.values()), pd.Index(list(rows), name="test"))
-    return Answer(
-        table, _with_reason(_stand(grid, [one for one in asked if isinstance(one, str)], at), fit, table["F"])
-    )
+    note = _stand(grid, [one for one in asked if isinstance(one, str)], at)
+    if undetermined:
+        lost = f"no test of {', '.join(undetermined)}: their means need cells that have no rows"
+        note = "\n".join(filter(None, [note, lost]))
+    return Answer(table, _with_reason(note, fit, table["F"]))
 
 
 def grid_of(fit: Any) -> Grid:

@@ -181,14 +181,14 @@ class Grid:
                 frame[name] = np.array(values, dtype=float)
             else:
                 frame[name] = pd.Series(list(values), dtype=self.data[name].dtype)
-        return self._X(frame)
+        return self.all_columns(frame)
 
     def rows_of_data(self) -> pd.DataFrame:
         """All columns of X for the rows of the data."""
-        return self._X(self.data)
+        return self.all_columns(self.data)
 
-    def _X(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """All columns that the formula names for these rows."""
+    def all_columns(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The columns that the formula names for these rows, those of left-out coefficients included."""
         names = tuple(name for part in self.parts for name in part.columns)
         matrices: Any = self.matrices
         if hasattr(matrices, "basis"):

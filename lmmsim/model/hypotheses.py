@@ -38,6 +38,8 @@ def term_rows(grid: Grid, term: str, at: Mapping[str, Any] | None = None) -> pd.
     """
     part = find_part(grid, term)
     grid.check_columns(at or {})
+    if (left := _left_of(grid, part)) and not at:
+        return pd.DataFrame(np.eye(len(grid.terms))[[grid.terms.index(name) for name in left]], left, grid.terms)
     places = {name: grid.value(name, value) for name, value in (at or {}).items()}
     inside = {name for used in (*part.factors, *part.numbers) for name in grid.columns_in[used]}
     if wrong := [name for name in places if name in inside or grid.levels[name] is not None]:
@@ -81,6 +83,14 @@ def find_part(grid: Grid, term: str) -> Part:
     if len(by_column) == 1:  # "week" for C(week)
         return by_column[0]
     raise ValueError(f"'{term}' is no term of '{grid.matrices.formula}'; its terms are {listed(_names(grid))}")
+
+
+def _left_of(grid: Grid, part: Part) -> list[str]:
+    """The coefficients of a term that no other contains, where empty cells have cost it some: they are what it adds."""
+    own = [name for name in part.columns if name in grid.terms]
+    made = part.factors | part.numbers
+    contained = any(made < other.factors | other.numbers for other in grid.parts)
+    return own if made and not contained and len(own) < len(part.columns) else []
 
 
 def _numbers(grid: Grid) -> set[str]:

@@ -716,6 +716,25 @@ def test_coefficients_of_empty_cells_are_left_out_as_by_lme4(complete, formula):
     assert "left out" in fit.message
 
 
+@quiet
+def test_a_cell_without_rows_is_not_predicted_and_what_is_left_of_its_interaction_is_tested(complete):
+    data = complete[(complete["arm"] != "A") | (complete["soil"] != "clay")]
+    fit = LMM("height ~ week + arm * soil + (1 | plot)")(data)
+    cells = pd.DataFrame({"arm": ["B", "A", "A"], "soil": ["clay", "sand", "clay"], "week": 3.0}, index=[5, 6, 7])
+    # lme4 1.1-31, predict(re.form = NA) of the two that have rows; lmerTest 3.1-3, anova: F and df of arm:soil, week
+    np.testing.assert_allclose(fit.predict(cells[:2])["mean"], [15.39090, 15.39859], rtol=1e-6)
+    for kind in ("population", "new group"):
+        with pytest.raises(ValueError, match=r"row 7: the data do not determine this combination: it needs 'arm\[T.C\]"):
+            fit.predict(cells, kind=kind)
+    table = fit.test()
+    np.testing.assert_allclose(table.loc["arm:soil"].iloc[:3], [0.3111, 1, 47.065], rtol=1e-3)
+    np.testing.assert_allclose(table.loc["week"].iloc[:3], [598.9971, 1, 47.025], rtol=1e-3)
+    assert table.loc[["arm", "soil"]].isna().all(axis=None)
+    assert "no test of arm, soil: their means need cells that have no rows" in table.note
+    with pytest.raises(ValueError, match="ask about cells that have rows"):
+        fit.test("arm")
+
+
 def test_a_world_with_empty_cells_can_be_analysed_and_planned():
     design = crossed(id=40, b=["b0", "b1", "b2"], c=["b0", "b1", "b2", "c3"])
     design = design[design["b"].astype(str) != design["c"].astype(str)].reset_index(drop=True)
