@@ -150,6 +150,7 @@ def means(
     ['Control - A', 'Control - B', 'A - B']
     """
     grid = grid_of(fit)
+    at = grid.named(at)
     names, apart = columns_of(of), columns_of(by)
     check_choice("adjust", adjust, (None, "holm", "tukey", "bonferroni"))
     if not pairs:
@@ -214,6 +215,7 @@ def joint_test(fit: Any, question: Any = None, at: Mapping[str, Any] | None = No
     [2.0, 27.0]
     """
     grid = grid_of(fit)
+    at = grid.named(at)
     asked = [part.name for part in grid.parts if part.name != "Intercept"] if question is None else [question]
     rows: dict[str, dict[str, float]] = {}
     undetermined = []

@@ -243,6 +243,12 @@ class Grid:
 
     # -- what a user names ----------------------------------------------------------------------------------------
 
+    def named(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What is given by names of columns or coefficients, by those names without the backticks of a formula."""
+        known = {*self.columns, *self.terms}
+        bare = {name: name if name in known or not isinstance(name, str) else name.strip("`") for name in given or {}}
+        return {bare[name]: value for name, value in (given or {}).items()}
+
     def weights(self, name: str, wanted: Any) -> dict[Any, float]:
         """Weights by value for one column; refuse what is no level of it."""
         self.check_columns([name])

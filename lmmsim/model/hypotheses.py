@@ -37,10 +37,11 @@ def term_rows(grid: Grid, term: str, at: Mapping[str, Any] | None = None) -> pd.
     DataFrame, shape (q, p)
     """
     part = find_part(grid, term)
-    grid.check_columns(at or {})
+    at = grid.named(at)
+    grid.check_columns(at)
     if (left := _left_of(grid, part)) and not at:
         return pd.DataFrame(np.eye(len(grid.terms))[[grid.terms.index(name) for name in left]], left, grid.terms)
-    places = {name: grid.value(name, value) for name, value in (at or {}).items()}
+    places = {name: grid.value(name, value) for name, value in at.items()}
     inside = {name for used in (*part.factors, *part.numbers) for name in grid.columns_in[used]}
     if wrong := [name for name in places if name in inside or grid.levels[name] is not None]:
         raise ValueError(f"at= names {listed(wrong)}; it says where numbers outside of '{term}' stand")

@@ -49,8 +49,16 @@ def check_X(X: np.ndarray, names: Sequence[str], unit: str = "rows", spent: int 
     if dependent:
         raise ValueError(
             f"X has {p} columns but rank {p - len(dependent)}: {listed(dependent)} can be computed from the columns "
-            "before; remove what repeats another column, or collect data that tell them apart"
+            f"before; remove what repeats another column, or collect data that tell them apart{_of_spline(dependent)}"
         )
+
+
+def _of_spline(names: Sequence[str]) -> str:
+    """The way out where a spline holds an intercept beside the intercept."""
+    spline = next((name for name in names if name.startswith(("cr(", "cc(", "cs("))), None)
+    if spline is None or "constraints" in spline:
+        return ""
+    return f"; a spline holds an intercept of its own, which {spline.rpartition(')')[0]}, constraints='center') has not"
 
 
 def check_terms(terms: Sequence[RandomTerm], n: int) -> None:

@@ -68,6 +68,9 @@ class Residual(ABC):
             raise ValueError("unequal residuals need both: sd={level: sd, ...} and by='the column with the levels'")
         object.__setattr__(self, "sd", dict(self.sd) if isinstance(self.sd, Mapping) else self.sd)
         object.__setattr__(self, "shape", draws.as_shape(self.shape))
+        for name in {"by", "time", "weights"} & vars(self).keys():
+            if isinstance(column := getattr(self, name), str):
+                object.__setattr__(self, name, column.strip("`"))
         for level, sd in self.sd.items() if isinstance(self.sd, Mapping) else [("residual", self.sd)]:
             if sd is not None:
                 check_sd(f"'{level}'", sd)

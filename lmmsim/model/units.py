@@ -41,7 +41,8 @@ class WithinUnit(Residual):
         if not self.unit or not all(isinstance(name, str) for name in self.unit_columns):
             raise ValueError(f"{kind} needs unit='the column with the unit'; got unit={self.unit!r}")
         if not isinstance(self.unit, str):
-            object.__setattr__(self, "unit", self.unit_name)
+            names = [f"`{name}`" if ":" in name else name for name in self.unit_columns]
+            object.__setattr__(self, "unit", ":".join(names))
 
     @abstractmethod
     def looks(self, design: pd.DataFrame) -> np.ndarray:

@@ -225,6 +225,27 @@ def test_dates_are_refused_by_name(plots, days, formula):
         LMM(formula)(data)
 
 
+@quiet
+def test_what_dates_are_told_to_do_can_be_done(plots):
+    for days in (DAYS, DAYS.date, DAYS.tz_localize("UTC"), DAYS - DAYS[0], DAYS.to_period("D")):
+        data = plots.assign(day=days)
+        with pytest.raises(ValueError, match="count the days first") as error:
+            LMM("height ~ day + (1 | plot)")(data)
+        way = str(error.value).split(", as ")[1].split(";")[0]
+        counted = eval(way, {"data": data, "pd": pd})
+        np.testing.assert_array_equal(counted.astype(float), np.arange(96.0))
+    with pytest.raises(ValueError, match=r"count the hours first, as \[t.hour"):
+        LMM("height ~ day + (1 | plot)")(plots.assign(day=DAYS.time))
+
+
+@pytest.mark.parametrize("spline", ["cr(week, df=4)", "cc(week, df=4)", "arm * cs(week, df=4)"])
+def test_a_spline_with_an_intercept_of_its_own_says_how_it_loses_it(complete, spline):
+    formula = f"height ~ {spline} + (1 | plot)"
+    with pytest.raises(ValueError, match=r"holds an intercept of its own, which c.\(week, df=4, constraints='center'\)"):
+        LMM(formula)(complete)
+    assert LMM(formula.replace("df=4", "df=4, constraints='center'"))(complete).converged
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
@@ -809,6 +830,25 @@ def test_a_name_in_backticks_stands_everywhere_for_its_column(complete, name):
     np.testing.assert_array_equal(robust.coef, OLS("height ~ week", cluster="plot")(complete).coef)
 
 
+def test_backticks_are_read_in_questions_and_residuals_too(complete):
+    odd = complete.rename(columns={"week": "week no.", "arm": "arm/group", "plot": "a:b"})
+    formula = "height ~ `week no.` * `arm/group`"
+    fit = LMM(f"{formula} + (1 | `a:b`)")(odd)
+    for tick in ("`", ""):
+        week, arm = f"{tick}week no.{tick}", f"{tick}arm/group{tick}"
+        ask = {arm: {"A": 1, "B": -1}, week: 4}
+        np.testing.assert_array_equal(fit.contrast(ask), fit.contrast({"arm/group": {"A": 1, "B": -1}, "week no.": 4}))
+        means = fit.means(arm, at={week: 4})
+        np.testing.assert_array_equal(means, fit.means("arm/group", at={"week no.": 4}))
+        assert "week no. = 4" in means.note
+        table = fit.test(arm, at={week: 4})
+        np.testing.assert_array_equal(table, fit.test("arm/group", at={"week no.": 4}))
+        for unit in (["a:b"], "`a:b`"):
+            beside = LMM(formula, residual=AR1(unit=unit, time=week, by=arm))(odd)
+            plain = LMM("height ~ week * arm", residual=AR1(unit="plot", time="week", by="arm"))(complete)
+            assert beside.criterion == pytest.approx(plain.criterion, abs=1e-9)
+
+
 def test_a_name_is_the_same_column_with_backticks_and_without(complete):
     fit = LMM("height ~ week * `arm` + arm + I(`week` ** 2) + I(week**2) + (`week` | `plot`)")(complete)
     plain = LMM("height ~ week * arm + I(week**2) + (week | plot)")(complete)
@@ -868,7 +908,10 @@ def test_a_quoted_name_of_patsy_is_read_with_its_gaps(complete):
         ("y ~ as.factor(f) + (1 | g)", r"'as.factor' of R is not known here; write C\(x\)"),
         ("y ~ factor(f) + (1 | g)", r"write C\(x\)"),
         ("y ~ sqrt(x) + (1 | g)", "NumPy's stands as np.sqrt"),
-        ("y ~ a b + (1 | g)", "an operator is missing between 'a' and 'b'"),
+        ("x.1 ~ z + (1 | g)", "stands in backticks: `x.1`"),
+        ("y ~ z + x.1.b + (1 | g)", "stands in backticks: `x.1.b`"),
+        ("y ~ ns(x, df=3) + (1 | g)", r"write cr\(x, df=3, constraints='center'\)"),
+        ("y ~ a b + (1 | g)", "an operator is missing between 'a' and 'b'; a name with a space .* backticks: `a b`"),
         ("y ~ 3*x + (1 | g)", "a number other than 0 and 1 is no term"),
         ('y ~ "x" + (1 | g)', "a text is no term"),
         ("y ~ x # c + (1 | g)", "# has no meaning in a formula"),
