@@ -216,7 +216,7 @@ def joint_test(fit: Any, question: Any = None, at: Mapping[str, Any] | None = No
     """
     grid = grid_of(fit)
     at = grid.named(at)
-    asked = [part.name for part in grid.parts if part.name != "Intercept"] if question is None else [question]
+    asked = [part.name for part in grid.parts if not part.is_constant] if question is None else [question]
     rows: dict[str, dict[str, float]] = {}
     undetermined = []
     for one in asked:

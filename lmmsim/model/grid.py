@@ -44,6 +44,11 @@ class Part:
     numbers: frozenset[str]
     columns: tuple[str, ...]
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is the intercept, and no column that is called so."""
+        return not self.factors and not self.numbers
+
 
 class Grid:
     """The cells that a formula can be asked about.

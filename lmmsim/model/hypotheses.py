@@ -51,7 +51,8 @@ def term_rows(grid: Grid, term: str, at: Mapping[str, Any] | None = None) -> pd.
     rows = _weighed(grid, part, places)
     rows[[name for name in rows.columns if name not in kept]] = 0.0
     L = independent(rows.to_numpy())
-    alone = part.name != "Intercept" and {other.name for other in grid.parts} == {"Intercept", part.name}
+    alone = not part.is_constant and [other for other in grid.parts if not other.is_constant] == [part]
+    alone = alone and len(grid.parts) == 2
     if alone and len(L) > 1 and set(rows.columns) == set(grid.terms):
         L = _in_sequence(grid, part)
     elif len(L) > len(part.columns):  # a term that others do not contain: all it has
@@ -73,7 +74,7 @@ def find_part(grid: Grid, term: str) -> Part:
     if not isinstance(term, str):
         raise TypeError(f"a term is a name, as 'week:arm'; got {term!r:.80}")
     asked = sorted(_plain(name) for name in _factors(term))
-    for part in grid.parts:
+    for part in sorted(grid.parts, key=lambda one: one.is_constant):  # a column may be called Intercept
         if asked == sorted(map(_plain, part.factors | part.numbers)) or _plain(term) == _plain(part.name):
             return part
     by_column = [
@@ -105,7 +106,7 @@ def _is_averaged(grid: Grid, number: str) -> bool:
 
 
 def _names(grid: Grid) -> list[str]:
-    return [part.name for part in grid.parts if part.name != "Intercept"]
+    return [part.name for part in grid.parts if not part.is_constant]
 
 
 def _factors(term: str) -> list[str]:

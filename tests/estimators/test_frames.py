@@ -651,6 +651,13 @@ def test_two_coefficients_of_one_name_are_refused(complete):
         LMM("height ~ week * soil + `week:soil[T.sand]` + (1 | plot)")(both)
 
 
+def test_a_factor_called_intercept_is_tested(complete):
+    fit = LMM("height ~ week * Intercept + (1 | plot)")(complete.rename(columns={"arm": "Intercept"}))
+    plain = LMM("height ~ week * arm + (1 | plot)")(complete)
+    np.testing.assert_array_equal(fit.test(), plain.test())
+    np.testing.assert_array_equal(fit.test("Intercept", at={"week": 4}), plain.test("arm", at={"week": 4}))
+
+
 @pytest.mark.parametrize(
     ("formula", "says"),
     [
