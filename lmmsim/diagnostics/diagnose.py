@@ -28,8 +28,8 @@ from lmmsim.diagnostics.verdicts import opening, verdicts
 from lmmsim.estimators.fit import Fit
 from lmmsim.estimators.lmm import LMM
 from lmmsim.model.columns import used_columns
-from lmmsim.model.from_fit import numbers
 from lmmsim.model.frame import holds_numbers
+from lmmsim.model.from_fit import numbers
 from lmmsim.streams import Rng, generator
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from lmmsim.checks import check_choice, check_level, columns_of
 from lmmsim.estimators.estimates import critical_value, p_value
-from lmmsim.estimators.freedom import Freedom
+from lmmsim.estimators.freedom import Freedom, KenwardRoger
 from lmmsim.model.grid import Grid
 from lmmsim.model.hypotheses import find_part, joint_rows
 from lmmsim.model.questions import Pairs, contrast_rows, differences, mean_rows
@@ -231,6 +231,7 @@ def joint_test(fit: Any, question: Any = None, at: Mapping[str, Any] | None = No
             continue
         try:
             [statistic], [df2] = together(fit.freedom, L, fit.beta[None], fit.vcov_all[None], fit.untold)
+            _check_f(fit, L, df2)
         except ValueError:  # too few clusters for this term
             if question is not None:
                 raise
@@ -241,6 +242,17 @@ def joint_test(fit: Any, question: Any = None, at: Mapping[str, Any] | None = No
         lost = f"no test of {', '.join(undetermined)}: their means need cells that have no rows"
         note = "\n".join(filter(None, [note, lost]))
     return Answer(table, _with_reason(note, fit, table["F"]))
+
+
+def _check_f(fit: Any, L: np.ndarray, df2: float) -> None:
+    """Refuse a joint test of more rows than Kenward and Roger have an F for."""
+    if not (isinstance(fit.freedom, KenwardRoger) and np.isnan(df2)):
+        return
+    if np.isfinite(standard_errors(L, fit.vcov_all, fit.untold)).all():
+        raise ValueError(
+            f"Kenward and Roger's approximation has no F for {len(L)} contrasts together in so few groups: test fewer "
+            "at once, or use df='satterthwaite'"
+        )
 
 
 def grid_of(fit: Any) -> Grid:

@@ -101,7 +101,7 @@ def test_numbers_in_an_object_column_are_asked_about_as_numbers(complete, make):
 
 def test_a_function_of_a_factor_says_how_it_becomes_numbers(complete):
     for function in ("I(week**2)", "np.log(week + 1)", "C(week > 2)"):
-        with pytest.raises(ValueError, match=r"'week' is a factor, and this function .* data\['week'\].astype\(float\)"):
+        with pytest.raises(ValueError, match=r"'week' is a factor, .* data\['week'\].astype\(float\)"):
             LMM(f"height ~ arm + {function} + (1 | plot)")(complete.astype({"week": "category"}))
 
 
@@ -241,7 +241,7 @@ def test_what_dates_are_told_to_do_can_be_done(plots):
 @pytest.mark.parametrize("spline", ["cr(week, df=4)", "cc(week, df=4)", "arm * cs(week, df=4)"])
 def test_a_spline_with_an_intercept_of_its_own_says_how_it_loses_it(complete, spline):
     formula = f"height ~ {spline} + (1 | plot)"
-    with pytest.raises(ValueError, match=r"holds an intercept of its own, which c.\(week, df=4, constraints='center'\)"):
+    with pytest.raises(ValueError, match=r"an intercept of its own, which c.\(week, df=4, constraints='center'\)"):
         LMM(formula)(complete)
     assert LMM(formula.replace("df=4", "df=4, constraints='center'"))(complete).converged
 
@@ -752,7 +752,7 @@ def test_a_cell_without_rows_is_not_predicted_and_what_is_left_of_its_interactio
     # lme4 1.1-31, predict(re.form = NA) of the two that have rows; lmerTest 3.1-3, anova: F and df of arm:soil, week
     np.testing.assert_allclose(fit.predict(cells[:2])["mean"], [15.39090, 15.39859], rtol=1e-6)
     for kind in ("population", "new group"):
-        with pytest.raises(ValueError, match=r"row 7: the data do not determine this combination: it needs 'arm\[T.C\]"):
+        with pytest.raises(ValueError, match=r"row 7: the data do not determine this .*: it needs 'arm\[T.C\]"):
             fit.predict(cells, kind=kind)
     table = fit.test()
     np.testing.assert_allclose(table.loc["arm:soil"].iloc[:3], [0.3111, 1, 47.065], rtol=1e-3)

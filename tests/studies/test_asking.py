@@ -276,13 +276,15 @@ def test_contrasts_of_cells_are_those_of_the_fit_on_any_design(fixed):
     table = performance(found).droplevel("analysis").loc[list(BY_CELLS)]
     np.testing.assert_allclose(table["truth"], want)
     assert (table["bias"].abs() < 5 * table["bias_mcse"]).all()
-    nothing = calibrate(world, fewer, {"LMM": LMM(fit.formula)}, 200, rng=1, contrast=BY_CELLS["growth"], progress=False)
+    asked_for, analyses = BY_CELLS["growth"], {"LMM": LMM(fit.formula)}
+    nothing = calibrate(world, fewer, analyses, 200, rng=1, contrast=asked_for, progress=False)
     assert nothing.loc["LMM", "rejection_null"] < 0.05 + 5 * np.sqrt(0.05 * 0.95 / 200)
 
 
 def test_coefficients_that_mean_something_else_than_in_the_world_are_not_called_biased():
     fit, world = of_a_fit("center(x)")
-    analysis, says = {"LMM": LMM(fit.formula)}, r"center\(x\) means something else on this design .*coefficients of 'LMM'"
+    says = r"center\(x\) means something else on this design .*coefficients of 'LMM'"
+    analysis = {"LMM": LMM(fit.formula)}
     fewer = arms(20, [0, 1, 2, 3, 5])
     with pytest.warns(UserWarning, match=says):
         study(world, fewer, analysis, 3, rng=1, progress=False)
