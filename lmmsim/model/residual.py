@@ -126,7 +126,8 @@ class Residual(ABC):
         if absent or extra:
             what = f"no residual sd for {listed(absent)}" if absent else f"a residual sd for {listed(extra)}, no level,"
             raise ValueError(f"{what} of '{self.by}'; sd names {listed(self.sd)}, the levels are {listed(there)}")
-        return levels.map(dict(self.sd)).to_numpy(dtype=float)
+        codes, names = pd.factorize(levels)  # a table of values would not find True under 1
+        return np.array([self.sd[level] for level in names], dtype=float)[codes]
 
     def precisions(self, design: pd.DataFrame) -> np.ndarray:
         """What the variance of every row is divided by, shape (n,): 1, or its weight."""

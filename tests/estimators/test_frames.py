@@ -114,6 +114,18 @@ def test_a_truth_value_is_one_number_with_one_name(complete, kind):
     pd.testing.assert_frame_equal(fit.coef, LMM("height ~ late * arm + (1 | plot)")(late.astype({"late": float})).coef)
 
 
+@pytest.mark.parametrize("kind", [bool, "boolean", "object", "int8", float, "category"])
+@pytest.mark.parametrize("levels", [(0, 1), (False, True), (0.0, 1.0)])
+def test_the_sd_of_a_truth_value_is_found_under_the_number_that_it_equals(kind, levels):
+    """Series.map finds no True in {0: 1.0, 1: 2.0}: such a world had residuals that were missing, in silence."""
+    late = crossed(plot=3, week=range(4)).assign(late=lambda d: d["week"] > 1)
+    beta, sd = {"Intercept": 0.0, "week": 1.0}, dict(zip(levels, [1.0, 2.0], strict=True))
+    world = Model("y ~ week + (1 | plot)", beta, {"plot": 1.0}, IID(sd=sd, by="late"))
+    design = late.astype({"late": int}).astype({"late": kind})
+    np.testing.assert_array_equal(np.diagonal(world.R(design).toarray()), np.where(late["late"], 4.0, 1.0))
+    assert np.isfinite(simulate(world, design, rng=1).y).all()
+
+
 @quiet
 @pytest.mark.parametrize("kind", [bool, "boolean", object, "int8"])
 def test_a_truth_value_as_a_factor_is_known_again(complete, kind):
