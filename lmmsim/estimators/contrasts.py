@@ -368,9 +368,12 @@ def _stand(grid: Grid, terms: Sequence[str], at: Mapping[str, Any] | None) -> st
         part = find_part(grid, term)
         for other in grid.parts:
             if part.factors | part.numbers < other.factors | other.numbers:
-                for used in other.numbers - part.numbers:
-                    stand = [name for name in sorted(grid.columns_in[used]) if grid.levels[name] is None]
-                    numbers |= {name: (at or {}).get(name, 0) for name in stand}
+                for used in sorted(other.numbers - part.numbers):
+                    names = grid.columns_in[used]
+                    if names <= (at or {}).keys():
+                        numbers |= {name: (at or {})[name] for name in sorted(names)}
+                    elif any(grid.levels[name] is None for name in names):
+                        numbers[used] = 0
     if not numbers:
         return ""
     where = ", ".join(f"{name} = {value}" for name, value in numbers.items())

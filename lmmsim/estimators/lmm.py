@@ -248,6 +248,17 @@ class LMM(Fits):
         keep = complete_rows(self.formula, data, self.missing, response=False, also=self._columns)
         return Prepared(self, keep, *self._engine(data if keep.all() else data[keep]))
 
+    def refit(self, fit: MixedFit, Y: np.ndarray) -> Estimates:
+        """Fit other responses (n, r) of the rows of a fit, whose columns keep their meaning.
+
+        center(x) is that of the fit, which has seen the rows without a response too.
+        """
+        rows = np.ones(len(fit.y), dtype=bool)
+        held = fit.conditional
+        if not isinstance(held, FromEngine):
+            return self.many(Y, fit.data, start=fit.theta)
+        return Prepared(self, rows, fit.matrices, held.engine).many(Y, fit.theta)
+
     def explain(self, data: pd.DataFrame) -> str:
         """Say which structure of the design makes the fits fast, and why; the response is not looked at.
 

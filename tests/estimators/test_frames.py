@@ -33,6 +33,7 @@ from lmmsim import (
     simulate,
     study,
 )
+from lmmsim.estimators.bootstrap import bootstrap
 from lmmsim.estimators.inference import compare, likelihood
 from lmmsim.model.identifiable import doubts
 
@@ -344,6 +345,22 @@ def test_single_fits_and_batches_mean_the_same(plots, fixed, kind):
     batch = kind(f"height ~ {fixed}").many(plots[["height"]].to_numpy(), plots)
     assert batch.terms == fit.terms
     np.testing.assert_allclose(batch.estimate[0], fit.beta, rtol=1e-5)
+
+
+@quiet
+@pytest.mark.parametrize("residual", [None, AR1(unit="plot", time="week")])
+def test_a_bootstrap_keeps_the_columns_of_the_fit(plots, residual):
+    """Weeks are centred at 3.5, the mean of all rows; those that have a response have a mean of 2.7."""
+    for make in (
+        lambda fixed: LMM(f"height ~ {fixed} * arm + (1 | plot)", residual=residual),
+        lambda fixed: OLS(f"height ~ {fixed} * arm", cluster="plot"),
+    ):
+        ours, plain = make("center(week)")(plots), make("I(week - 3.5)")(plots)
+        np.testing.assert_allclose(ours.beta, plain.beta)
+        draws, others = (bootstrap(fit, 20, rng=1).draws for fit in (ours, plain))
+        np.testing.assert_allclose(draws, others, rtol=1e-3, atol=1e-5)
+        assert "tested where center(week) = 0" in ours.test("arm").note
+        assert "tested where week = 4" in ours.test("arm", at={"week": 4}).note
 
 
 @quiet
