@@ -6,7 +6,7 @@ It analyses one data set when called, and many responses of one design by `many`
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ from lmmsim.estimators.rows import (
     without_tests,
 )
 from lmmsim.estimators.spellings import Fits
-from lmmsim.model.columns import Matrices, RandomTerm, build
+from lmmsim.model.columns import Matrices, build
 from lmmsim.model.formula import split
 from lmmsim.model.frame import Columns
 from lmmsim.model.identifiable import check_terms, check_X
@@ -248,16 +248,12 @@ class LMM(Fits):
         keep = complete_rows(self.formula, data, self.missing, response=False, also=self._columns)
         return Prepared(self, keep, *self._engine(data if keep.all() else data[keep]))
 
-    def refit(self, fit: MixedFit, Y: np.ndarray) -> Estimates:
+    def refit(self, fit: Any, Y: np.ndarray) -> Estimates:
         """Fit other responses (n, r) of the rows of a fit, whose columns keep their meaning.
 
         center(x) is that of the fit, which has seen the rows without a response too.
         """
-        rows = np.ones(len(fit.y), dtype=bool)
-        held = fit.conditional
-        if not isinstance(held, FromEngine):
-            return self.many(Y, fit.data, start=fit.theta)
-        return Prepared(self, rows, fit.matrices, held.engine).many(Y, fit.theta)
+        return Prepared(self, np.ones(len(Y), dtype=bool), fit.matrices, fit.conditional.engine).many(Y, fit.theta)
 
     def explain(self, data: pd.DataFrame) -> str:
         """Say which structure of the design makes the fits fast, and why; the response is not looked at.
@@ -287,7 +283,7 @@ class LMM(Fits):
         """Build the matrices of complete rows, refuse what cannot be analysed, and do the design's work."""
         matrices = build(self.formula, data, complete=True, rows=rows, drop=True, columns=columns)
         used = data if columns is None else columns.data
-        matrices = with_doubts(matrices, self.reml, self._shared(used))
+        matrices = with_doubts(matrices, self.reml, self.spec, used)
         X = matrices.values
         if self.spec is not None and (self.structured or self.weights is not None or not matrices.terms):
             check_X(X, matrices.basis.names)
@@ -300,17 +296,10 @@ class LMM(Fits):
             check_terms(matrices.terms, len(X))
             raise
 
-    def _shared(self, data: pd.DataFrame) -> RandomTerm | None:
-        """What the rows of a unit share by residuals whose correlations are estimated."""
-        if self.spec is None or not {"rho", "corr"} & set(self.spec.left_out):
-            return None
-        return self.spec.shared(data)
-
     def reference(self, engine: AnyEngine, s: Solution) -> tuple[np.ndarray, np.ndarray]:
         """Covariance (r, p, p) and df (r, p) of the coefficients."""
         if self.df == "kenward-roger":
-            vcov, df = engine.kenward_roger(s)
-            return vcov, df
+            return engine.kenward_roger(s)
         if self.df == "satterthwaite":
             return s.vcov, engine.satterthwaite(s)
         return s.vcov, np.full(s.beta.shape, np.inf)

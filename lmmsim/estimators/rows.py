@@ -16,12 +16,13 @@ import pandas as pd
 
 from lmmsim.checks import as_frame, check_columns, check_frame, listed, way_to_frame
 from lmmsim.estimators.projection import Groups, Projection, patterns
-from lmmsim.model.columns import Matrices, RandomTerm, used_columns
+from lmmsim.model.columns import Matrices, used_columns
 from lmmsim.model.evaluation import dependent_columns
 from lmmsim.model.formula import split
 from lmmsim.model.frame import Columns, typed
 from lmmsim.model.groups import Data, rows_without
 from lmmsim.model.identifiable import doubts
+from lmmsim.model.residual import Residual
 from lmmsim.reml.residual_numbers import Numbers
 
 
@@ -224,8 +225,10 @@ def _refused(matrices: Matrices, numbers: Numbers, rows: np.ndarray) -> str:
     return f"{where}: {why}" if why else ""
 
 
-def with_doubts(matrices: Matrices, reml: bool, shared: RandomTerm | None = None) -> Matrices:
+def with_doubts(matrices: Matrices, reml: bool, spec: Residual | None, used: pd.DataFrame) -> Matrices:
     """Warn of variances that no data of this design could tell, and note the coefficients that have no test then."""
+    estimated = spec is not None and not {"rho", "corr"}.isdisjoint(spec.left_out)
+    shared = spec.shared(used) if spec is not None and estimated else None
     found = doubts(matrices.values, matrices.basis.names, matrices.terms, reml, shared)
     for doubt in found:
         warnings.warn(doubt.reason, UserWarning, stacklevel=4)
