@@ -232,8 +232,9 @@ def why_unknown(by: Sequence[str], keys: Sequence[pd.Index], data: pd.DataFrame 
         if column.isna().any():
             return f"'{name}' is missing in {column.isna().sum()} of {len(column)} rows: leave them out, or fill them"
         values = pd.Index(column.unique(), tupleize_cols=False)
-        new = values[~values.isin(known)]
-        if like := sorted({*map(str, new)} & {*map(str, known)}):
+        new = values[known.unique().get_indexer(values) < 0]
+        equal = map(str, {*new.tolist()} & {*known.tolist()})  # True and 1
+        if like := sorted({*map(str, new)} & {*map(str, known)}) or sorted(equal):
             return (
                 f"'{name}' is {like[0]} in these rows and in the fit, but of another type ({values.dtype} here, "
                 f"{known.dtype} in the fit): convert one to the other, as data['{name}'].astype({_type_of(known)})"

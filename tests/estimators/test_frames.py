@@ -618,6 +618,9 @@ def test_a_group_that_is_not_known_is_told_why(complete, analysis):
     ):
         with pytest.raises(ValueError, match=says):
             fit.predict(new.assign(**change), kind="conditional")
+    if isinstance(analysis, LMM):
+        with pytest.raises(ValueError, match=r"of another type \(bool here, int64 in the fit\)"):
+            fit.predict(new.assign(plot=[True, True]), kind="conditional")
     for name in ("plot", "week"):
         with pytest.raises(ValueError, match=f"more than one column '{name}'"):
             fit.predict(pd.concat([new, new[[name]]], axis=1), kind="conditional")
