@@ -97,8 +97,12 @@ def main(replicates: int) -> None:
                 print(f"{plots:3} plots  {name:14} {error}")
                 continue
             one = found.answers[name]
-            rates = {test: share(one.p[one.converged, one.terms.index(test)] < 0.05) for test in tests}
-            print(f"{plots:3} plots  {name:14}", *(f"{test} {p:.4f} ±{e:.4f}" for test, (p, e) in rates.items()))
+            found_p = {test: one.p[one.converged, one.terms.index(test)] for test in tests}
+            told = {test: p[np.isfinite(p)] for test, p in found_p.items()}
+            rates = {
+                test: "{:.4f} ±{:.4f}".format(*share(p < 0.05)) if len(p) else "no test" for test, p in told.items()
+            }
+            print(f"{plots:3} plots  {name:14}", *(f"{test} {rate}" for test, rate in rates.items()))
 
 
 if __name__ == "__main__":

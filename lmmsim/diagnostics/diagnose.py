@@ -28,6 +28,7 @@ from lmmsim.diagnostics.verdicts import opening, verdicts
 from lmmsim.estimators.fit import Fit
 from lmmsim.estimators.lmm import LMM
 from lmmsim.model.columns import used_columns
+from lmmsim.model.frame import holds_numbers
 from lmmsim.model.from_fit import numbers
 from lmmsim.streams import Rng, generator
 
@@ -218,7 +219,7 @@ def _covariates(refit: Refits) -> list[str]:
 
 def _is_number(data: pd.DataFrame, name: str) -> bool:
     check_columns(data, [name])
-    return pd.api.types.is_numeric_dtype(data[name]) and not pd.api.types.is_bool_dtype(data[name])
+    return holds_numbers(data[name])
 
 
 def _varies_within(refit: Refits, name: str) -> bool:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from lmmsim.diagnostics.refits import Check, Refits, as_refits, band, column, verdict
 from lmmsim.estimators.fit import Fit
+from lmmsim.model.frame import holds_numbers
 from lmmsim.streams import Rng
 
 
@@ -94,7 +95,7 @@ def scale_location(
     """
     refit = as_refits(fit, replicates, rng)
     residuals = refit.conditional
-    if by is not None and not pd.api.types.is_numeric_dtype(column(refit, by)):
+    if by is not None and not _has_order(column(refit, by)):
         factor = pd.Categorical(column(refit, by)).remove_unused_categories()
         classes = _Classes(np.asarray(factor.codes), len(factor.categories))
         spread, at = np.sqrt(classes.means(residuals**2)), np.asarray(factor.categories)
@@ -211,9 +212,14 @@ class _Classes:
 def _numbers(refit: Refits, covariate: str) -> np.ndarray:
     """A covariate, or say that it has no order."""
     values = column(refit, covariate)
-    if not pd.api.types.is_numeric_dtype(values):
+    if not _has_order(values):
         raise ValueError(f"'{covariate}' holds no numbers: its levels have no order to look along; see scale_location")
     return values.to_numpy(dtype=float)
+
+
+def _has_order(values: pd.Series) -> bool:
+    """Whether a column holds numbers or truth values."""
+    return holds_numbers(values) or pd.api.types.is_bool_dtype(values)
 
 
 def _varies(x: np.ndarray, codes: np.ndarray) -> bool:

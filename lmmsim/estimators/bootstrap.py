@@ -98,8 +98,9 @@ def bootstrap(fit: Fit, replicates: int = 1000, rng: Rng = None) -> Bootstrap:
     if fit.nobs != len(fit.data):
         raise ValueError(f"{fit.method} does not say how the {len(fit.data)} rows vary: bootstrap an LMM or OLS fit")
     Y = simulate_from(fit, replicates, rng)
-    start = optimum_of(fit)
-    return Bootstrap(fit, fit.estimator.many(Y, fit.data, start=start))
+    if hasattr(fit.estimator, "refit") and not fit.absorbed:
+        return Bootstrap(fit, fit.estimator.refit(fit, Y))
+    return Bootstrap(fit, fit.estimator.many(Y, fit.data, start=optimum_of(fit)))
 
 
 def spreads(random: dict[str, np.ndarray], names: dict[str, tuple[str, ...]]) -> dict[tuple[str, str], np.ndarray]:

@@ -14,7 +14,7 @@ import pandas as pd
 
 from lmmsim.checks import check_choice, check_level, columns_of
 from lmmsim.estimators.estimates import critical_value, p_value
-from lmmsim.estimators.freedom import Freedom
+from lmmsim.estimators.freedom import Freedom, KenwardRoger
 from lmmsim.model.grid import Grid
 from lmmsim.model.hypotheses import find_part, joint_rows
 from lmmsim.model.questions import Pairs, contrast_rows, differences, mean_rows
@@ -150,6 +150,7 @@ def means(
     ['Control - A', 'Control - B', 'A - B']
     """
     grid = grid_of(fit)
+    at = grid.named(at)
     names, apart = columns_of(of), columns_of(by)
     check_choice("adjust", adjust, (None, "holm", "tukey", "bonferroni"))
     if not pairs:
@@ -214,21 +215,44 @@ def joint_test(fit: Any, question: Any = None, at: Mapping[str, Any] | None = No
     [2.0, 27.0]
     """
     grid = grid_of(fit)
-    asked = [part.name for part in grid.parts if part.name != "Intercept"] if question is None else [question]
-    rows = {}
+    at = grid.named(at)
+    asked = [part.name for part in grid.parts if not part.is_constant] if question is None else [question]
+    rows: dict[str, dict[str, float]] = {}
+    undetermined = []
     for one in asked:
-        name, L = joint_rows(grid, one, at)
+        statistic = df2 = np.nan
         try:
-            [statistic], [df2] = together(fit.freedom, L, fit.beta[None], fit.vcov_all[None], fit.untold)
-        except ValueError:  # too few clusters for this term: among all terms, a row without an answer
+            name, L = joint_rows(grid, one, at)
+        except ValueError:  # among all terms, a row without an answer
             if question is not None:
                 raise
-            statistic = df2 = np.nan
+            undetermined.append(one)
+            rows[one] = dict.fromkeys(["F", "df1", "df2", "p"], np.nan)
+            continue
+        try:
+            [statistic], [df2] = together(fit.freedom, L, fit.beta[None], fit.vcov_all[None], fit.untold)
+            _check_f(fit, L, df2)
+        except ValueError:  # too few clusters for this term
+            if question is not None:
+                raise
         rows[name] = {"F": statistic, "df1": len(L), "df2": df2, "p": float(f_tail(statistic, len(L), df2))}
     table = pd.DataFrame(list(rows.values()), pd.Index(list(rows), name="test"))
-    return Answer(
-        table, _with_reason(_stand(grid, [one for one in asked if isinstance(one, str)], at), fit, table["F"])
-    )
+    note = _stand(grid, [one for one in asked if isinstance(one, str)], at)
+    if undetermined:
+        lost = f"no test of {', '.join(undetermined)}: their means need cells that have no rows"
+        note = "\n".join(filter(None, [note, lost]))
+    return Answer(table, _with_reason(note, fit, table["F"]))
+
+
+def _check_f(fit: Any, L: np.ndarray, df2: float) -> None:
+    """Refuse a joint test of more rows than Kenward and Roger have an F for."""
+    if not (isinstance(fit.freedom, KenwardRoger) and np.isnan(df2)):
+        return
+    if np.isfinite(standard_errors(L, fit.vcov_all, fit.untold)).all():
+        raise ValueError(
+            f"Kenward and Roger's approximation has no F for {len(L)} contrasts together in so few groups: test fewer "
+            "at once, or use df='satterthwaite'"
+        )
 
 
 def grid_of(fit: Any) -> Grid:
@@ -331,7 +355,7 @@ def _where(grid: Grid, shown: Sequence[str], at: Mapping[str, Any] | None, fit: 
         if at and name in at:
             words.append(f"{name} = {at[name]}")
         elif grid.levels[name] is None:
-            words.append(f"{name} at its mean, {grid.data[name].mean():.4g}")
+            words.append(f"{name} at its mean, {grid.mean(name):.4g}")
         else:
             words.append(f"averaged over {name}")
     return "; ".join([*words, fit.method])
@@ -344,8 +368,12 @@ def _stand(grid: Grid, terms: Sequence[str], at: Mapping[str, Any] | None) -> st
         part = find_part(grid, term)
         for other in grid.parts:
             if part.factors | part.numbers < other.factors | other.numbers:
-                for used in other.numbers - part.numbers:
-                    numbers |= {name: (at or {}).get(name, 0) for name in sorted(grid.columns_in[used])}
+                for used in sorted(other.numbers - part.numbers):
+                    names = grid.columns_in[used]
+                    if names <= (at or {}).keys():
+                        numbers |= {name: (at or {})[name] for name in sorted(names)}
+                    elif any(grid.levels[name] is None for name in names):
+                        numbers[used] = 0
     if not numbers:
         return ""
     where = ", ".join(f"{name} = {value}" for name, value in numbers.items())

@@ -120,13 +120,15 @@ class KenwardRoger:
         return self.of(L)
 
     def joint(self, L: np.ndarray, beta: np.ndarray, vcov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Wald's statistic with the adjusted covariance, scaled."""
+        """Wald's statistic with the adjusted covariance, scaled; NaN where the moments are those of no F."""
         statistic = wald(L, beta, vcov)
         if len(L) == 1:
             return statistic, self.of(L)[:, 0]
         scale, df2 = np.full((2, len(beta)), np.nan)
         for i in np.flatnonzero(np.isfinite(statistic)):
             scale[i], df2[i] = kenward_roger(L, self.information(int(i)))
+        none = (df2 <= 0) | (scale < 0)  # more rows than the groups have df for
+        scale[none], df2[none] = np.nan, np.nan
         return scale * statistic / len(L), df2
 
 

@@ -6,14 +6,14 @@ It analyses one data set when called, and many responses of one design by `many`
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from lmmsim.checks import as_frame, check_choice, check_level
 from lmmsim.estimators.asking import Questions
-from lmmsim.estimators.engines import AnyEngine, FromEngine, phi_of, residual_components, told
+from lmmsim.estimators.engines import AnyEngine, FromEngine, optimum_of, phi_of, residual_components, told
 from lmmsim.estimators.estimates import Effects, Estimates, effects_of, nothing
 from lmmsim.estimators.inference import MixedFit
 from lmmsim.estimators.rows import (
@@ -248,6 +248,13 @@ class LMM(Fits):
         keep = complete_rows(self.formula, data, self.missing, response=False, also=self._columns)
         return Prepared(self, keep, *self._engine(data if keep.all() else data[keep]))
 
+    def refit(self, fit: Any, Y: np.ndarray) -> Estimates:
+        """Fit other responses (n, r) of the rows of a fit, whose columns keep their meaning.
+
+        center(x) is that of the fit, which has seen the rows without a response too.
+        """
+        return Prepared(self, np.full(len(Y), True), fit.matrices, fit.conditional.engine).many(Y, optimum_of(fit))
+
     def explain(self, data: pd.DataFrame) -> str:
         """Say which structure of the design makes the fits fast, and why; the response is not looked at.
 
@@ -275,12 +282,13 @@ class LMM(Fits):
     ) -> tuple[Matrices, AnyEngine]:
         """Build the matrices of complete rows, refuse what cannot be analysed, and do the design's work."""
         matrices = build(self.formula, data, complete=True, rows=rows, drop=True, columns=columns)
-        matrices = with_doubts(matrices, self.reml)
+        used = data if columns is None else columns.data
+        matrices = with_doubts(matrices, self.reml, self.spec, used)
         X = matrices.values
         if self.spec is not None and (self.structured or self.weights is not None or not matrices.terms):
             check_X(X, matrices.basis.names)
             check_terms(matrices.terms, len(X))
-            return matrices, structured.engine(X, matrices.terms, self.spec, data if rows is None else data[rows])
+            return matrices, structured.engine(X, matrices.terms, self.spec, used)
         try:
             return matrices, Engine(X, matrices.terms)
         except ValueError:
@@ -291,8 +299,7 @@ class LMM(Fits):
     def reference(self, engine: AnyEngine, s: Solution) -> tuple[np.ndarray, np.ndarray]:
         """Covariance (r, p, p) and df (r, p) of the coefficients."""
         if self.df == "kenward-roger":
-            vcov, df = engine.kenward_roger(s)
-            return vcov, df
+            return engine.kenward_roger(s)
         if self.df == "satterthwaite":
             return s.vcov, engine.satterthwaite(s)
         return s.vcov, np.full(s.beta.shape, np.inf)

@@ -15,6 +15,7 @@ from lmmsim.checks import as_frame, check_choice, check_columns, check_frame, ch
 from lmmsim.estimators.contrasts import standard_errors
 from lmmsim.estimators.estimates import critical_value
 from lmmsim.model.columns import Matrices, RandomTerm, levels_of, rebuild
+from lmmsim.model.grid import Grid
 
 Kind = Literal["population", "conditional", "new group"]
 NewGroups = Literal["raise", "zero"]
@@ -104,6 +105,8 @@ def predict(
         raise ValueError(
             f"the column '{name}' of X is infinite or undefined in these rows: there is nothing to predict"
         )
+    if data is not None and "left out" in fit.matrices.note:
+        _check_cells(fit, data)
     mean = X @ fit.beta
     if kind == "conditional":
         for term in rows.terms:
@@ -122,6 +125,22 @@ def predict(
     df = np.where(np.isnan(found.variance), np.nan, found.df if np.isfinite(fit.df).any() else np.inf)
     sd = np.sqrt(np.clip(found.variance, 0, None))
     return _table(rows, mean, sd, df, level, "sd" if measured is not None else "se")
+
+
+def _check_cells(fit: Any, data: pd.DataFrame) -> None:
+    """Refuse rows in cells of an interaction that had none: what was left out says what is predicted there."""
+    grid = Grid(fit.matrices, fit.data, fit.terms)
+    if set(grid.whole.terms) == set(fit.terms):
+        return  # a level has left, and its rows are refused
+    columns = grid.all_columns(data)
+    try:
+        grid.estimable(columns)
+    except ValueError:
+        for i in range(len(columns)):  # the first of them has a name
+            try:
+                grid.estimable(columns[i : i + 1])
+            except ValueError as error:
+                raise ValueError(f"row {columns.index[i]}: {error}") from None
 
 
 def _table(
@@ -213,8 +232,9 @@ def why_unknown(by: Sequence[str], keys: Sequence[pd.Index], data: pd.DataFrame 
         if column.isna().any():
             return f"'{name}' is missing in {column.isna().sum()} of {len(column)} rows: leave them out, or fill them"
         values = pd.Index(column.unique(), tupleize_cols=False)
-        new = values[~values.isin(known)]
-        if like := sorted({*map(str, new)} & {*map(str, known)}):
+        new = values[known.unique().get_indexer(values) < 0]
+        equal = map(str, {*new.tolist()} & {*known.tolist()})  # True and 1
+        if like := sorted({*map(str, new)} & {*map(str, known)}) or sorted(equal):
             return (
                 f"'{name}' is {like[0]} in these rows and in the fit, but of another type ({values.dtype} here, "
                 f"{known.dtype} in the fit): convert one to the other, as data['{name}'].astype({_type_of(known)})"

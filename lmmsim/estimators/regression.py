@@ -189,6 +189,12 @@ class LeastSquares(Fits, ABC):
         _, rows = self._build(data if keep.all() else data[keep])
         return Prepared(self, keep, rows)
 
+    def refit(self, fit: Fit, Y: np.ndarray) -> Estimates:
+        """Analyse other responses (n, r) of the rows of a fit, whose columns keep their meaning."""
+        levels, codes = levels_of(self._columns, fit.data) if self._columns else (None, None)
+        rows = Rows(fit.matrices.X.to_numpy(), tuple(fit.matrices.X.columns), codes, levels)
+        return Prepared(self, np.ones(len(fit.y), dtype=bool), rows).many(Y)
+
     @property
     def _columns(self) -> list[str]:
         return columns_of(self._unit)

@@ -22,6 +22,7 @@ from lmmsim.model.formula import split
 from lmmsim.model.frame import Columns, typed
 from lmmsim.model.groups import Data, rows_without
 from lmmsim.model.identifiable import doubts
+from lmmsim.model.residual import Residual
 from lmmsim.reml.residual_numbers import Numbers
 
 
@@ -224,9 +225,11 @@ def _refused(matrices: Matrices, numbers: Numbers, rows: np.ndarray) -> str:
     return f"{where}: {why}" if why else ""
 
 
-def with_doubts(matrices: Matrices, reml: bool) -> Matrices:
+def with_doubts(matrices: Matrices, reml: bool, spec: Residual | None, used: pd.DataFrame) -> Matrices:
     """Warn of variances that no data of this design could tell, and note the coefficients that have no test then."""
-    found = doubts(matrices.values, matrices.basis.names, matrices.terms, reml)
+    estimated = spec is not None and not {"rho", "corr"}.isdisjoint(spec.left_out)
+    shared = spec.shared(used) if spec is not None and estimated else None
+    found = doubts(matrices.values, matrices.basis.names, matrices.terms, reml, shared)
     for doubt in found:
         warnings.warn(doubt.reason, UserWarning, stacklevel=4)
     if not found:

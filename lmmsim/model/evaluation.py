@@ -84,11 +84,8 @@ def evaluated(
         reader = PandasMaterializer(pd.DataFrame(frame))  # which, unlike the formula itself, minds `drop_rows`
         matrices = reader.get_model_matrix(source, drop_rows=lost, na_action="ignore", output="numpy")
     except (FormulaicError, TypeError, ValueError) as error:
-        text = "; what a function writes is a factor inside C(), as C(np.where(x > 3, 'high', 'low'))"
-        is_text = re.search(r"ufunc.*str|numpy\.strings", str(error)) is not None
-        short = f"; a function has to give one value for each of the {len(next(iter(frame.values())))} rows"
-        is_short = "same shape" in str(error)
-        raise ValueError(f"'{parts.formula}' cannot be evaluated: {error}{text * is_text}{short * is_short}") from error
+        way = _way_out(str(error), parts, frame)
+        raise ValueError(f"'{parts.formula}' cannot be evaluated: {error}{way}") from error
     made = _made(parts, matrices)
     arrays = [np.asarray(side, dtype=float) for side in _sides(parts, matrices)]
     arrays[0] = np.asfortranarray(arrays[0])
@@ -101,6 +98,21 @@ def evaluated(
                 f"'{parts.formula}' cannot be evaluated: '{part.names[j]}' has no value in {count} of {n} rows"
             )
     return matrices.model_spec, made, arrays
+
+
+def _way_out(error: str, parts: Parts, frame: Mapping[str, Values]) -> str:
+    """What helps where a function cannot be computed; empty where nobody knows."""
+    if re.search(r"ufunc.*str|numpy\.strings", error):
+        return "; what a function writes is a factor inside C(), as C(np.where(x > 3, 'high', 'low'))"
+    if "same shape" in error:
+        return f"; a function has to give one value for each of the {len(next(iter(frame.values())))} rows"
+    factors = [use for use in parts.uses if use.name in error and isinstance(frame[use.name], pd.Categorical)]
+    if factors and re.search(r"[Cc]ategorical|dtype category", error):
+        return (
+            f"; '{factors[0].column}' is a factor, and this function computes with numbers: "
+            f"data['{factors[0].column}'].astype(float) makes numbers of its levels, if they are"
+        )
+    return ""
 
 
 @lru_cache(maxsize=256)

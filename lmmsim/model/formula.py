@@ -207,7 +207,8 @@ def _sides(formula: str) -> tuple[list[Token], list[Token]]:
 
 def _response(formula: str, left: list[Token]) -> str:
     """The one column on the left."""
-    if all(token.kind == "name" or token.text == "." for token in left) and len(left) > 1:
+    named = left[0].kind == "name" and len(left) > 1
+    if named and all(token.kind in ("name", "number") or token.text == "." for token in left):
         written = formula[left[0].start : left[-1].end]
         fail(formula, left[0].start, f"a name with a dot or a space in it stands in backticks: `{written}`")
     if len(left) > 1 or left[0].kind not in ("name", "quoted"):

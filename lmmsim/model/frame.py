@@ -98,9 +98,13 @@ def typed(name: str, column: pd.Series) -> Values:
             )
         return _numbers(column, name)
     if kind in DATES or dtype.kind in "mM":
+        days = f"data['{name}']" + ".dt.to_timestamp()" * isinstance(dtype, pd.PeriodDtype)
+        way = f"count the days first, as ({days} - {days}.min()) / pd.Timedelta(days=1)"
+        if kind == "time":
+            way = f"count the hours first, as [t.hour + t.minute / 60 for t in data['{name}']]"
         raise ValueError(
-            f"'{name}' holds dates or times ({dtype}), and a formula computes with numbers: count the days first, as "
-            f"(data['{name}'] - data['{name}'].min()) / pd.Timedelta(days=1); or make text of it for a factor"
+            f"'{name}' holds dates or times ({dtype}), and a formula computes with numbers: {way}; or make text of it "
+            "for a factor"
         )
     if pd.api.types.is_complex_dtype(dtype) or kind == "complex":
         raise ValueError(f"'{name}' holds complex numbers; take their real part or their absolute value first")
@@ -111,6 +115,16 @@ def typed(name: str, column: pd.Series) -> Values:
         return np.full(len(column), np.nan)
     codes, levels = grouped(name, column)
     return pd.Categorical.from_codes(codes, levels)
+
+
+def holds_numbers(column: pd.Series) -> bool:
+    """Whether a column has numbers and no truth values, as a formula reads it, whatever its type."""
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return False
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return True
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    return (kind in NUMBERS and kind != "boolean") or (kind in ("mixed", "mixed-integer") and _all(column, Number))
 
 
 def whole(values: Values, column: pd.Series | None = None) -> pd.Categorical:

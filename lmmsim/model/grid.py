@@ -19,6 +19,7 @@ import pandas as pd
 from lmmsim.checks import is_number, listed, quoted
 from lmmsim.model.columns import Matrices, levels_of, rebuild, used_columns
 from lmmsim.model.formula import split
+from lmmsim.model.frame import holds_numbers
 
 LARGEST = 20_000  # cells of a grid
 FEW = 12  # different values up to which a number is taken value by value
@@ -42,6 +43,11 @@ class Part:
     factors: frozenset[str]
     numbers: frozenset[str]
     columns: tuple[str, ...]
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it is the intercept, and no column that is called so."""
+        return not self.factors and not self.numbers
 
 
 class Grid:
@@ -115,12 +121,12 @@ class Grid:
     def levels(self) -> dict[str, list[Any] | None]:
         """Levels of every column that is a factor; None for a number."""
         factors = {name for part in self.parts for used in part.factors for name in self.columns_in[used]}
-        found: dict[str, list[Any] | None] = {}
-        for name in self.columns:
-            dtype = self.data[name].dtype
-            number = pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
-            found[name] = None if number and name not in factors else levels_of([name], self.data)[0].tolist()
-        return found
+        numbers = {name for name in self.columns if name not in factors and holds_numbers(self.data[name])}
+        return {name: None if name in numbers else levels_of([name], self.data)[0].tolist() for name in self.columns}
+
+    def mean(self, name: str) -> float:
+        """The mean of a column of numbers."""
+        return float(self.data[name].to_numpy(dtype=float).mean())
 
     def weighted(self, choice: Mapping[str, Any]) -> np.ndarray:
         """The weighted sum of rows of X, (p,), for one choice of cells.
@@ -158,7 +164,7 @@ class Grid:
             return list(choice[name].items())
         levels = self.levels[name]
         if levels is None:
-            return [(float(self.data[name].to_numpy(dtype=float).mean()), 1.0)]
+            return [(self.mean(name), 1.0)]
         self._check_averaged(name)
         return [(level, 1 / len(levels)) for level in levels]
 
@@ -180,14 +186,14 @@ class Grid:
                 frame[name] = np.array(values, dtype=float)
             else:
                 frame[name] = pd.Series(list(values), dtype=self.data[name].dtype)
-        return self._X(frame)
+        return self.all_columns(frame)
 
     def rows_of_data(self) -> pd.DataFrame:
         """All columns of X for the rows of the data."""
-        return self._X(self.data)
+        return self.all_columns(self.data)
 
-    def _X(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """All columns that the formula names for these rows."""
+    def all_columns(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The columns that the formula names for these rows, those of left-out coefficients included."""
         names = tuple(name for part in self.parts for name in part.columns)
         matrices: Any = self.matrices
         if hasattr(matrices, "basis"):
@@ -241,6 +247,12 @@ class Grid:
         return mixed
 
     # -- what a user names ----------------------------------------------------------------------------------------
+
+    def named(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What is given by names of columns or coefficients, by those names without the backticks of a formula."""
+        known = {*self.columns, *self.terms}
+        bare = {name: name if name in known or not isinstance(name, str) else name.strip("`") for name in given or {}}
+        return {bare[name]: value for name, value in (given or {}).items()}
 
     def weights(self, name: str, wanted: Any) -> dict[Any, float]:
         """Weights by value for one column; refuse what is no level of it."""

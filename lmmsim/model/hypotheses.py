@@ -22,7 +22,7 @@ def term_rows(grid: Grid, term: str, at: Mapping[str, Any] | None = None) -> pd.
 
     For factors: their means are equal, averaged over the other factors with equal weights; for numbers: the slope is
     zero, averaged in the same way; for an interaction: differences of these are zero. Numbers outside of the term
-    stand at 0, or where `at` says.
+    stand at 0, or where `at` says; truth values outside of it are averaged, as lmerTest has it.
 
     Parameters
     ----------
@@ -37,21 +37,22 @@ def term_rows(grid: Grid, term: str, at: Mapping[str, Any] | None = None) -> pd.
     DataFrame, shape (q, p)
     """
     part = find_part(grid, term)
-    grid.check_columns(at or {})
-    places = {name: grid.value(name, value) for name, value in (at or {}).items()}
+    at = grid.named(at)
+    grid.check_columns(at)
+    if (left := _left_of(grid, part)) and not at:
+        return pd.DataFrame(np.eye(len(grid.terms))[[grid.terms.index(name) for name in left]], left, grid.terms)
+    places = {name: grid.value(name, value) for name, value in at.items()}
     inside = {name for used in (*part.factors, *part.numbers) for name in grid.columns_in[used]}
     if wrong := [name for name in places if name in inside or grid.levels[name] is not None]:
         raise ValueError(f"at= names {listed(wrong)}; it says where numbers outside of '{term}' stand")
-    kept = [
-        name
-        for other in grid.parts
-        if {number for number in other.numbers if not grid.columns_in[number] <= places.keys()} == part.numbers
-        for name in other.columns
-    ]
+    settled = {number for number in _numbers(grid) if grid.columns_in[number] <= places.keys()}
+    settled |= {number for number in _numbers(grid) - part.numbers if _is_averaged(grid, number)}
+    kept = [name for other in grid.parts if other.numbers - settled == part.numbers for name in other.columns]
     rows = _weighed(grid, part, places)
     rows[[name for name in rows.columns if name not in kept]] = 0.0
     L = independent(rows.to_numpy())
-    alone = part.name != "Intercept" and {other.name for other in grid.parts} == {"Intercept", part.name}
+    alone = not part.is_constant and [other for other in grid.parts if not other.is_constant] == [part]
+    alone = alone and len(grid.parts) == 2
     if alone and len(L) > 1 and set(rows.columns) == set(grid.terms):
         L = _in_sequence(grid, part)
     elif len(L) > len(part.columns):  # a term that others do not contain: all it has
@@ -73,7 +74,7 @@ def find_part(grid: Grid, term: str) -> Part:
     if not isinstance(term, str):
         raise TypeError(f"a term is a name, as 'week:arm'; got {term!r:.80}")
     asked = sorted(_plain(name) for name in _factors(term))
-    for part in grid.parts:
+    for part in sorted(grid.parts, key=lambda one: one.is_constant):  # a column may be called Intercept
         if asked == sorted(map(_plain, part.factors | part.numbers)) or _plain(term) == _plain(part.name):
             return part
     by_column = [
@@ -86,8 +87,26 @@ def find_part(grid: Grid, term: str) -> Part:
     raise ValueError(f"'{term}' is no term of '{grid.matrices.formula}'; its terms are {listed(_names(grid))}")
 
 
+def _left_of(grid: Grid, part: Part) -> list[str]:
+    """The coefficients of a term that no other contains, where empty cells have cost it some: they are what it adds."""
+    own = [name for name in part.columns if name in grid.terms]
+    made = part.factors | part.numbers
+    contained = any(made < other.factors | other.numbers for other in grid.parts)
+    return own if made and not contained and len(own) < len(part.columns) else []
+
+
+def _numbers(grid: Grid) -> set[str]:
+    """All numbers that the formula multiplies."""
+    return {number for part in grid.parts for number in part.numbers}
+
+
+def _is_averaged(grid: Grid, number: str) -> bool:
+    """Whether a number has levels that are averaged, as that of a truth value."""
+    return all(grid.levels[name] is not None for name in grid.columns_in[number])
+
+
 def _names(grid: Grid) -> list[str]:
-    return [part.name for part in grid.parts if part.name != "Intercept"]
+    return [part.name for part in grid.parts if not part.is_constant]
 
 
 def _factors(term: str) -> list[str]:

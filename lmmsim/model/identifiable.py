@@ -49,8 +49,16 @@ def check_X(X: np.ndarray, names: Sequence[str], unit: str = "rows", spent: int 
     if dependent:
         raise ValueError(
             f"X has {p} columns but rank {p - len(dependent)}: {listed(dependent)} can be computed from the columns "
-            "before; remove what repeats another column, or collect data that tell them apart"
+            f"before; remove what repeats another column, or collect data that tell them apart{_of_spline(dependent)}"
         )
+
+
+def _of_spline(names: Sequence[str]) -> str:
+    """The way out where a spline holds an intercept beside the intercept."""
+    spline = next((name for name in names if name.startswith(("cr(", "cc(", "cs("))), None)
+    if spline is None or "constraints" in spline:
+        return ""
+    return f"; a spline holds an intercept of its own, which {spline.rpartition(')')[0]}, constraints='center') has not"
 
 
 def check_terms(terms: Sequence[RandomTerm], n: int) -> None:
@@ -86,16 +94,22 @@ class Doubt:
     untested: tuple[str, ...]
 
 
-def doubts(X: np.ndarray, names: Sequence[str], terms: Sequence[RandomTerm], reml: bool = True) -> list[Doubt]:
+def doubts(
+    X: np.ndarray,
+    names: Sequence[str],
+    terms: Sequence[RandomTerm],
+    reml: bool = True,
+    shared: RandomTerm | None = None,
+) -> list[Doubt]:
     """Look for random effects whose variance no data of this design could tell.
 
     The coefficients take up the effects of all groups (one school in each arm), two factors make the same groups,
     nothing is left for the residual, or two effects that are correlated never meet in one group. Where the coefficients
     take them up, restricted likelihood is flat, and full likelihood has its maximum at a variance of zero, whatever it
-    is.
+    is. So it is with what residuals are free to share within a unit, `shared`.
     """
     n, p = X.shape
-    found: list[Doubt] = []
+    found: list[Doubt] = [] if shared is None else _taken_from(X, names, shared, "what their residuals share")
     if any(len(term.levels) < 2 or len(term.levels) * len(term.names) >= n for term in terms):
         return found  # which `check_terms` refuses
     for i, term in enumerate(terms):
@@ -103,11 +117,7 @@ def doubts(X: np.ndarray, names: Sequence[str], terms: Sequence[RandomTerm], rem
             if _same(term, other):
                 groups = f"'{other.group}' and '{term.group}'"
                 found.append(Doubt(f"{groups} make the same groups: their variances cannot be told apart", ()))
-        if len(term.levels) <= p and np.isfinite(X).all():
-            mixed = _absorbed(X, term)
-            if mixed.any():
-                untested = tuple(name for name, is_mixed in zip(names, mixed, strict=True) if is_mixed)
-                found.append(Doubt(_no_test(untested, term), untested))
+        found += _taken_from(X, names, term, "their effects")
     apart = [Doubt(_never_together(term, pairs), ()) for term in terms if (pairs := _strangers(term))]
     q = sum(len(term.levels) * len(term.names) for term in terms)
     if not found and p + q >= n and n <= SMALL:
@@ -134,12 +144,17 @@ def absorbed(X: np.ndarray, names: Iterable[str], terms: Sequence[RandomTerm], u
     return np.hstack([directions, np.eye(p)[:, alone]])
 
 
-def _no_test(untested: Sequence[str], term: RandomTerm) -> str:
-    return (
-        f"there is no test of {', '.join(untested)}: with {len(term.levels)} of '{term.group}' their effects cannot be "
+def _taken_from(X: np.ndarray, names: Sequence[str], term: RandomTerm, what: str) -> list[Doubt]:
+    """The doubt that there is where the coefficients take up effects of all groups."""
+    if len(term.levels) > X.shape[1] or not np.isfinite(X).all() or not (mixed := _absorbed(X, term)).any():
+        return []
+    untested = tuple(name for name, is_mixed in zip(names, mixed, strict=True) if is_mixed)
+    reason = (
+        f"there is no test of {', '.join(untested)}: with {len(term.levels)} of '{term.group}' {what} cannot be "
         "told from the coefficients, so their variance cannot be estimated; add groups, or take "
-        f"'{term.group}' out of one part of the formula"
+        f"'{term.group}' out of one part of the {'formula' if what == 'their effects' else 'model'}"
     )
+    return [Doubt(reason, untested)]
 
 
 def _strangers(term: RandomTerm) -> list[tuple[str, str]]:
@@ -245,8 +260,11 @@ def taken_up(equation: Equation) -> Iterator[tuple[RandomTerm, np.ndarray]]:
 
     No fit can estimate such a variance. Beside the term stands its part of the covariance of the coefficients, (p, p).
     """
-    X = equation.X.to_numpy()
-    for term, G in zip(equation.terms, equation.covariances, strict=True):
+    X, shared = equation.X.to_numpy(), equation.residual.shared(equation.design)
+    terms = list(zip(equation.terms, equation.covariances, strict=True))
+    if shared is not None:
+        terms.append((shared, np.full((1, 1), np.mean(equation.residual.sds(equation.design) ** 2))))
+    for term, G in terms:
         J, k = len(term.levels), len(term.names)
         if J * k > X.shape[1]:
             continue

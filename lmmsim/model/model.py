@@ -132,7 +132,7 @@ class Model:
         array([10., 10., 10., 10.])
         """
         design = as_frame(design)
-        matrices = build(self.formula, design) if self.basis is None else on_basis(self.basis, design)
+        matrices = self.matrices(design)
         _check_names(self.formula, "beta", matrices.X.columns, self.beta)
         for group, effect in self.random.items():
             names = [name for term in matrices.terms if term.group == group for name in term.names]
@@ -147,6 +147,10 @@ class Model:
             design=design,
             shapes=[self.random[term.group].shape for term in matrices.terms],
         )
+
+    def matrices(self, design: pd.DataFrame) -> Matrices:
+        """What the formula makes of a design, on the basis of the fit where the world was made of one."""
+        return build(self.formula, design) if self.basis is None else on_basis(self.basis, design)
 
     def X(self, design: pd.DataFrame) -> pd.DataFrame:
         """Columns of the fixed part, shape (n, p)."""

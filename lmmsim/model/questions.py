@@ -53,7 +53,7 @@ def contrast_rows(grid: Grid, question: Any) -> pd.DataFrame:
     if isinstance(question, pd.DataFrame):
         return _table(grid, question)
     if isinstance(question, Mapping | pd.Series) and len(question):
-        question = dict(question)
+        question = grid.named(dict(question))
         known = [name in grid.columns or name in grid.terms for name in question]
         nested = [isinstance(value, Mapping | pd.Series) for value in question.values()]
         if not any(known) and all(nested):
@@ -106,7 +106,7 @@ def _row(grid: Grid, question: Mapping[str, Any], what: str) -> np.ndarray:
     """Weights of the coefficients for one contrast."""
     if not isinstance(question, Mapping | pd.Series) or not len(question):
         raise TypeError(f"{what} is {question!r:.80}; give weights by coefficient, as {{'{grid.terms[-1]}': 1}}")
-    question = dict(question)
+    question = grid.named(dict(question))
     plain = {name: value for name, value in question.items() if not isinstance(value, Mapping)}
     if len(plain) == len(question) and all(name in grid.terms for name in question):
         for name, value in question.items():
@@ -184,7 +184,7 @@ def mean_rows(
     DataFrame, shape (cells, p)
         Index the values of the columns in `of` and `by`, the first varying fastest; columns the coefficients.
     """
-    names, places = columns_of(of) + columns_of(by), dict(at or {})
+    names, places = columns_of(of) + columns_of(by), grid.named(at)
     if not names:
         raise ValueError("means of what? name a factor, as means('arm')")
     twice = [name for i, name in enumerate(names) if name in names[:i]]

@@ -22,6 +22,8 @@ from lmmsim.checks import check_columns, check_sd, listed, quoted
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+    from lmmsim.model.columns import RandomTerm
+
 Colour = Callable[[np.ndarray], np.ndarray]
 
 
@@ -66,6 +68,9 @@ class Residual(ABC):
             raise ValueError("unequal residuals need both: sd={level: sd, ...} and by='the column with the levels'")
         object.__setattr__(self, "sd", dict(self.sd) if isinstance(self.sd, Mapping) else self.sd)
         object.__setattr__(self, "shape", draws.as_shape(self.shape))
+        for name in {"by", "time", "weights"} & vars(self).keys():
+            if isinstance(column := getattr(self, name), str):
+                object.__setattr__(self, name, column.strip("`"))
         for level, sd in self.sd.items() if isinstance(self.sd, Mapping) else [("residual", self.sd)]:
             if sd is not None:
                 check_sd(f"'{level}'", sd)
@@ -100,6 +105,10 @@ class Residual(ABC):
         size += " to be estimated" if self.sd is None else f" {self.sd:.4g}"
         return size if self.weights is None else f"{size} over the square root of {self.weights}"
 
+    def shared(self, design: pd.DataFrame) -> RandomTerm | None:
+        """The random effect that such residuals are free to act as, whatever their numbers; None if there is none."""
+        return None
+
     def sds(self, design: pd.DataFrame) -> np.ndarray:
         """Return the sd of every row's residual, shape (n,)."""
         self.check_numbers()
@@ -117,7 +126,8 @@ class Residual(ABC):
         if absent or extra:
             what = f"no residual sd for {listed(absent)}" if absent else f"a residual sd for {listed(extra)}, no level,"
             raise ValueError(f"{what} of '{self.by}'; sd names {listed(self.sd)}, the levels are {listed(there)}")
-        return levels.map(dict(self.sd)).to_numpy(dtype=float)
+        codes, names = pd.factorize(levels)  # a table of values would not find True under 1
+        return np.array([self.sd[level] for level in names], dtype=float)[codes]
 
     def precisions(self, design: pd.DataFrame) -> np.ndarray:
         """What the variance of every row is divided by, shape (n,): 1, or its weight."""

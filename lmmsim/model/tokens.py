@@ -38,7 +38,7 @@ ELSEWHERE = {
     "relevel": "C(x, contr.treatment(base='a'))",
     "ifelse": "np.where(condition, a, b)",
     "interaction": "a:b",
-    "ns": "cr(x, df=3)",
+    "ns": "cr(x, df=3, constraints='center')",
     "s": "bs(x, df=4)",
     "as.numeric": "data.astype({'x': float}) before, and x here",
     "as.integer": "data.astype({'x': int}) before, and x here",
@@ -200,11 +200,16 @@ def _check_operand(formula: str, terms: Sequence[Token], i: int) -> None:
     if token.kind == "text":
         fail(formula, token.start, "a text is no term; a column stands without quotes, or in backticks")
     power = before is not None and before.text in ("**", "^")
+    if before and before.kind == "name" and before.end == token.start and token.text.startswith("."):
+        whole = re.match(r"[\w.]+", formula[before.start :])
+        fail(formula, before.start, f"a name with a dot in it stands in backticks: `{whole[0] if whole else ''}`")
     if token.kind == "number" and token.text not in ("0", "1") and not power:
         fail(formula, token.start, "a number other than 0 and 1 is no term; numbers multiply inside I(), as I(3 * x)")
     called = token.text == "(" and before is not None and before.kind == "name"
     if before and not called and (before.kind in OPERANDS or before.text in PAIRS):
-        fail(formula, token.start, f"an operator is missing between '{before.text}' and '{token.text}'")
+        name = f"`{before.text} {token.text}`" if before.kind == token.kind == "name" else ""
+        way = f"; a name with a space in it stands in backticks: {name}" if name else ""
+        fail(formula, token.start, f"an operator is missing between '{before.text}' and '{token.text}'{way}")
 
 
 def _check_name(formula: str, terms: Sequence[Token], i: int) -> None:

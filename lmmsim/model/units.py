@@ -12,7 +12,7 @@ import pandas as pd
 
 from lmmsim import covariance, draws
 from lmmsim.checks import Columns, columns_of, is_number, quoted
-from lmmsim.model.columns import levels_of
+from lmmsim.model.columns import RandomTerm, levels_of
 from lmmsim.model.residual import Residual, are_numbers, column_of
 
 
@@ -41,7 +41,8 @@ class WithinUnit(Residual):
         if not self.unit or not all(isinstance(name, str) for name in self.unit_columns):
             raise ValueError(f"{kind} needs unit='the column with the unit'; got unit={self.unit!r}")
         if not isinstance(self.unit, str):
-            object.__setattr__(self, "unit", self.unit_name)
+            names = [f"`{name}`" if ":" in name else name for name in self.unit_columns]
+            object.__setattr__(self, "unit", ":".join(names))
 
     @abstractmethod
     def looks(self, design: pd.DataFrame) -> np.ndarray:
@@ -55,6 +56,12 @@ class WithinUnit(Residual):
         for name in self.unit_columns:
             column_of(design, name)
         return levels_of(self.unit_columns, design)
+
+    def same_for_all(self, design: pd.DataFrame) -> RandomTerm:
+        """An intercept for each unit, smaller where a weight is larger."""
+        labels, codes = self.units(design)
+        columns = 1 / np.sqrt(self.precisions(design))[:, None]
+        return RandomTerm(self.unit_name, ("Intercept",), columns, codes, labels)
 
     def unit_rows(self, design: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield for each size m the units (J,) that have m rows, and their rows (J, m)."""
@@ -229,6 +236,11 @@ class CompoundSymmetry(_OneCorrelation):
     def goes_together(self) -> str:
         rho = "to be estimated" if self.rho is None else f"{self.rho:.3g}"
         return f"correlation {rho} within {self.unit_name}"
+
+    def shared(self, design: pd.DataFrame) -> RandomTerm | None:
+        codes = self.units(design)[1]
+        varies = self.by is not None and pd.Series(pd.factorize(design[self.by])[0]).groupby(codes).nunique().max() > 1
+        return None if varies else self.same_for_all(design)
 
     def looks(self, design: pd.DataFrame) -> np.ndarray:
         return np.zeros(len(design))

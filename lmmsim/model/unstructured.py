@@ -17,6 +17,8 @@ from lmmsim.model.units import WithinUnit
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+    from lmmsim.model.columns import RandomTerm
+
 
 @dataclass(frozen=True)
 class Unstructured(WithinUnit):
@@ -105,6 +107,9 @@ class Unstructured(WithinUnit):
         from lmmsim.model.columns import levels_of
 
         return levels_of([self.time], column_of(design, self.time).to_frame())[0]
+
+    def shared(self, design: pd.DataFrame) -> RandomTerm | None:
+        return self.same_for_all(design)
 
     def looks(self, design: pd.DataFrame) -> np.ndarray:
         known = self.times(design)

@@ -126,7 +126,8 @@ def direction(
 
 def _limit(step: np.ndarray, longest: np.ndarray) -> np.ndarray:
     """Steps no longer than allowed."""
-    size = np.sqrt((step**2).sum(axis=1))
+    with np.errstate(over="ignore"):  # where the criterion is flat; what is too long to be squared is no step
+        size = np.sqrt((step**2).sum(axis=1))
     return step * np.minimum(1.0, longest / np.maximum(size, 1e-100))[:, None]
 
 

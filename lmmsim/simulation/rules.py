@@ -49,7 +49,8 @@ def chances_of(
     if not isinstance(rule, Mapping):
         return np.array([[float(rule)]])
     check_columns(table, [by])
-    chances = table[by].map(dict(rule)).to_numpy(dtype=float, na_value=np.nan)[None, :]
+    codes, names = pd.factorize(table[by])  # Series.map would not find True under 1
+    chances = np.array([*(rule.get(name, np.nan) for name in names), np.nan], dtype=float)[None, codes]
     missing = table[by][np.isnan(chances[0]) & at_risk.any(axis=0)].unique()
     extra = [key for key in rule if key not in set(table[by])]
     if len(missing) or extra:

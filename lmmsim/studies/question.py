@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from lmmsim.model.columns import build
 from lmmsim.model.grid import Grid
 from lmmsim.model.hypotheses import named_tests
 from lmmsim.model.model import Model
@@ -69,9 +68,9 @@ def without(model: Model, design: pd.DataFrame, asked: Question) -> Model:
             raise ValueError(
                 f"the true value of '{asked.name}' is 0: there is no power to find; study() gives the type-I error"
             )
-        return Model(model.formula, {**model.beta, asked.name: 0.0}, model.random, model.residual)
+        return replace(model, beta={**model.beta, asked.name: 0.0})
     equation = model.on(design)
-    grid = Grid(build(model.formula, design), design)
+    grid = Grid(model.matrices(equation.design), equation.design)
     L = np.vstack([named_rows(grid, asked.contrasts).to_numpy(dtype=float), *named_tests(grid, asked.tests).values()])
     effect = L @ equation.beta
     if np.abs(effect).max() <= 1e-12 * max(np.abs(equation.beta).max(), 1e-300):
@@ -79,6 +78,9 @@ def without(model: Model, design: pd.DataFrame, asked: Question) -> Model:
             f"the true value of '{asked.name}' is 0: there is no power to find; study() gives the type-I error"
         )
     X = equation.X.to_numpy()
-    toward = np.linalg.solve(X.T @ X, L.T)
+    size = np.linalg.norm(X, axis=0)
+    size = np.where(size > 0, size, 1.0)
+    inverse = np.linalg.pinv(X / size) / size[:, None]  # cells of an interaction may be empty
+    toward = inverse @ (inverse.T @ L.T)
     beta = equation.beta - toward @ np.linalg.solve(L @ toward, effect)
-    return Model(model.formula, dict(zip(grid.terms, beta.tolist(), strict=True)), model.random, model.residual)
+    return replace(model, beta=dict(zip(grid.terms, beta.tolist(), strict=True)))

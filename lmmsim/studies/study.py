@@ -21,13 +21,13 @@ from lmmsim.checks import is_whole
 from lmmsim.estimators.asking import asked
 from lmmsim.estimators.estimates import Estimates
 from lmmsim.estimators.fit import named_components
-from lmmsim.model.columns import build
 from lmmsim.model.formula import split
 from lmmsim.model.grid import Grid
 from lmmsim.model.model import Model
 from lmmsim.model.questions import named_rows
 from lmmsim.simulation.simulate import Simulation
 from lmmsim.studies.checkpoint import Checkpoint, seed_of
+from lmmsim.studies.meaning import warn_of_basis
 from lmmsim.studies.performance import performance
 from lmmsim.studies.recipe import Analysis, Observe, Recipe, Redraw, true_components
 from lmmsim.studies.results import COLUMNS, failures
@@ -225,6 +225,7 @@ def study(
     analyses = asking(named(analyses), design, contrasts, tests, stacklevel=3)
     recipe = Recipe(model, design, analyses, seed_of(checkpoint, rng), observe, redraw)
     check(recipe, replicates)
+    warn_of_basis(model, design, analyses, stacklevel=2)
     saved = [Checkpoint(checkpoint, recipe) if checkpoint is not None else None]
     [(_, answers)] = conduct([recipe], replicates, n_jobs, saved, progress)
     warn(answers, stacklevel=3)
@@ -271,7 +272,7 @@ def truths(model: Model, design: pd.DataFrame, contrasts: Contrasts | None) -> d
     """True values of contrasts; missing where the model itself does not determine one."""
     if not contrasts:
         return {}
-    grid = Grid(build(model.formula, design), design)
+    grid = Grid(model.matrices(design), design)
     true: dict[str, float] = {}
     for name, question in contrasts.items():
         try:

@@ -18,7 +18,7 @@ from lmmsim import streams
 from lmmsim.checks import check_probability
 from lmmsim.model.model import Model
 from lmmsim.studies.checkpoint import Checkpoint, seed_of
-from lmmsim.studies.meaning import warn_of_moving
+from lmmsim.studies.meaning import warn_of_basis, warn_of_moving
 from lmmsim.studies.performance import performance, share
 from lmmsim.studies.question import one_question, without
 from lmmsim.studies.recipe import Analysis, Observe, Recipe
@@ -249,6 +249,7 @@ def _studies(
     """Yield the studies of several recipes as they are done, each kept in a folder of its own below the checkpoint."""
     for recipe in recipes:
         check(recipe, replicates)
+    warn_of_basis(recipes[-1].model, recipes[-1].design, recipes[-1].analyses, stacklevel=4)
     saved = None
     if checkpoint is not None:
         saved = [Checkpoint(Path(checkpoint) / f"cell-{i:04d}", recipe) for i, recipe in enumerate(recipes)]

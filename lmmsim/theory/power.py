@@ -17,7 +17,6 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from lmmsim.checks import check_choice, check_probability, quoted
-from lmmsim.model.columns import build
 from lmmsim.model.grid import Grid
 from lmmsim.model.hypotheses import named_tests
 from lmmsim.model.identifiable import check_X, taken_up, without_empty_cells
@@ -125,7 +124,7 @@ def exact_power(
         raise TypeError(f"contrasts are weights by name, as {{'both': {{'{names[-1]}': 1}}}}; got {contrasts!r:.60}")
     joint: dict[str, np.ndarray] = {}
     if contrasts is not None or tests is not None:
-        grid = Grid(build(model.formula, design), design)
+        grid = Grid(model.matrices(equation.design), equation.design, names)
         rows |= {str(name): row.to_numpy() for name, row in named_rows(grid, contrasts).iterrows()}
         joint = named_tests(grid, tests)
         if twice := [name for name in joint if name in rows]:

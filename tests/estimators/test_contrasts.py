@@ -11,7 +11,7 @@ import pytest
 from places import REFERENCE
 from scipy import stats
 
-from lmmsim import LMM, OLS, GroupMeans, StatsmodelsLMM, Within, assign, crossed, scenarios, simulate
+from lmmsim import LMM, OLS, GroupMeans, StatsmodelsLMM, Within, assign, crossed, scenarios, simulate, study
 from lmmsim.model.columns import build
 from lmmsim.model.grid import Grid
 from lmmsim.model.questions import contrast_rows
@@ -409,3 +409,41 @@ def test_one_design_with_names_of_several_words():
     data = design.assign(y=rng.normal(size=36) + rng.normal(size=12).repeat(3))
     fit = LMM("y ~ week * arm + (1 | plot)")(data)
     assert fit.means("arm", by="week", pairs=True).index.tolist()[0] == ("old way - new way", 0)
+
+
+# lmerTest 3.1-3, anova(lmer(height ~ late * arm * dose + (1 | plot))) with a logical `late`: F, df2.
+LOGICAL = {
+    "late * arm": [(86.0851792, 57.0), (0.5134296, 9.294297), (0.1861791, 57.0)],
+    "late * arm * dose": [
+        (7.2534958822, 51.76004), (0.1570230969, 36.84381), (0.0085729045, 51.76605), (0.0384118619, 52.07046),
+        (0.0006645271, 51.62774), (0.0294391298, 52.21749), (0.0321102177, 52.12667),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fixed", LOGICAL)
+@pytest.mark.parametrize("kind", [bool, "boolean", "category"])
+def test_truth_values_outside_of_a_term_are_averaged_as_the_levels_of_a_factor(fixed, kind):
+    k = np.arange(96)
+    data = pd.DataFrame({"plot": k // 8, "week": k % 8, "arm": np.array(["A", "B", "C"])[k // 8 % 3]})
+    data["height"] = 10 + 2 * data["week"] - 0.1 * data["week"] ** 2 + 3 * np.sin(5.0 * (k // 8)) + np.sin(7.0 * k)
+    data["height"] += data["arm"] == "B"
+    data["late"], data["dose"] = (data["week"] > 3).astype(kind), np.round(np.exp(np.sin(3.0 * k)), 3) + 0.5
+    fit = LMM(f"height ~ {fixed} + (1 | plot)")(data[(data["week"] <= 4) | (k % 3 == 0)])
+    np.testing.assert_allclose(fit.test()[["F", "df2"]], LOGICAL[fixed], rtol=2e-3)
+    assert "late = " not in fit.test().note
+
+
+def test_more_contrasts_than_kenward_and_roger_have_an_f_for_are_refused():
+    """pbkrtest's KRmodcomp of these four rows: F scaling 1e-13, -2 degrees of freedom, p missing."""
+    model, design = scenarios.plant_growth(plots=6)
+    data = simulate(model, design, rng=3).data
+    four = [name for name in model.beta if "fertilizer" in name]
+    assert LMM(model.formula)(data).test(four)["p"].notna().all()
+    fit = LMM(model.formula, df="kenward-roger")(data)
+    with pytest.raises(ValueError, match=r"no F for 4 contrasts together in so few groups: test fewer at once, or use"):
+        fit.test(four)
+    assert fit.test("week:fertilizer").loc["week:fertilizer", "df2"] == pytest.approx(3, abs=1e-3)
+    found = study(model, design, {"KR": fit.estimator}, 5, rng=1, tests={"all": four}, progress=False).answers["KR"]
+    which = found.terms.index("all")
+    assert np.isnan([found.p[:, which], found.df[:, which], found.estimate[:, which]]).all()

@@ -14,12 +14,15 @@ import pytest
 
 from lmmsim import (
     AR1,
+    IID,
     LMM,
     OLS,
     CompoundSymmetry,
     GroupMeans,
     Model,
+    Unstructured,
     Within,
+    assign,
     crossed,
     diagnose,
     exact_power,
@@ -30,6 +33,7 @@ from lmmsim import (
     simulate,
     study,
 )
+from lmmsim.estimators.bootstrap import bootstrap
 from lmmsim.estimators.inference import compare, likelihood
 from lmmsim.model.identifiable import doubts
 
@@ -80,12 +84,47 @@ def test_numbers_in_an_object_column_are_numbers_and_a_warning_says_so(complete,
 
 
 @quiet
+@pytest.mark.parametrize("make", [int, Decimal, Fraction])
+def test_numbers_in_an_object_column_are_asked_about_as_numbers(complete, make):
+    """Its means stand at the mean of the numbers, not at every level with equal weights; so do tests and checks."""
+    formula = "height ~ I(week**2) + week * arm + (1 | plot)"
+    objects = complete.assign(week=pd.Series([make(int(w)) for w in complete["week"]], dtype=object))
+    fit, plain = LMM(formula)(objects), LMM(formula)(complete)
+    np.testing.assert_allclose(fit.means("arm"), plain.means("arm"))
+    assert fit.means("arm").note == plain.means("arm").note
+    np.testing.assert_allclose(fit.test("arm", at={"week": 4}), plain.test("arm", at={"week": 4}))
+    ask = {"arms": {"arm": {"B": 1, "A": -1}}}
+    plans = [exact_power(Model.from_fit(one), one.data, contrasts=ask) for one in (fit, plain)]
+    np.testing.assert_allclose(plans[0], plans[1])
+    checks, others = (diagnose(one, rng=1, replicates=9).checks for one in (fit, plain))
+    assert list(checks) == list(others)
+
+
+def test_a_function_of_a_factor_says_how_it_becomes_numbers(complete):
+    for function in ("I(week**2)", "np.log(week + 1)", "C(week > 2)"):
+        with pytest.raises(ValueError, match=r"'week' is a factor, .* data\['week'\].astype\(float\)"):
+            LMM(f"height ~ arm + {function} + (1 | plot)")(complete.astype({"week": "category"}))
+
+
+@quiet
 @pytest.mark.parametrize("kind", [bool, "boolean", object, "int8"])
 def test_a_truth_value_is_one_number_with_one_name(complete, kind):
     late = complete.assign(late=complete["week"] > 3)
     fit = LMM("height ~ late * arm + (1 | plot)")(late.astype({"late": kind}))
     assert fit.terms[:2] == ("Intercept", "late")
     pd.testing.assert_frame_equal(fit.coef, LMM("height ~ late * arm + (1 | plot)")(late.astype({"late": float})).coef)
+
+
+@pytest.mark.parametrize("kind", [bool, "boolean", "object", "int8", float, "category"])
+@pytest.mark.parametrize("levels", [(0, 1), (False, True), (0.0, 1.0)])
+def test_the_sd_of_a_truth_value_is_found_under_the_number_that_it_equals(kind, levels):
+    """Series.map finds no True in {0: 1.0, 1: 2.0}: such a world had residuals that were missing, in silence."""
+    late = crossed(plot=3, week=range(4)).assign(late=lambda d: d["week"] > 1)
+    beta, sd = {"Intercept": 0.0, "week": 1.0}, dict(zip(levels, [1.0, 2.0], strict=True))
+    world = Model("y ~ week + (1 | plot)", beta, {"plot": 1.0}, IID(sd=sd, by="late"))
+    design = late.astype({"late": int}).astype({"late": kind})
+    np.testing.assert_array_equal(np.diagonal(world.R(design).toarray()), np.where(late["late"], 4.0, 1.0))
+    assert np.isfinite(simulate(world, design, rng=1).y).all()
 
 
 @quiet
@@ -199,6 +238,27 @@ def test_dates_are_refused_by_name(plots, days, formula):
         LMM(formula)(data)
 
 
+@quiet
+def test_what_dates_are_told_to_do_can_be_done(plots):
+    for days in (DAYS, DAYS.date, DAYS.tz_localize("UTC"), DAYS - DAYS[0], DAYS.to_period("D")):
+        data = plots.assign(day=days)
+        with pytest.raises(ValueError, match="count the days first") as error:
+            LMM("height ~ day + (1 | plot)")(data)
+        way = str(error.value).split(", as ")[1].split(";")[0]
+        counted = eval(way, {"data": data, "pd": pd})
+        np.testing.assert_array_equal(counted.astype(float), np.arange(96.0))
+    with pytest.raises(ValueError, match=r"count the hours first, as \[t.hour"):
+        LMM("height ~ day + (1 | plot)")(plots.assign(day=DAYS.time))
+
+
+@pytest.mark.parametrize("spline", ["cr(week, df=4)", "cc(week, df=4)", "arm * cs(week, df=4)"])
+def test_a_spline_with_an_intercept_of_its_own_says_how_it_loses_it(complete, spline):
+    formula = f"height ~ {spline} + (1 | plot)"
+    with pytest.raises(ValueError, match=r"an intercept of its own, which c.\(week, df=4, constraints='center'\)"):
+        LMM(formula)(complete)
+    assert LMM(formula.replace("df=4", "df=4, constraints='center'"))(complete).converged
+
+
 @pytest.mark.parametrize(
     ("values", "says"),
     [
@@ -285,6 +345,22 @@ def test_single_fits_and_batches_mean_the_same(plots, fixed, kind):
     batch = kind(f"height ~ {fixed}").many(plots[["height"]].to_numpy(), plots)
     assert batch.terms == fit.terms
     np.testing.assert_allclose(batch.estimate[0], fit.beta, rtol=1e-5)
+
+
+@quiet
+@pytest.mark.parametrize("residual", [None, AR1(unit="plot", time="week")])
+def test_a_bootstrap_keeps_the_columns_of_the_fit(plots, residual):
+    """Weeks are centred at 3.5, the mean of all rows; those that have a response have a mean of 2.7."""
+    for make in (
+        lambda fixed: LMM(f"height ~ {fixed} * arm + (1 | plot)", residual=residual),
+        lambda fixed: OLS(f"height ~ {fixed} * arm", cluster="plot"),
+    ):
+        ours, plain = make("center(week)")(plots), make("I(week - 3.5)")(plots)
+        np.testing.assert_allclose(ours.beta, plain.beta)
+        draws, others = (bootstrap(fit, 20, rng=1).draws for fit in (ours, plain))
+        np.testing.assert_allclose(draws, others, rtol=1e-3, atol=1e-5)
+        assert "tested where center(week) = 0" in ours.test("arm").note
+        assert "tested where week = 4" in ours.test("arm", at={"week": 4}).note
 
 
 @quiet
@@ -424,6 +500,49 @@ def test_restricted_likelihood_of_what_is_left_is_that_of_least_squares(complete
     assert fit.criterion == pytest.approx(likelihood(OLS("height ~ week + arm")(complete), True), abs=1e-5)
 
 
+@pytest.mark.parametrize("structure", [CompoundSymmetry, Unstructured])
+@pytest.mark.parametrize("reml", [True, False])
+def test_what_residuals_share_is_taken_up_by_coefficients_of_every_unit(complete, structure, reml):
+    """One plot in each arm: y ~ arm with a shared correlation is as little as y ~ arm + (1 | plot)."""
+    data = complete[(complete["plot"] < 3) & (complete["week"] < 3)]
+    residual = structure(unit="plot", **({"time": "week"} if structure is Unstructured else {}))
+    data = pd.concat([data, data.assign(plot=data["plot"] + 3, arm=data["arm"] + "2", height=data["height"] ** 1.1)])
+    with pytest.warns(UserWarning, match=r"no test of Intercept, arm.*: with 6 of 'plot' what their residuals share"):
+        fit = LMM("height ~ week + arm", residual=residual, reml=reml)(data)
+    within = fit.coef.index == "week"
+    assert fit.coef.loc[~within, ["se", "df", "p", "low", "high"]].isna().all(axis=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        many = LMM("height ~ week + arm", residual=residual, reml=reml).many(data[["height"]].to_numpy(), data)
+        apart = fit.means("arm", pairs="reference")
+    np.testing.assert_array_equal(np.isnan(many.p[0]), ~within)
+    assert apart["p"].isna().all()
+    if structure is CompoundSymmetry and reml:
+        plain = OLS("height ~ week + arm")(data)
+        np.testing.assert_allclose(fit.coef.loc["week"], plain.coef.loc["week"], rtol=1e-5)
+        assert fit.criterion == pytest.approx(likelihood(plain, True), abs=1e-6)
+
+
+def test_a_plan_has_no_test_either_where_residuals_share_what_an_arm_has():
+    design = assign(nested(plot=3, row=4), to="plot", arm=["A", "B", "C"])
+    beta = {"Intercept": 0.0, "arm[T.B]": 5.0, "arm[T.C]": 5.0}
+    world = Model("y ~ arm", beta, residual=CompoundSymmetry(sd=1.0, rho=0.3, unit="plot"))
+    with pytest.warns(UserWarning, match="there is no test of Intercept, arm"):
+        assert exact_power(world, design)["power"].isna().all()
+    enough = assign(nested(plot=6, row=4), to="plot", arm=["A", "B", "C"])
+    np.testing.assert_allclose(exact_power(world, enough)["df"], 3.0)
+
+
+def test_residuals_that_are_told_by_their_differences_have_their_tests(complete):
+    for residual in (AR1(unit="plot", time="week"), CompoundSymmetry(unit="plot", rho=0.2), IID(by="soil")):
+        assert LMM("height ~ week + C(plot)", residual=residual)(complete).coef.notna().all(axis=None)
+    beside = LMM("height ~ week + arm", residual=CompoundSymmetry(unit="plot"))(complete)
+    plain = LMM("height ~ week + arm + (1 | plot)")(complete)
+    np.testing.assert_allclose(beside.coef[["se", "df"]], plain.coef[["se", "df"]], rtol=1e-3)
+    by_soil = LMM("height ~ week + arm", residual=CompoundSymmetry(unit="plot", by="soil"))(complete)
+    assert by_soil.coef.notna().all(axis=None)
+
+
 def test_a_correlation_of_effects_that_no_group_has_both_of_is_named(complete):
     part = complete.assign(early=1.0 * (complete["plot"] < 6), late=1.0 * (complete["plot"] >= 6))
     with pytest.warns(UserWarning, match="tell nothing of the correlation of early and late: no 'plot' has both"):
@@ -499,6 +618,9 @@ def test_a_group_that_is_not_known_is_told_why(complete, analysis):
     ):
         with pytest.raises(ValueError, match=says):
             fit.predict(new.assign(**change), kind="conditional")
+    if isinstance(analysis, LMM):
+        with pytest.raises(ValueError, match=r"of another type \(bool here, int64 in the fit\)"):
+            fit.predict(new.assign(plot=[True, True]), kind="conditional")
     for name in ("plot", "week"):
         with pytest.raises(ValueError, match=f"more than one column '{name}'"):
             fit.predict(pd.concat([new, new[[name]]], axis=1), kind="conditional")
@@ -559,6 +681,13 @@ def test_two_coefficients_of_one_name_are_refused(complete):
     with pytest.raises(ValueError, match="two coefficients that are called 'week:soil"):
         both = complete.assign(**{"week:soil[T.sand]": np.arange(len(complete)) % 7})
         LMM("height ~ week * soil + `week:soil[T.sand]` + (1 | plot)")(both)
+
+
+def test_a_factor_called_intercept_is_tested(complete):
+    fit = LMM("height ~ week * Intercept + (1 | plot)")(complete.rename(columns={"arm": "Intercept"}))
+    plain = LMM("height ~ week * arm + (1 | plot)")(complete)
+    np.testing.assert_array_equal(fit.test(), plain.test())
+    np.testing.assert_array_equal(fit.test("Intercept", at={"week": 4}), plain.test("arm", at={"week": 4}))
 
 
 @pytest.mark.parametrize(
@@ -647,6 +776,25 @@ def test_coefficients_of_empty_cells_are_left_out_as_by_lme4(complete, formula):
     assert "left out" in fit.message
 
 
+@quiet
+def test_a_cell_without_rows_is_not_predicted_and_what_is_left_of_its_interaction_is_tested(complete):
+    data = complete[(complete["arm"] != "A") | (complete["soil"] != "clay")]
+    fit = LMM("height ~ week + arm * soil + (1 | plot)")(data)
+    cells = pd.DataFrame({"arm": ["B", "A", "A"], "soil": ["clay", "sand", "clay"], "week": 3.0}, index=[5, 6, 7])
+    # lme4 1.1-31, predict(re.form = NA) of the two that have rows; lmerTest 3.1-3, anova: F and df of arm:soil, week
+    np.testing.assert_allclose(fit.predict(cells[:2])["mean"], [15.39090, 15.39859], rtol=1e-6)
+    for kind in ("population", "new group"):
+        with pytest.raises(ValueError, match=r"row 7: the data do not determine this .*: it needs 'arm\[T.C\]"):
+            fit.predict(cells, kind=kind)
+    table = fit.test()
+    np.testing.assert_allclose(table.loc["arm:soil"].iloc[:3], [0.3111, 1, 47.065], rtol=1e-3)
+    np.testing.assert_allclose(table.loc["week"].iloc[:3], [598.9971, 1, 47.025], rtol=1e-3)
+    assert table.loc[["arm", "soil"]].isna().all(axis=None)
+    assert "no test of arm, soil: their means need cells that have no rows" in table.note
+    with pytest.raises(ValueError, match="ask about cells that have rows"):
+        fit.test("arm")
+
+
 def test_a_world_with_empty_cells_can_be_analysed_and_planned():
     design = crossed(id=40, b=["b0", "b1", "b2"], c=["b0", "b1", "b2", "c3"])
     design = design[design["b"].astype(str) != design["c"].astype(str)].reset_index(drop=True)
@@ -721,6 +869,25 @@ def test_a_name_in_backticks_stands_everywhere_for_its_column(complete, name):
     np.testing.assert_array_equal(robust.coef, OLS("height ~ week", cluster="plot")(complete).coef)
 
 
+def test_backticks_are_read_in_questions_and_residuals_too(complete):
+    odd = complete.rename(columns={"week": "week no.", "arm": "arm/group", "plot": "a:b"})
+    formula = "height ~ `week no.` * `arm/group`"
+    fit = LMM(f"{formula} + (1 | `a:b`)")(odd)
+    for tick in ("`", ""):
+        week, arm = f"{tick}week no.{tick}", f"{tick}arm/group{tick}"
+        ask = {arm: {"A": 1, "B": -1}, week: 4}
+        np.testing.assert_array_equal(fit.contrast(ask), fit.contrast({"arm/group": {"A": 1, "B": -1}, "week no.": 4}))
+        means = fit.means(arm, at={week: 4})
+        np.testing.assert_array_equal(means, fit.means("arm/group", at={"week no.": 4}))
+        assert "week no. = 4" in means.note
+        table = fit.test(arm, at={week: 4})
+        np.testing.assert_array_equal(table, fit.test("arm/group", at={"week no.": 4}))
+        for unit in (["a:b"], "`a:b`"):
+            beside = LMM(formula, residual=AR1(unit=unit, time=week, by=arm))(odd)
+            plain = LMM("height ~ week * arm", residual=AR1(unit="plot", time="week", by="arm"))(complete)
+            assert beside.criterion == pytest.approx(plain.criterion, abs=1e-9)
+
+
 def test_a_name_is_the_same_column_with_backticks_and_without(complete):
     fit = LMM("height ~ week * `arm` + arm + I(`week` ** 2) + I(week**2) + (`week` | `plot`)")(complete)
     plain = LMM("height ~ week * arm + I(week**2) + (week | plot)")(complete)
@@ -780,7 +947,10 @@ def test_a_quoted_name_of_patsy_is_read_with_its_gaps(complete):
         ("y ~ as.factor(f) + (1 | g)", r"'as.factor' of R is not known here; write C\(x\)"),
         ("y ~ factor(f) + (1 | g)", r"write C\(x\)"),
         ("y ~ sqrt(x) + (1 | g)", "NumPy's stands as np.sqrt"),
-        ("y ~ a b + (1 | g)", "an operator is missing between 'a' and 'b'"),
+        ("x.1 ~ z + (1 | g)", "stands in backticks: `x.1`"),
+        ("y ~ z + x.1.b + (1 | g)", "stands in backticks: `x.1.b`"),
+        ("y ~ ns(x, df=3) + (1 | g)", r"write cr\(x, df=3, constraints='center'\)"),
+        ("y ~ a b + (1 | g)", "an operator is missing between 'a' and 'b'; a name with a space .* backticks: `a b`"),
         ("y ~ 3*x + (1 | g)", "a number other than 0 and 1 is no term"),
         ('y ~ "x" + (1 | g)', "a text is no term"),
         ("y ~ x # c + (1 | g)", "# has no meaning in a formula"),

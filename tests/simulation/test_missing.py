@@ -528,3 +528,12 @@ def test_times_in_words_come_in_the_order_of_their_categories():
     data["month"] = pd.Categorical(np.tile(["before", "during", "after"], 2), ["before", "during", "after"])
     lost = drop_out(data, **UNIT, hazard={"before": 0, "during": 0, "after": 1}, by="month", rng=1)
     assert lost.loc[lost["y"].isna(), "month"].tolist() == ["after", "after"]
+
+
+@pytest.mark.parametrize("levels", [(0, 1), (False, True)])
+@pytest.mark.parametrize("kind", [bool, "boolean", object, "int8", float, "category"])
+def test_a_chance_for_a_truth_value_is_found_under_the_number_that_it_equals(levels, kind):
+    data = panel().assign(late=lambda d: d["month"] > 1)
+    rule = dict(zip(levels, [0.0, 1.0], strict=True))
+    y = knock_out(data.astype({"late": kind}), probability=rule, by="late", response="y", rng=1)["y"]
+    np.testing.assert_array_equal(y.isna(), data["late"])

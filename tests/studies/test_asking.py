@@ -13,13 +13,17 @@ from lmmsim import (
     LMM,
     OLS,
     GroupMeans,
+    Model,
     StatsmodelsLMM,
     Within,
+    assign,
     calibrate,
+    crossed,
     exact_power,
     find_size,
     performance,
     scenarios,
+    simulate,
     simulate_many,
     study,
     sweep,
@@ -243,3 +247,74 @@ def test_joint_tests_have_their_level_with_a_dozen_plots():
     assert abs(table.loc["Satterthwaite", "rejection"] - 0.05) < 3.5 * error
     assert 0.03 < table.loc["CR2", "rejection"] < 0.05 + 3.5 * error  # conservative with few clusters
     assert table.loc["z", "rejection"] > 0.08
+
+
+# ---- a world that was made of a fit, on other rows than the fit's
+
+BY_CELLS = {"arms at 3": {"arm": {"B": 1, "A": -1}, "x": 3}, "growth": {"x": {3: 1, 0: -1}}}
+
+
+def arms(plots, x):
+    return assign(crossed(plot=plots, x=x), to="plot", arm=["A", "B"])
+
+
+def of_a_fit(fixed):
+    """A fit to eight occasions, and its world."""
+    names = ["Intercept", "x", "arm[T.B]", "x:arm[T.B]"]
+    truth = Model("y ~ x * arm + (1 | plot)", dict(zip(names, [1.0, 0.5, 1.0, 0.3], strict=True)), {"plot": 1.0})
+    fit = LMM(f"y ~ {fixed} * arm + (1 | plot)")(simulate(truth, arms(16, range(8)), rng=1).data)
+    return fit, Model.from_fit(fit)
+
+
+@pytest.mark.parametrize("fixed", ["center(x)", "scale(x)", "poly(x, 2)", "bs(x, df=4)"])
+@pytest.mark.filterwarnings("ignore:.*means something else on this design")
+def test_contrasts_of_cells_are_those_of_the_fit_on_any_design(fixed):
+    fit, world = of_a_fit(fixed)
+    want, fewer = [fit.contrast(one)["estimate"].iloc[0] for one in BY_CELLS.values()], arms(20, [0, 1, 2, 3, 5])
+    np.testing.assert_allclose(exact_power(world, fewer, contrasts=BY_CELLS).loc[list(BY_CELLS), "effect"], want)
+    found = study(world, fewer, {"LMM": LMM(fit.formula)}, 60, rng=1, contrasts=BY_CELLS, progress=False)
+    table = performance(found).droplevel("analysis").loc[list(BY_CELLS)]
+    np.testing.assert_allclose(table["truth"], want)
+    assert (table["bias"].abs() < 5 * table["bias_mcse"]).all()
+    asked_for, analyses = BY_CELLS["growth"], {"LMM": LMM(fit.formula)}
+    nothing = calibrate(world, fewer, analyses, 200, rng=1, contrast=asked_for, progress=False)
+    assert nothing.loc["LMM", "rejection_null"] < 0.05 + 5 * np.sqrt(0.05 * 0.95 / 200)
+
+
+def test_coefficients_that_mean_something_else_than_in_the_world_are_not_called_biased():
+    fit, world = of_a_fit("center(x)")
+    says = r"center\(x\) means something else on this design .*coefficients of 'LMM'"
+    analysis = {"LMM": LMM(fit.formula)}
+    fewer = arms(20, [0, 1, 2, 3, 5])
+    with pytest.warns(UserWarning, match=says):
+        study(world, fewer, analysis, 3, rng=1, progress=False)
+    with pytest.warns(UserWarning, match=says):
+        sweep({"plots": [20]}, lambda plots: (world, arms(plots, [0, 1])), analysis, 3, rng=1, progress=False)
+    with pytest.warns(UserWarning, match=says):
+        calibrate(world, fewer, analysis, 3, rng=1, term="arm[T.B]", progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        study(world, arms(40, range(8)), analysis, 3, rng=1, progress=False)
+        study(world, fewer, {"plain": LMM("y ~ x * arm + (1 | plot)")}, 3, rng=1, progress=False)
+
+
+def test_contrasts_are_planned_where_cells_are_empty_and_levels_unused():
+    """The cell b of B has no rows, and no row has Z; simulated without noise, the fit has the planned effect."""
+    design = arms(12, range(4)).assign(soil=lambda d: np.where(d["x"] % 2 == 1, "b", "a"))
+    design = design[(design["arm"] != "B") | (design["soil"] != "b")].reset_index(drop=True)
+    names = ["Intercept", "arm[T.B]", "soil[T.b]", "arm[T.B]:soil[T.b]"]
+    world = Model("y ~ arm * soil + (1 | plot)", dict(zip(names, [1.0, 2.0, 4.0, 8.0], strict=True)), {"plot": 1}, 1e-6)
+    ask = {"arms in a": {"arm": {"B": 1, "A": -1}, "soil": "a"}, "soils in A": {"soil": {"b": 1, "a": -1}, "arm": "A"}}
+    with pytest.warns(UserWarning, match="1 of 4 coefficients are left out"):
+        table = exact_power(world, design, contrasts=ask, tests={"both": ask})
+    np.testing.assert_allclose(table.loc[list(ask), "effect"], [2.0, 4.0])
+    assert table.loc["both", "df1"] == 2
+    with pytest.warns(UserWarning, match="1 of 4 coefficients are left out"):
+        fit = LMM(world.formula)(simulate(world, design, rng=1).data)
+    np.testing.assert_allclose(fit.contrast(ask["soils in A"])["estimate"], 4.0, atol=1e-4)
+    unused = design.assign(arm=pd.Categorical(design["arm"], categories=["Z", "A", "B"]))
+    for data in (unused, design):
+        planned = exact_power(Model.from_fit(fit), data, contrasts=ask).loc[list(ask)]
+        np.testing.assert_allclose(planned["effect"], fit.contrast(ask)["estimate"])
+    found = study(Model.from_fit(fit), unused, {"LMM": LMM(fit.formula)}, 2, rng=1, contrasts=ask, progress=False)
+    np.testing.assert_allclose(performance(found).loc["soils in A", "truth"], fit.contrast(ask)["estimate"].iloc[1])
