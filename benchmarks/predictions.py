@@ -69,6 +69,12 @@ def coverage(model: Model, design: pd.DataFrame, replicates: int, df: str) -> di
     return {kind: np.array(values) for kind, values in held.items()}
 
 
+def rate(p: np.ndarray) -> str:
+    """The share of p-values below 5 % among those that there are, with its error."""
+    p = p[np.isfinite(p)]
+    return "{:.4f} ±{:.4f}".format(*share(p < 0.05)) if len(p) else "no test"
+
+
 def main(replicates: int) -> None:
     """Print both tables."""
     print(f"Coverage of 95 % intervals, {replicates} replicates, one random row each")
@@ -97,12 +103,8 @@ def main(replicates: int) -> None:
                 print(f"{plots:3} plots  {name:14} {error}")
                 continue
             one = found.answers[name]
-            found_p = {test: one.p[one.converged, one.terms.index(test)] for test in tests}
-            told = {test: p[np.isfinite(p)] for test, p in found_p.items()}
-            rates = {
-                test: "{:.4f} ±{:.4f}".format(*share(p < 0.05)) if len(p) else "no test" for test, p in told.items()
-            }
-            print(f"{plots:3} plots  {name:14}", *(f"{test} {rate}" for test, rate in rates.items()))
+            rates = {test: rate(one.p[one.converged, one.terms.index(test)]) for test in tests}
+            print(f"{plots:3} plots  {name:14}", *(f"{test} {text}" for test, text in rates.items()))
 
 
 if __name__ == "__main__":
