@@ -17,7 +17,7 @@ import pandas as pd
 from lmmsim.checks import as_frame, check_columns, check_frame, listed
 from lmmsim.model.evaluation import Part, check_remembered, dependent_columns, evaluated, has_functions, specification
 from lmmsim.model.formula import Bar, Parts, label_of, split
-from lmmsim.model.frame import Columns, Kind, Values, as_kind, kind_of, typed, whole, without_unused
+from lmmsim.model.frame import Columns, Kind, Values, as_kind, check_named, kind_of, typed, whole, without_unused
 from lmmsim.model.groups import Data, codes_among, levels_and_keys, rows_without
 from lmmsim.model.groups import levels_of as levels_of
 
@@ -313,8 +313,7 @@ def _check_columns(parts: Parts, data: pd.DataFrame) -> None:
     if len(data) == 0:
         raise ValueError(f"the data have no rows, so '{parts.formula}' has nothing to describe")
     needed = parts.columns | parts.inside
-    if not all(name in data.columns for name in needed):
-        check_columns(data, sorted(needed))
+    check_named(needed, parts.formula, data)
     if not data.columns.is_unique:
         twice = [name for name in data.columns[data.columns.duplicated()] if name in needed]
         if twice:

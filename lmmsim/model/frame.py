@@ -6,8 +6,9 @@ what a number means.
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from numbers import Number
 from typing import Any, TypeAlias
@@ -15,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from lmmsim.checks import listed, quoted
+from lmmsim.checks import check_columns, listed, quoted
 
 Values: TypeAlias = "np.ndarray | pd.Categorical"
 
@@ -252,3 +253,15 @@ def _has_two_kinds_of_one(column: pd.Series) -> bool:
 
 def _any(column: pd.Series, what: Any) -> bool:
     return any(isinstance(value, what) for value in column.dropna())
+
+
+def check_named(names: Collection[str], formula: str, data: pd.DataFrame) -> None:
+    """Refuse names of a formula that are no columns, and functions of a module, which is looked for among them."""
+    absent = sorted(set(names) - set(data.columns))
+    if absent and re.search(rf"\b{re.escape(absent[0])}\.\w+\(", formula):
+        raise ValueError(
+            f"'{absent[0]}' is not a column of the data, and formulas know functions of no module but np: compute "
+            f"the column before, as data.assign(new={absent[0]}...), and name it in the formula"
+        )
+    if absent:
+        check_columns(data, sorted(names))

@@ -44,7 +44,10 @@ def check_X(X: np.ndarray, names: Sequence[str], unit: str = "rows", spent: int 
         raise ValueError(f"{n} {unit} cannot estimate {p} coefficients ({', '.join(names)}){besides} and a residual")
     zero = [name for name, column in zip(names, X.T, strict=True) if not column.any()]
     if zero:
-        raise ValueError(f"the column '{zero[0]}' of X is zero in every row, which tells nothing about its coefficient")
+        level = "; cat.remove_unused_categories() takes out levels that no row has" if zero[0].endswith("]") else ""
+        raise ValueError(
+            f"the column '{zero[0]}' of X is zero in every row, which tells nothing about its coefficient{level}"
+        )
     dependent = [names[j] for j in dependent_columns(X)]
     if dependent:
         raise ValueError(

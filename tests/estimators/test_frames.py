@@ -1075,3 +1075,13 @@ def test_what_is_asked_in_the_wrong_words_is_refused(complete):
     world = Model("y ~ 1 + (1 | g)", {"Intercept": 0}, {"g": 1.0}, CompoundSymmetry(sd=1, rho=1, unit="g"))
     with pytest.raises(ValueError, match="the residuals of one unit are an exact function of each other"):
         exact_power(world, crossed(g=6, row=3))
+
+
+def test_a_function_of_another_module_and_a_level_without_rows_have_a_way_out():
+    data = pd.DataFrame({"g": np.repeat(np.arange(6), 4), "x": np.tile(np.arange(4.0), 6), "y": np.arange(24.0) % 7})
+    with pytest.raises(ValueError, match=r"'pd' is not a column .* no module but np: compute .*\(new=pd\.\.\.\), and"):
+        LMM("y ~ C(pd.cut(x, 3)) + (1 | g)")(data)
+    data["arm"] = pd.Categorical(np.where(data["g"] % 2, "a", "b"), categories=["a", "b", "c"])
+    beta = {"Intercept": 0, "arm[T.b]": 1, "arm[T.c]": 1}
+    with pytest.raises(ValueError, match=r"'arm\[T.c\]' of X is zero .*; cat.remove_unused_categories\(\) takes out"):
+        exact_power(Model("y ~ arm + (1 | g)", beta, {"g": 1.0}, 1.0), data)

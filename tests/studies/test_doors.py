@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lmmsim import LMM, Model, crossed, find_size, nested, replicates_for, scenarios, study, sweep
+from lmmsim import LMM, OLS, Model, crossed, find_size, nested, replicates_for, scenarios, study, sweep
 
 MODEL, DESIGN = scenarios.teaching_methods(schools=6, pupils=4, effect=4)
 ANALYSES = {"LMM": LMM(MODEL.formula)}
@@ -102,3 +102,17 @@ def test_a_study_of_a_world_on_a_basis_knows_its_basis_again(tmp_path):
     study(worlds[0], designs[0], {"LMM": LMM("y ~ x + (1 | g)")}, 5, rng=1, progress=False, checkpoint=folder)
     with pytest.raises(ValueError, match="basis: "):
         study(worlds[1], designs[0], {"LMM": LMM("y ~ x + (1 | g)")}, 5, rng=1, progress=False, checkpoint=folder)
+
+
+def test_an_estimator_of_ones_own_that_returns_too_few_rows_is_named():
+    class OneLess:
+        formula = "score ~ method"
+
+        def __call__(self, data):
+            return OLS(self.formula)(data)
+
+        def many(self, Y, data):
+            return OLS(self.formula).many(Y[:, 1:], data)
+
+    with pytest.raises(RuntimeError, match=r"returned arrays of another shape: estimate \(0, 2\), not \(1, 2\); se"):
+        go(analyses={"mine": OneLess()})
