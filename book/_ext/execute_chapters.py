@@ -1,9 +1,10 @@
 """Run the chapters: side by side, again when lmmsim changed, and never report a failed build as a success.
 
 Jupyter Book executes chapters one after the other while it reads them, and keeps the results under a key made of the
-cells alone. This extension runs, before the reading, every chapter whose result is not kept yet, as many at a time as
-there are processors, and keeps the results in a folder whose name is made of everything else a result depends on:
-the source of lmmsim, the helper of claims, the data files, Python and the installed packages.
+cells alone. This extension runs every chapter whose result is not kept yet, as many at a time as there are processors,
+in the order in which Sphinx reads pages: a page is read when its chapter is done, while others still run. It keeps the
+results in a folder whose name is made of everything else a result depends on: the source of lmmsim, the helper of
+claims, the data files, Python and the installed packages.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import os
 import platform
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import ExitStack
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -67,10 +68,55 @@ def forget_an_older_order(app, config):
         pickle.unlink()
 
 
+class Running:
+    """Chapters that are being executed, and those that were."""
+
+    def __init__(self, env, jobs, folder):
+        self.cache, self.jobs = get_cache(env.mystnb_config.execution_cache_path), jobs
+        self.open = ExitStack()
+        if jobs:
+            self.open.enter_context(warm_kernels(folder))
+        self.pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+        timeout = env.mystnb_config.execution_timeout
+        self.results = {name: self.pool.submit(execute, name, *job, timeout) for name, job in jobs.items()}
+
+    def keep(self, docname):
+        """Keep the result of a chapter as soon as there is one; if it failed, keep the others and say which failed."""
+        if docname in self.results and self._kept(docname):
+            errors = [f"{name}: {error}" for name in self.results if (error := self._kept(name))]
+            raise ExtensionError(f"{len(errors)} of {len(self.jobs)} chapters failed:\n\n" + "\n\n".join(errors))
+
+    def _kept(self, docname):
+        """Wait for a result and keep it, or return what went wrong."""
+        (path, notebook), result = self.jobs[docname], self.results[docname].result()
+        if not result.err:
+            bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": result.time})
+            self.cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+        return result.err
+
+    def end(self):
+        """Leave no process behind."""
+        self.pool.shutdown(cancel_futures=True)
+        self.open.close()
+
+
+def execute(docname, path, notebook, timeout):
+    """Run the cells of a chapter, which are then those of the notebook."""
+    result = single_nb_execution(
+        notebook,
+        cwd=str(path.parent),
+        timeout=timeout,
+        allow_errors=False,
+        extra_arguments=["--log-level=ERROR"],
+    )
+    log.info("executed %s in %.1f s%s", docname, result.time, " and failed" if result.err else "")
+    return result
+
+
 def run_side_by_side(app, env, docnames):
-    """Execute the chapters among `docnames` that have no kept result, and keep theirs."""
+    """Begin to execute the chapters among `docnames` that have no kept result."""
     cache = get_cache(env.mystnb_config.execution_cache_path)
-    waiting = []
+    waiting = {}
     for docname in docnames:
         path = Path(env.doc2path(docname))
         text = path.read_text(encoding="utf-8")
@@ -81,38 +127,21 @@ def run_side_by_side(app, env, docnames):
         try:
             cache.match_cache_notebook(notebook)
         except KeyError:
-            waiting.append((docname, path, notebook))
-
-    def run(job):
-        docname, path, notebook = job
-        result = single_nb_execution(
-            notebook,
-            cwd=str(path.parent),
-            timeout=env.mystnb_config.execution_timeout,
-            allow_errors=False,
-            extra_arguments=["--log-level=ERROR"],
-        )
-        log.info("executed %s in %.1f s%s", docname, result.time, " and failed" if result.err else "")
-        return result
-
+            waiting[docname] = (path, notebook)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # chapters share the processors: no chapter may take them all
-    warm = warm_kernels(Path(app.srcdir) / "book") if waiting else nullcontext()
-    with warm, ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        results = list(pool.map(run, waiting))
+    app.running = Running(env, waiting, Path(app.srcdir) / "book")
 
-    failed = []
-    for (docname, path, notebook), result in zip(waiting, results, strict=True):
-        if result.err:
-            failed.append(f"{docname}: {result.err}")
-            continue
-        cache.cache_notebook_bundle(
-            CacheBundleIn(notebook, str(path), data={"execution_seconds": result.time}),
-            check_validity=False,
-            overwrite=True,
-        )
-    if failed:
-        raise ExtensionError(f"{len(failed)} of {len(waiting)} chapters failed:\n\n" + "\n\n".join(failed))
+
+def wait_for_a_chapter(app, docname, source):
+    """Read a page when its chapter has run."""
+    app.running.keep(docname)
+
+
+def leave_no_kernel(app, exception):
+    """End what still runs after a failure."""
+    if hasattr(app, "running"):
+        app.running.end()
 
 
 def forget_a_failed_build(app, exception):
@@ -126,5 +155,7 @@ def setup(app):
     app.connect("config-inited", key_the_cache)
     app.connect("config-inited", forget_an_older_order)
     app.connect("env-before-read-docs", run_side_by_side)
+    app.connect("source-read", wait_for_a_chapter, priority=0)
+    app.connect("build-finished", leave_no_kernel, priority=0)
     app.connect("build-finished", forget_a_failed_build, priority=999)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
