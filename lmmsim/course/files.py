@@ -51,13 +51,12 @@ def write(path: Place, content: str | bytes, *, force: bool = False, private: bo
         raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}")
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        mode = 0o600 if private else 0o666  # less what new files of this user do not get
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
         with os.fdopen(handle, "wb") as file:
             file.write(content.encode("utf-8") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        if not private:
-            os.chmod(part, 0o666 & ~_umask())
         _put(part, path, force)
     finally:
         part.unlink(missing_ok=True)
@@ -205,10 +204,3 @@ def _there(path: Path) -> FileExistsError:
     return FileExistsError(
         f"{path} is there already and was left as it is; choose another name, or replace it with --force (force=True)"
     )
-
-
-def _umask() -> int:
-    """The permissions that new files of this user do not get."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask

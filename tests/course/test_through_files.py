@@ -189,6 +189,16 @@ def test_a_folder_appears_when_it_is_full(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_other_files_are_for_whom_the_files_of_their_maker_are(tmp_path):
+    before = os.umask(0o027)
+    try:
+        path = files.write(tmp_path / "a.csv", "text")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
 def test_private_files_are_for_their_owner():
     import tempfile
 
