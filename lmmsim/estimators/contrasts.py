@@ -15,7 +15,7 @@ import pandas as pd
 from lmmsim.checks import check_choice, check_level, columns_of
 from lmmsim.estimators.estimates import critical_value, p_value
 from lmmsim.estimators.freedom import Freedom, KenwardRoger
-from lmmsim.model.grid import Grid
+from lmmsim.model.grid import Grid, Undetermined
 from lmmsim.model.hypotheses import find_part, joint_rows
 from lmmsim.model.questions import Pairs, contrast_rows, differences, mean_rows
 from lmmsim.theory.joint import f_tail, without_test
@@ -223,7 +223,7 @@ def joint_test(fit: Any, question: Any = None, at: Mapping[str, Any] | None = No
         statistic = df2 = np.nan
         try:
             name, L = joint_rows(grid, one, at)
-        except ValueError:  # among all terms, a row without an answer
+        except Undetermined:  # among all terms, a row without an answer
             if question is not None:
                 raise
             undetermined.append(one)

@@ -27,6 +27,10 @@ EXACT = 1e-8  # relative size below which a weight of a left-out coefficient cou
 ROUNDED = 1e-13  # what rounding leaves of a sum that is zero, relative to its parts
 
 
+class Undetermined(ValueError):
+    """A combination of coefficients that cells without rows would be needed for."""
+
+
 @dataclass(frozen=True)
 class Part:
     """A term of the fixed part: its factors by kind, and the columns of X that it makes.
@@ -233,7 +237,7 @@ class Grid:
                     "this analysis has taken the level of every group out, so it knows differences and no means: "
                     "ask for a difference (pairs=True), or use LMM"
                 )
-            raise ValueError(
+            raise Undetermined(
                 f"the data do not determine this combination: it needs {listed(names)}, which was left out because "
                 "the rows cannot tell it from the other columns; ask about cells that have rows"
             )

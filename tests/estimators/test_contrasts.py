@@ -447,3 +447,18 @@ def test_more_contrasts_than_kenward_and_roger_have_an_f_for_are_refused():
     found = study(model, design, {"KR": fit.estimator}, 5, rng=1, tests={"all": four}, progress=False).answers["KR"]
     which = found.terms.index("all")
     assert np.isnan([found.p[:, which], found.df[:, which], found.estimate[:, which]]).all()
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        ({"weke": 3}, "'weke' is no column of the fixed part"),
+        ({"week": "three"}, "'week' holds numbers, and 'three' is none"),
+        ({"fertilizer": "A"}, "at= names 'fertilizer'; it says where numbers outside of 'week' stand"),
+    ],
+)
+def test_a_wrong_place_is_refused_when_all_terms_are_tested_and_no_cell_is_blamed(at, said):
+    plants = simulate(*scenarios.plant_growth(plots=12, weeks=4), rng=1)
+    for analysis in (LMM(plants.model.formula), OLS("height ~ week * fertilizer", cluster="plot")):
+        with pytest.raises(ValueError, match=said):
+            analysis(plants.data).test(at=at)
