@@ -84,7 +84,8 @@ def least_confounded(fit: Fit) -> Check:
     -----
     Conditional residuals are confounded with u: skewed effects make them skewed. These are the best linear unbiased
     residuals with a scalar covariance, M_SS^(-1/2) e_S, of the regression on X and on all columns of Z as if fixed:
-    each is as near as can be to the eps of its own row. Where R is not sigma^2 I, everything is multiplied by the
+    each is as near as can be to the eps of its own row. Of rows that are equally good, as in a balanced design, those
+    that come first in the frame are taken. Where R is not sigma^2 I, everything is multiplied by the
     inverse of its root first, after which the errors are alike and independent.
 
     References
@@ -100,7 +101,6 @@ def least_confounded(fit: Fit) -> Check:
     >>> len(least_confounded(LMM(plants.model.formula)(plants.data)).table)
     90
     """
-    from scipy.linalg import qr
     from scipy.stats import shapiro
 
     n, X = len(fit.y), fit.matrices.X.to_numpy()
@@ -113,7 +113,7 @@ def least_confounded(fit: Fit) -> Check:
     if free < 3:
         raise ValueError(f"{n} rows less {Q.shape[1]} effects leave {free} residuals free of them: too few to look at")
     M = np.eye(n) - Q @ Q.T
-    rows = np.sort(qr(M, pivoting=True, mode="r")[1][:free])
+    rows = pivots(M, free)
     size, axes = np.linalg.eigh(M[np.ix_(rows, rows)])
     blus = axes @ ((axes.T @ (M @ whitened(fit, fit.y))[rows]) / np.sqrt(size))
     order = np.argsort(blus, kind="stable")
@@ -122,6 +122,23 @@ def least_confounded(fit: Fit) -> Check:
     W, p = shapiro(blus)
     row = {"statistic": 1 - W, "low": np.nan, "high": np.nan, "p": float(p), "replicates": 0}
     return Check(table, pd.DataFrame([row], index=pd.Index(["least_confounded"], name="check")))
+
+
+def pivots(M: np.ndarray, free: int) -> np.ndarray:
+    """Choose `free` rows of a projection M (n, n), each the one that those before it leave the largest variance.
+
+    They are the pivots of a Cholesky factor of M. Equal rows differ in their last digits, and differently on every
+    processor, so the first of all that are equal up to rounding is taken.
+    """
+    variance, factor, rows = M.diagonal().copy(), np.empty((free, len(M))), []
+    for done in range(free):
+        row = int(np.argmax(variance > variance.max() * (1 - 1e-8)))
+        before = factor[:done]
+        factor[done] = (M[row] - before[:, row] @ before) / np.sqrt(variance[row])
+        variance -= factor[done] ** 2
+        variance[row] = -np.inf
+        rows.append(row)
+    return np.sort(rows)
 
 
 def whitened(fit: Fit, values: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from lmmsim.diagnostics.influence import influence
 from lmmsim.diagnostics.lineup import lineup
 from lmmsim.diagnostics.quantiles import random_qq, residual_qq
 from lmmsim.diagnostics.refits import refits, verdict
-from lmmsim.diagnostics.residuals import least_confounded, residuals, simulated_residuals
+from lmmsim.diagnostics.residuals import least_confounded, pivots, residuals, simulated_residuals
 from lmmsim.diagnostics.serial import lag_correlation
 from lmmsim.diagnostics.trends import linearity, scale_location, slopes
 from lmmsim.estimators.least_squares import OLS, GroupMeans, Within
@@ -80,6 +80,28 @@ def test_least_confounded_residuals_know_nothing_of_the_random_effects(plants, f
     moved = LMM(fit.formula)(plants.assign(height=plants["height"] + effects + 5 * plants["week"]))
     here, there = (least_confounded(f).table["sample"].sort_index() for f in (fit, moved))
     np.testing.assert_allclose(here, there, atol=1e-7)
+
+
+def test_least_confounded_residuals_do_not_depend_on_the_last_digits_of_a_processor():
+    """In a balanced design all rows are equally good, and rounding differs from computer to computer."""
+    from scipy.linalg import qr
+
+    X = np.kron(np.eye(10), np.ones((6, 1)))
+    M = np.eye(len(X)) - X @ np.linalg.pinv(X)
+    free = len(X) - np.linalg.matrix_rank(X)
+    rng = np.random.default_rng(1)
+    others = [M + 1e-15 * rng.normal(size=M.shape) for _ in range(5)]
+    assert all((pivots(other, free) == pivots(M, free)).all() for other in others)
+    by_qr = [set(qr(other, pivoting=True, mode="r")[1][:free]) for other in others]
+    assert any(rows != by_qr[0] for rows in by_qr), "a control: without the rule the rows differ"
+
+
+def test_the_rows_of_least_confounded_residuals_are_the_pivots_of_a_projection():
+    from scipy.linalg import qr
+
+    X = np.random.default_rng(2).normal(size=(40, 7))
+    M = np.eye(40) - X @ np.linalg.pinv(X)
+    np.testing.assert_array_equal(pivots(M, 33), np.sort(qr(M, pivoting=True, mode="r")[1][:33]))
 
 
 def test_least_confounded_residuals_keep_the_residual_sum_of_squares(fit):
