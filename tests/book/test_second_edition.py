@@ -96,6 +96,15 @@ def test_figures_carry_the_page(page):
 
 
 @EVERY
+def test_the_page_does_not_promise_fewer_minutes_than_a_voice_needs(page):
+    """Its words at 150 a minute, without code and output, which `benchmarks/reading_aloud.py` reads too."""
+    line = main_line(source(page))
+    promised = int(re.search(r"^Reading takes about (\d+) minutes", source(page), flags=re.M)[1])
+    assert promised % 5 == 0
+    assert promised > words(line) / 150 + figures(line) / 2 + line.count(":class: predict")
+
+
+@EVERY
 def test_the_title_names_the_topic_and_asks_the_question(page):
     assert re.fullmatch(r"[^:?]+: [^:]+\??", title(page)), title(page)
 
