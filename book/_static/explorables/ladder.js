@@ -100,7 +100,7 @@
         : best > 0.97 ? `Here partial pooling is hardly better than ${f.expected[0] < f.expected[2] ? "each school’s own mean" : "one mean for all"}.`
           : `On average partial pooling is nearer the truth (${number(f.expected[1], 1)} points) than a school’s own mean (${number(f.expected[0], 1)}) or one mean for all (${number(f.expected[2], 1)}), though not for every school.`);
     },
-    note: () => "The weight is τ² / (τ² + σ²/n), with the true τ and σ; a fit estimates both from the data first. The larger a circle, the more pupils the school has. The mean of all pupils counts large schools more than the model’s mean of all schools does, so the two differ. The bars show the error that is expected over many sets of schools if the mean of all is known; the dots show the error in these twelve schools.",
+    note: () => "The weight λ is τ² / (τ² + σ²/m) for m pupils tested, with the true τ and σ; a fit estimates both from the data first. The larger a circle, the more pupils the school has. The mean of all pupils counts large schools more than the model’s mean of all schools does, so the two differ. The bars show the error that is expected over many sets of schools if the mean of all is known; the dots show the error in these twelve schools.",
     python: (s, { data }) => `import pandas as pd
 from lmmsim import LMM, Model, nested, simulate
 
