@@ -83,7 +83,7 @@
         ? f.rho === 0 ? "Groups do not differ, so nothing is lost by ignoring them." : `The regression ${level}, so true effects are missed.`
         : f.rho === 0 ? `The regression ${slope}.` : `Two errors work against each other: the regression ${level}, and it ${slope}. Which of them is larger depends on the sliders.`);
     },
-    note: ({ data }) => `The designs are balanced, with ${M} rows in each group and a residual standard deviation of 1. A rate that is called exact was computed from a formula; each of the others comes from ${number(data.replicates)} simulated studies and has its Monte-Carlo error below it. A cell is colored where its rate differs from 5% by more than 0.5 percentage points and twice that error.`,
+    note: ({ data }) => `The designs are balanced, with ${M} rows in each group and a residual standard deviation of 1. A rate that is called exact was computed from a formula; each of the others comes from ${number(data.replicates)} simulated studies and has its Monte-Carlo error below it. A cell is colored where its rate differs from 5% by more than half a percentage point plus twice that error.`,
     python: s => `from lmmsim import LMM, OLS, Model, Random
 from lmmsim import convert, crossed, performance, study
 
