@@ -2,9 +2,10 @@
 
     make book && python benchmarks/reading_aloud.py
 
-The voice is `espeak-ng` at 150 words a minute, an unhurried pace. It reads what stands open on the built
-page from the title to the exercises: sentences, formulas, code and what the code prints. A look at a figure counts half
-a minute, a number to predict one minute. `says` is the number of minutes that the page names.
+The voice is `espeak-ng` at 150 words a minute, an unhurried pace. It reads what stands open on the built page from the
+title to the exercises: sentences, formulas, code and what the code prints. A look at a figure counts half a minute, a
+number to predict one minute. `says` is the number of minutes that the page names; it has to be `rounded up`, the
+measured minutes up to the next five.
 """
 
 from __future__ import annotations
